@@ -1,0 +1,1 @@
+export type { LogBatch, LogSink } from "./contract.ts";

@@ -1,0 +1,2 @@
+export type * from "./driver/contract.ts";
+export type * from "./types.ts";

@@ -1,0 +1,1 @@
+export type { BackendAddress, DynoEventLike, DynoSource, LogSink } from "./contract.ts";

@@ -1,0 +1,20 @@
+import { defineConfig } from "vitest/config";
+
+// The private condition points every package of ours at its source, so no build is needed first.
+const conditions = ["@dynokit/source", "import", "node", "default"];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: [
+      "packages/*/test/**/*.test.{ts,tsx}",
+      "examples/*/test/**/*.test.ts",
+      "test/**/*.test.ts",
+    ],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    pool: "forks",
+    coverage: { include: ["packages/*/src/**"] },
+  },
+});
