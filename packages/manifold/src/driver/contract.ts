@@ -220,6 +220,12 @@ export interface DynoDriver {
   inspect(id: string): Promise<DynoInspection>;
   /** Every live dyno of this driver, also those that no record knows. */
   list(): Promise<readonly DriverHandle[]>;
+  /**
+   * Resolves when the dyno's address accepts connections from the router. For drivers that can
+   * wait for it, or whose address is a bridge that accepts before the dyno does; without it the
+   * manifold connects to the address until that succeeds. Rejects when `signal` aborts.
+   */
+  ready?(id: string, options?: { readonly signal?: AbortSignal }): Promise<void>;
   signal?(id: string, name: string): Promise<void>;
   exec?(
     id: string,
@@ -237,6 +243,11 @@ export interface DynoDriver {
     id: string,
     options?: { readonly since?: string; readonly signal?: AbortSignal },
   ): AsyncIterable<LogChunk>;
+  /**
+   * The lines up to and including `cursor` are delivered. A driver that keeps output across
+   * restarts of the manifold lets `logs` without `since` continue after this position.
+   */
+  acknowledge?(id: string, cursor: string): void;
   stats?(
     id: string,
     options?: { readonly intervalMs?: number; readonly signal?: AbortSignal },
