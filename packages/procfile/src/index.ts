@@ -1,1 +1,32 @@
-export {};
+export type { Diagnostic, DiagnosticCode, Dialect, Severity } from "./diagnostic.ts";
+export { diagnosticTable } from "./diagnostic.ts";
+export type { EnvDiagnosticCode } from "./env/diagnostics.ts";
+export { envDiagnosticTable } from "./env/diagnostics.ts";
+export type { EnvFile, ParseEnvOptions } from "./env/parse.ts";
+export { parseEnv } from "./env/parse.ts";
+export type { EnvReader } from "./env/readers.ts";
+export { stringifyEnv } from "./env/stringify.ts";
+export type { EnvEntry, EnvNode, EnvTree } from "./env/tree.ts";
+export type { ProcfileErrorCode } from "./errors.ts";
+export { ProcfileError, procfileErrorCodes } from "./errors.ts";
+export type { FormatFormationOptions } from "./formation/format.ts";
+export { formatFormation } from "./formation/format.ts";
+export type {
+  FormationChange,
+  FormationDiagnosticCode,
+  FormationResult,
+  ParseFormationOptions,
+} from "./formation/parse.ts";
+export { formationDiagnosticTable, parseFormation } from "./formation/parse.ts";
+export type { SizedQuantity } from "./formation/resolve.ts";
+export { isValidName, normaliseName } from "./name.ts";
+export type { ParseOptions, Procfile } from "./parse.ts";
+export { parse, parseOrThrow } from "./parse.ts";
+export type { AssignedPort, AssignPortsOptions, PortAssignment } from "./ports.ts";
+export { assignPorts } from "./ports.ts";
+export type { Position, Range, TextEdit } from "./position.ts";
+export { applyEdits } from "./position.ts";
+export type { EntryLike } from "./stringify.ts";
+export { stringify } from "./stringify.ts";
+export type { Entry, LineEnd, LineKind, LineNode, ProcfileTree } from "./tree.ts";
+export { print } from "./tree.ts";
