@@ -1,0 +1,2 @@
+/** Directory of the built console: serve it as static files, `index.html` for its root. */
+export declare const directory: string;

@@ -1,0 +1,80 @@
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { ApiError } from "../api.ts";
+
+export interface Loaded<T> {
+  readonly value: T | undefined;
+  readonly error: string | undefined;
+  readonly reload: () => void;
+}
+
+/** Loads now, on `reload`, and every `everyMs` while the page is visible. */
+export function useLoaded<T>(
+  load: () => Promise<T>,
+  keys: readonly unknown[],
+  everyMs?: number,
+): Loaded<T> {
+  const [value, setValue] = useState<T>();
+  const [error, setError] = useState<string>();
+  const [turn, setTurn] = useState(0);
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    let stale = false;
+    const once = () =>
+      latest.current().then(
+        (result) => {
+          if (stale) return;
+          setValue(result);
+          setError(undefined);
+        },
+        (fault: Error) => {
+          if (!stale && !(fault instanceof ApiError && fault.status === 401))
+            setError(fault.message);
+        },
+      );
+    void once();
+    if (everyMs === undefined)
+      return () => {
+        stale = true;
+      };
+    const timer = setInterval(() => document.visibilityState === "visible" && void once(), everyMs);
+    return () => {
+      stale = true;
+      clearInterval(timer);
+    };
+    // The caller names what the load depends on.
+  }, [...keys, turn, everyMs]);
+  const reload = useCallback(() => setTurn((old) => old + 1), []);
+  return { value, error, reload };
+}
+
+/** Runs one action at a time and keeps its failure for the page to show. */
+export function useAction(): {
+  readonly busy: boolean;
+  readonly error: string | undefined;
+  readonly run: (action: () => Promise<unknown>) => void;
+} {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string>();
+  const run = useCallback((action: () => Promise<unknown>) => {
+    setBusy(true);
+    setError(undefined);
+    action()
+      .catch((fault: Error) => setError(fault.message))
+      .finally(() => setBusy(false));
+  }, []);
+  return { busy, error, run };
+}
+
+/** The part of the address behind `#`, as path segments. */
+export function useRoute(): readonly string[] {
+  const read = () =>
+    location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent);
+  const [route, setRoute] = useState(read);
+  useEffect(() => {
+    const changed = () => setRoute(read());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return route;
+}
