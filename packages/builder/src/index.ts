@@ -1,1 +1,16 @@
-export {};
+export { Builder } from "./builder.ts";
+export { BuilderError, type BuilderErrorCode, builderErrors } from "./errors.ts";
+export { type BuilderLimits, defaultLimits } from "./limits.ts";
+export { type BuilderClock, type BuilderOptions, systemClock } from "./options.ts";
+export type { CollectOptions } from "./slug-store.ts";
+export type {
+  BuildpackReference,
+  BuildRequest,
+  BuildSource,
+  BuiltSlug,
+  DirectorySource,
+  GitSource,
+  ImportSlugInput,
+  TarballSource,
+  UrlSource,
+} from "./types.ts";

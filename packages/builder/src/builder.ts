@@ -1,0 +1,276 @@
+import { createReadStream } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { extractArchive } from "./archive/extract.ts";
+import { packDirectory } from "./archive/pack.ts";
+import { BuildQueue } from "./build-queue.ts";
+import { BuilderError } from "./errors.ts";
+import { type BuilderLimits, defaultLimits } from "./limits.ts";
+import {
+  type BuilderClock,
+  type BuilderOptions,
+  checkAppId,
+  checkOptions,
+  checkRequest,
+  checkSlugInput,
+  systemClock,
+} from "./options.ts";
+import { BuildOutput } from "./output.ts";
+import { readProcfile } from "./procfile-reader.ts";
+import { type CollectOptions, SlugStore } from "./slug-store.ts";
+import { materialiseSource, stripSingleDirectory, verifyArchive } from "./source.ts";
+import type { BuildRequest, BuiltSlug, ImportSlugInput } from "./types.ts";
+import { removeTree, WorkDirectory } from "./work-directory.ts";
+
+/**
+ * Turns source code into slugs (spec/drivers.md §12).
+ *
+ * One build runs at a time for each app; a failed, cancelled or crashed build leaves neither
+ * files nor processes behind and the app's cache as it was.
+ *
+ * @example
+ * const builder = new Builder({ directory: "/var/lib/platform/builder" });
+ * const slug = await builder.build({
+ *   id: "build-1",
+ *   app: { id: "app-1", name: "demo" },
+ *   source: { kind: "directory", path: "/home/me/demo" },
+ *   env: {},
+ *   output: (chunk) => process.stdout.write(chunk),
+ * });
+ */
+export class Builder {
+  readonly #directory: string;
+  readonly #limits: BuilderLimits;
+  readonly #stack: string;
+  readonly #clock: BuilderClock;
+  readonly #queue: BuildQueue;
+  readonly #slugs: SlugStore;
+  readonly #closing = new AbortController();
+  #swept: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** @throws BuilderError `bad-request` for options that can't be used */
+  constructor(options: BuilderOptions) {
+    checkOptions(options);
+    this.#directory = options.directory;
+    this.#limits = { ...defaultLimits, ...definedOnly(options.limits ?? {}) };
+    this.#stack = options.stack ?? "heroku-24";
+    this.#clock = options.clock ?? systemClock;
+    this.#queue = new BuildQueue({
+      concurrency: options.concurrency ?? 1,
+      maxQueued: this.#limits.maxQueued,
+    });
+    this.#slugs = new SlugStore(join(this.#directory, "slugs"), () => this.#clock.now());
+  }
+
+  /** Builds that wait for their turn. */
+  get queued(): number {
+    return this.#queue.queued;
+  }
+
+  /**
+   * Builds one slug. Resolves when it is durable in the store.
+   *
+   * @throws BuilderError with any code of `builderErrors`
+   */
+  async build(request: BuildRequest): Promise<BuiltSlug> {
+    checkRequest(request);
+    return await this.#enqueue(request.app.id, request.signal, async (signal) => {
+      const output = new BuildOutput(request.output, this.#limits.maxOutputBytes);
+      try {
+        return await this.#inWorkDirectory((work) => this.#build(request, work, output, signal));
+      } finally {
+        output.finish();
+      }
+    });
+  }
+
+  /**
+   * Takes an archive that was built elsewhere into the store, repacked and checked as if it had
+   * been built here.
+   */
+  async importSlug(input: ImportSlugInput): Promise<BuiltSlug> {
+    checkSlugInput(input);
+    return await this.#enqueue(`import ${input.path}`, input.signal, (signal) =>
+      this.#inWorkDirectory(async (work) => {
+        await verifyArchive(input.path, this.#limits, input.checksum, signal);
+        await extractArchive(createReadStream(input.path), work.app, this.#limits, signal);
+        await stripSingleDirectory(work.app, "app");
+        return await this.#store(work, signal, {
+          processTypes: copyTypes(input.processTypes),
+          stack: input.stack ?? this.#stack,
+          commit: input.commit,
+          buildpackDescription: input.buildpackDescription,
+        });
+      }),
+    );
+  }
+
+  /** Removes a slug's archive. An unknown id is fine; dynos that unpack it right now finish. */
+  async removeSlug(id: string): Promise<void> {
+    await this.#slugs.remove(id);
+  }
+
+  /**
+   * Removes every slug that is not kept and not young; returns the ids removed. Equal code of
+   * two apps is one slug, so `keep` must name what any app needs.
+   */
+  async collect(options: CollectOptions): Promise<readonly string[]> {
+    return await this.#slugs.collect(options);
+  }
+
+  /** Empties the build cache of an app, after its running build. */
+  async clearCache(appId: string): Promise<void> {
+    checkAppId(appId);
+    await this.#enqueue(appId, undefined, () => removeTree(this.#cacheOf(appId)));
+  }
+
+  /** Cancels what runs and waits; resolves when no process and no temporary file is left. */
+  async close(): Promise<void> {
+    this.#closed ??= (async () => {
+      this.#closing.abort();
+      await this.#queue.idle();
+    })();
+    await this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #build(
+    request: BuildRequest,
+    work: WorkDirectory,
+    output: BuildOutput,
+    signal: AbortSignal,
+  ): Promise<BuiltSlug> {
+    const { source } = request;
+    if (source.kind === "url") throw new BuilderError("bad-request", "URLs are not supported.");
+    await materialiseSource(source, work.app, {
+      limits: this.#limits,
+      checksum: request.checksum,
+      signal,
+    });
+    const procfile = await readProcfile(work.app);
+    output.heading("Discovering process types");
+    const declared = Object.keys(procfile.processTypes);
+    output.detail(`Procfile declares types -> ${declared.join(", ") || "(none)"}`);
+    for (const warning of procfile.warnings) output.warning(warning);
+    output.heading("Compressing...");
+    const slug = await this.#store(work, signal, {
+      processTypes: procfile.processTypes,
+      stack: this.#stack,
+      commit: request.commit ?? (source.kind === "git" ? source.commit : undefined),
+      buildpackDescription: undefined,
+    });
+    output.detail(`Done: ${megabytes(slug.size)}`);
+    return slug;
+  }
+
+  async #store(
+    work: WorkDirectory,
+    signal: AbortSignal,
+    facts: {
+      readonly processTypes: Record<string, string>;
+      readonly stack: string;
+      readonly commit: string | undefined;
+      readonly buildpackDescription: string | undefined;
+    },
+  ): Promise<BuiltSlug> {
+    const archive = work.path("slug.tgz");
+    const packed = await packDirectory(work.app, archive, {
+      maxBytes: this.#limits.maxSlugBytes,
+      maxFiles: this.#limits.maxFiles,
+      rootAliases: [work.app, "/app"],
+      signal,
+    });
+    const { id, path } = await this.#slugs.adopt(archive, packed.sha256);
+    const { commit, buildpackDescription } = facts;
+    return {
+      id,
+      checksum: `SHA256:${packed.sha256}`,
+      path,
+      size: packed.size,
+      processTypes: facts.processTypes,
+      stack: facts.stack,
+      ...(commit === undefined ? {} : { commit }),
+      ...(buildpackDescription === undefined ? {} : { buildpackDescription }),
+    };
+  }
+
+  /** Waits its turn, then runs under one signal for cancel, close and time-out. */
+  async #enqueue<T>(
+    key: string,
+    userSignal: AbortSignal | undefined,
+    task: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    if (this.#closing.signal.aborted) throw closed();
+    const cancel = AbortSignal.any([
+      this.#closing.signal,
+      ...(userSignal === undefined ? [] : [userSignal]),
+    ]);
+    try {
+      return await this.#queue.run(key, cancel, async () => {
+        const timeout = new AbortController();
+        const { timeoutMs } = this.#limits;
+        const stop = this.#clock.after(timeoutMs, () => timeout.abort());
+        try {
+          return await task(AbortSignal.any([cancel, timeout.signal]));
+        } catch (error) {
+          if (!cancel.aborted && timeout.signal.aborted)
+            throw new BuilderError(
+              "timeout",
+              `The build took longer than ${timeoutMs / 1000} seconds and was stopped. Make it shorter, or raise \`limits.timeoutMs\`.`,
+              { details: { limit: timeoutMs, name: "timeoutMs" }, cause: error },
+            );
+          throw error;
+        } finally {
+          stop();
+        }
+      });
+    } catch (error) {
+      if (cancel.aborted && !BuilderError.is(error))
+        throw new BuilderError("cancelled", "The build was cancelled.", { cause: error });
+      throw error;
+    }
+  }
+
+  async #inWorkDirectory<T>(task: (work: WorkDirectory) => Promise<T>): Promise<T> {
+    const parent = join(this.#directory, "work");
+    this.#swept ??= mkdir(parent, { recursive: true, mode: 0o700 }).then(() =>
+      WorkDirectory.sweep(parent),
+    );
+    await this.#swept;
+    const work = await WorkDirectory.create(parent);
+    try {
+      return await task(work);
+    } finally {
+      await work.remove();
+    }
+  }
+
+  #cacheOf(appId: string): string {
+    return join(this.#directory, "cache", appId);
+  }
+}
+
+function closed(): BuilderError {
+  return new BuilderError("closed", "The builder is closed. Make a new one.");
+}
+
+function copyTypes(types: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.assign(Object.create(null) as Record<string, string>, types);
+}
+
+function definedOnly<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, item]) => item !== undefined),
+  ) as Partial<T>;
+}
+
+/** `40.1M`, as Heroku prints it. */
+export function megabytes(bytes: number): string {
+  return bytes < 1024 * 1024
+    ? `${Math.max(1, Math.round(bytes / 102.4) / 10)}K`
+    : `${(bytes / 1024 / 1024).toFixed(1)}M`;
+}
