@@ -1,2 +1,25 @@
 #!/usr/bin/env node
-export {};
+import { createRequire } from "node:module";
+import { processTerminal } from "./output/terminal.ts";
+import { run } from "./program.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
+const abort = new AbortController();
+process.on("SIGINT", () => abort.abort());
+// A reader that closes early (`dynokit logs | head`) is no fault.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0);
+  throw error;
+});
+
+process.exitCode = await run(
+  process.argv.slice(2),
+  {
+    terminal: processTerminal(),
+    env: process.env,
+    cwd: process.cwd(),
+    now: () => new Date(),
+    signal: abort.signal,
+  },
+  version,
+);

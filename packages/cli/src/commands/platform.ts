@@ -1,0 +1,187 @@
+import type { Command } from "commander";
+import { ApiClient } from "../client/client.ts";
+import { Contexts } from "../client/contexts.ts";
+import type { App, Dyno } from "../client/resources.ts";
+import { type CommandContext, clientOf, withJson } from "../context.ts";
+import { CliError } from "../errors.ts";
+import { table } from "../output/table.ts";
+import { askSecret } from "../prompt.ts";
+
+interface Account {
+  readonly email: string;
+}
+
+/** `login`, `logout`, `contexts`, `whoami`, `status`, `doctor`. */
+export function registerPlatform(program: Command, context: CommandContext): void {
+  const { terminal } = context;
+  const contexts = () => new Contexts(context.env);
+
+  program
+    .command("login")
+    .argument("<url>", "address of the platform's API")
+    .description("remember a platform and its token")
+    .option("-n, --name <name>", "name of the context; default: the host")
+    .option(
+      "--token <token>",
+      "the token; asked for when absent, or read from standard input in a pipe",
+    )
+    .action(async (address: string, options: { name?: string; token?: string }) => {
+      let url: URL;
+      try {
+        url = new URL(/^https?:/.test(address) ? address : `https://${address}`);
+      } catch (cause) {
+        throw new CliError(
+          "usage",
+          `"${address}" is no address: give one such as http://127.0.0.1:5000.`,
+          { cause },
+        );
+      }
+      const token = options.token ?? (await askSecret("API token: "));
+      if (token === "") throw new CliError("usage", "No token given.");
+      const account = await new ApiClient({ url: url.origin, token }).get<Account>("/account");
+      const name = options.name ?? url.host;
+      const file = contexts().read();
+      contexts().write({
+        current: name,
+        contexts: { ...file.contexts, [name]: { url: url.origin, token, email: account.email } },
+      });
+      terminal.err(`Signed in to ${name} as ${account.email}`);
+    });
+
+  program
+    .command("logout")
+    .argument("[name]", "the context; default: the current one")
+    .description("forget a platform")
+    .action((name: string | undefined) => {
+      const file = contexts().read();
+      const chosen = name ?? file.current;
+      if (chosen === undefined || !Object.hasOwn(file.contexts, chosen))
+        throw new CliError("no-platform", `There is no context "${chosen ?? ""}".`);
+      const rest = Object.fromEntries(
+        Object.entries(file.contexts).filter(([key]) => key !== chosen),
+      );
+      const current = file.current === chosen ? Object.keys(rest)[0] : file.current;
+      contexts().write({ contexts: rest, ...(current === undefined ? {} : { current }) });
+      terminal.err(`Signed out of ${chosen}`);
+    });
+
+  program
+    .command("contexts")
+    .argument("[name]", "make this one the current")
+    .description("list the platforms, or choose one")
+    .action((name: string | undefined) => {
+      const file = contexts().read();
+      if (name !== undefined) {
+        if (!Object.hasOwn(file.contexts, name))
+          throw new CliError("no-platform", `There is no context "${name}".`);
+        contexts().write({ ...file, current: name });
+        return terminal.err(`Using ${name}`);
+      }
+      const rows = Object.entries(file.contexts).map(([key, { url, email }]) => [
+        key === file.current ? `* ${key}` : `  ${key}`,
+        url,
+        email ?? "",
+      ]);
+      return terminal.out(
+        rows.length === 0
+          ? "None. Use `dynokit login <url>`."
+          : table(terminal, ["  Context", "URL", "Account"], rows),
+      );
+    });
+
+  withJson(program.command("whoami").alias("auth:whoami").description("show the account")).action(
+    async (_, command: Command) => {
+      const options = command.optsWithGlobals();
+      const account = await clientOf(context, options).get<Account>("/account");
+      terminal.out(options["json"] ? JSON.stringify(account, null, 2) : account.email);
+    },
+  );
+
+  withJson(program.command("status").description("show the state of every app")).action(
+    async (_, command: Command) => {
+      const options = command.optsWithGlobals();
+      const client = clientOf(context, options);
+      const apps = await client.list<App>("/apps");
+      const rows = await Promise.all(
+        apps.map(async (app) => {
+          const dynos = await client.list<Dyno>(`/apps/${app.id}/dynos`);
+          const count = (state: string) => dynos.filter((dyno) => dyno.state === state).length;
+          return {
+            app: app.name,
+            maintenance: app.maintenance,
+            dynos: dynos.length,
+            up: count("up"),
+            crashed: count("crashed"),
+          };
+        }),
+      );
+      if (options["json"]) return terminal.out(JSON.stringify(rows, null, 2));
+      const cells = rows.map((row) => [
+        row.app,
+        `${row.up} of ${row.dynos}`,
+        row.crashed > 0 ? terminal.colour.red(`${row.crashed} crashed`) : "",
+        row.maintenance ? "maintenance" : "",
+      ]);
+      return terminal.out(table(terminal, ["App", "Dynos up", "Trouble", "Mode"], cells));
+    },
+  );
+
+  program
+    .command("doctor")
+    .description("look for common faults")
+    .action(async (_, command: Command) => {
+      const options = command.optsWithGlobals();
+      let faults = 0;
+      const check = async (title: string, look: () => Promise<string>) => {
+        try {
+          terminal.out(`${terminal.colour.green("ok")}    ${title}: ${await look()}`);
+          return true;
+        } catch (error) {
+          faults += 1;
+          terminal.out(`${terminal.colour.red("fault")} ${title}: ${(error as Error).message}`);
+          return false;
+        }
+      };
+      let client: ApiClient | undefined;
+      const known = await check("platform chosen", async () => {
+        client = clientOf(context, options);
+        return client.platform.url;
+      });
+      if (known && client) {
+        const chosen = client;
+        const reached = await check("API answers", async () => {
+          const response = await fetch(new URL("/openapi.json", chosen.platform.url)).catch(
+            (cause: unknown) => {
+              const code = (cause as { cause?: { code?: string } }).cause?.code ?? "no connection";
+              throw new CliError(
+                "unreachable",
+                `${code}: is the platform running, and is the port right?`,
+                { cause },
+              );
+            },
+          );
+          return `status ${response.status}`;
+        });
+        if (reached) {
+          await check("token accepted", async () => (await chosen.get<Account>("/account")).email);
+          await check("clock agrees", async () => {
+            const date = (await chosen.send("GET", "/account")).headers.get("date");
+            const skew =
+              date === null ? 0 : Math.abs(context.now().getTime() - Date.parse(date)) / 1000;
+            if (skew > 60)
+              throw new CliError(
+                "failed",
+                `this machine is ${Math.round(skew)} s apart from the platform`,
+              );
+            return "within a minute";
+          });
+        }
+      }
+      await check("git", async () => {
+        const { execFileSync } = await import("node:child_process");
+        return execFileSync("git", ["--version"], { encoding: "utf8" }).trim();
+      });
+      if (faults > 0)
+        throw new CliError("failed", `${faults} ${faults === 1 ? "fault" : "faults"} found.`);
+    });
+}
