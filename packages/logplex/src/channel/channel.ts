@@ -1,0 +1,243 @@
+import type { Clock } from "../clock.ts";
+import type { LogBatch } from "../contract.ts";
+import { LogplexError } from "../errors.ts";
+import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
+import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
+import { createHead, type Head } from "../ring/head.ts";
+import { type ReadResult, type Retention, Ring } from "../ring/ring.ts";
+import { Tail, type TailOptions } from "../tail/tail.ts";
+import { compileFilter, type Filter, type FilterOptions } from "./filter.ts";
+import { HeadCache } from "./head-cache.ts";
+import { DEFAULT_LAG, type SubscribeOptions, type Subscription } from "./subscription.ts";
+
+/** Options of {@link Channel.history}. */
+export interface HistoryOptions extends FilterOptions {
+  /** How many of the newest matching messages; default 100. Applied after the filter. */
+  readonly limit?: number | undefined;
+  /** Only messages with a smaller number; default: all. */
+  readonly beforeSeq?: number | undefined;
+}
+
+/** What a channel is made with. */
+export interface ChannelOptions {
+  readonly clock: Clock;
+  readonly retention: Retention;
+  /** Default 50. */
+  readonly maxTails?: number;
+}
+
+interface Follower extends Subscription {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly onAppend: (nextSeq: number) => void;
+}
+
+/**
+ * One app's log stream: a total order of messages with one writer (spec/logplex.md §7, §11).
+ *
+ * Readers such as drains and tails hold no copy of messages. They call {@link subscribe} to be
+ * told of appends and to keep messages readable, {@link read} to fetch from a number on, and
+ * `subscription.advance` when they are done with a range. A reader that falls behind its lag
+ * loses the oldest messages: the next `read` reports exactly how many as `trimmed`.
+ */
+export class Channel {
+  /** The id of the app. */
+  readonly id: string;
+  readonly #ring: Ring;
+  readonly #clock: Clock;
+  readonly #followers = new Set<Follower>();
+  readonly #heads = new HeadCache();
+  readonly #tails = new Set<Tail>();
+  readonly #maxTails: number;
+  #splits = 0;
+
+  constructor(id: string, options: ChannelOptions) {
+    this.id = id;
+    this.#maxTails = options.maxTails ?? 50;
+    this.#clock = options.clock;
+    this.#ring = new Ring(options.retention);
+  }
+
+  /** The number that the next message gets. */
+  get nextSeq(): number {
+    return this.#ring.nextSeq;
+  }
+
+  /** The first message that can be read. */
+  get firstSeq(): number {
+    return this.#ring.firstSeq;
+  }
+
+  /** Bytes that the buffers of this channel take. */
+  get allocatedBytes(): number {
+    return this.#ring.allocatedBytes;
+  }
+
+  /** Bytes of bodies between a number and the newest message. */
+  bytesFrom(seq: number): number {
+    return this.#ring.endPosition - this.#ring.positionOf(seq);
+  }
+
+  /** Takes the lines of one source; a trailing LF or CRLF of a line is not part of it. */
+  write(batch: Omit<LogBatch, "channel">): void {
+    const head = this.#heads.forLines(batch.source, batch.proc, batch.severity ?? 6);
+    const ts = Math.round(batch.at * 1000);
+    const receivedAt = this.#clock.now() * 1000;
+    for (const line of batch.lines) {
+      let end = line.length;
+      if (end > 0 && line[end - 1] === 0x0a) end -= end > 1 && line[end - 2] === 0x0d ? 2 : 1;
+      this.append(head, ts, receivedAt, 0, line, 0, end);
+    }
+    this.commit();
+  }
+
+  /**
+   * Adds one message, cutting a long body into pieces (spec/logplex.md §4.6). Readers are told by
+   * {@link commit}, once per batch.
+   */
+  append(
+    head: Head,
+    ts: number,
+    receivedAt: number,
+    flags: number,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    tsText?: string,
+  ): void {
+    if (end - start <= MAX_LINE_BYTES) {
+      this.#ring.append(head, ts, receivedAt, flags, buffer, start, end, tsText);
+      return;
+    }
+    const points = splitPoints(buffer, start, end);
+    this.#splits += 1;
+    const group = `${this.#ring.nextSeq.toString(36)}.${this.#splits.toString(36)}`;
+    let from = start;
+    for (const [at, to] of points.entries()) {
+      const split: SplitInfo = { group, index: at + 1, count: points.length };
+      this.#ring.append(head, ts, receivedAt, flags | FLAG.split, buffer, from, to, tsText, split);
+      from = to;
+    }
+  }
+
+  /** Ends a batch: applies the retention and tells the readers. */
+  commit(): void {
+    const { nextSeq } = this.#ring;
+    this.trim();
+    for (const follower of this.#followers) follower.onAppend(nextSeq);
+  }
+
+  /** Applies the retention now. */
+  trim(): void {
+    this.#ring.trim(this.#clock.now() * 1000, this.#floor());
+  }
+
+  /**
+   * The newest messages that match, oldest first: the filter comes before the limit, and the
+   * result is a consistent snapshot.
+   */
+  history(options: HistoryOptions = {}): StoredMessage[] {
+    const limit = options.limit ?? 100;
+    const filter = compileFilter(options, this.#clock.now());
+    this.trim();
+    const found: StoredMessage[] = [];
+    if (limit <= 0) return found;
+    if (filter?.staged === true) return this.#staged(filter, limit, options.beforeSeq);
+    for (const message of this.#ring.newestFirst(options.beforeSeq)) {
+      if (filter !== undefined && !filter.test(message)) continue;
+      found.push(message);
+      if (found.length >= limit) break;
+    }
+    return found.reverse();
+  }
+
+  /** Stages need every match in order before the limit can apply. */
+  #staged(filter: Filter, limit: number, beforeSeq: number | undefined): StoredMessage[] {
+    const run = filter.run();
+    const found: StoredMessage[] = [];
+    for (const message of [...this.#ring.newestFirst(beforeSeq)].reverse()) {
+      found.push(...run.push(message));
+      if (run.done) break;
+    }
+    found.push(...run.flush());
+    return found.slice(-limit);
+  }
+
+  /** Reads synchronously from `fromSeq` on; see {@link ReadResult}. */
+  read(fromSeq: number, maxMessages: number, maxBytes?: number): ReadResult {
+    return this.#ring.read(fromSeq, maxMessages, maxBytes);
+  }
+
+  /** All that history shows, oldest first. */
+  snapshot(): StoredMessage[] {
+    this.trim();
+    return [...this.#ring.newestFirst()].reverse();
+  }
+
+  /**
+   * History joined to live without gap or duplicate; see {@link Tail}. Throws `too-many-tails`
+   * beyond the limit of the channel and `bad-query`.
+   *
+   * @example
+   * for await (const message of channel.tail({ query: "sev<=err" })) console.log(message.seq);
+   */
+  tail(options: TailOptions = {}): Tail {
+    if (this.#tails.size >= this.#maxTails)
+      throw new LogplexError(
+        "too-many-tails",
+        `Channel ${this.id} has ${this.#maxTails} open tails; close one or raise limits.tailsPerChannel.`,
+      );
+    const tail = new Tail(this, options, {
+      clock: this.#clock,
+      onClose: (closed) => this.#tails.delete(closed),
+    });
+    if (!tail.closed) this.#tails.add(tail);
+    return tail;
+  }
+
+  /** Open tails. */
+  get tailCount(): number {
+    return this.#tails.size;
+  }
+
+  /** Ends all tails; readers of a closed channel see their iteration end. */
+  close(): void {
+    for (const tail of this.#tails) tail.close();
+    this.#followers.clear();
+  }
+
+  /** Holds messages for a reader; see the description of the class. */
+  subscribe(options: SubscribeOptions): Subscription {
+    const follower: Follower & { cursor: number } = {
+      cursor: options.fromSeq ?? this.#ring.nextSeq,
+      messages: options.lag?.messages ?? DEFAULT_LAG.messages,
+      bytes: options.lag?.bytes ?? DEFAULT_LAG.bytes,
+      onAppend: options.onAppend,
+      advance: (seq) => {
+        follower.cursor = Math.max(follower.cursor, seq);
+      },
+      close: () => {
+        this.#followers.delete(follower);
+      },
+    };
+    this.#followers.add(follower);
+    return follower;
+  }
+
+  /** The oldest message that a reader may still ask for. */
+  #floor(): number {
+    const ring = this.#ring;
+    let floor = Number.POSITIVE_INFINITY;
+    for (const follower of this.#followers) {
+      let wanted = Math.max(follower.cursor, ring.nextSeq - follower.messages, ring.firstSeq);
+      if (wanted >= floor || wanted >= ring.visibleSeq) continue;
+      const minimum = ring.endPosition - follower.bytes;
+      while (wanted < ring.visibleSeq && ring.positionOf(wanted) < minimum) wanted += 1;
+      floor = Math.min(floor, wanted);
+    }
+    return floor;
+  }
+}
+
+/** A notice of the platform, as `Error L11 …`: PRI 172, `heroku[logplex]`. */
+export const NOTICE_HEAD: Head = createHead(172, "heroku", "logplex");

@@ -1,0 +1,59 @@
+import type { SplitInfo } from "../message.ts";
+import type { Head } from "./head.ts";
+
+/** Largest ordinary block: bounds what a kept view can pin. */
+export const BLOCK_BYTES = 64 * 1024;
+const BLOCK_MESSAGES = 512;
+
+/** Consecutive messages in columns, with their bodies copied into one buffer. */
+export class Block {
+  readonly firstSeq: number;
+  /** Bytes of all bodies of the channel before this block. */
+  readonly position: number;
+  readonly data: Buffer;
+  readonly capacity: number;
+  count = 0;
+  /** Message `i` is `data[ends[i], ends[i + 1])`. */
+  readonly ends: Uint32Array;
+  readonly ts: Float64Array;
+  readonly receivedAt: Float64Array;
+  readonly flags: Uint8Array;
+  readonly heads: Head[] = [];
+  /** Few messages have these two, so they are kept aside. */
+  texts: Map<number, string> | undefined;
+  splits: Map<number, SplitInfo> | undefined;
+
+  constructor(firstSeq: number, position: number, bytes: number, messages: number) {
+    this.firstSeq = firstSeq;
+    this.position = position;
+    // Not from Node's shared pool: a view of it would pin foreign data.
+    this.data = Buffer.allocUnsafeSlow(bytes);
+    this.capacity = messages;
+    this.ends = new Uint32Array(messages + 1);
+    this.ts = new Float64Array(messages);
+    this.receivedAt = new Float64Array(messages);
+    this.flags = new Uint8Array(messages);
+  }
+
+  /** The block that follows `previous` and has room for a body of `needed` bytes. */
+  static after(previous: Block | undefined, seq: number, position: number, needed: number): Block {
+    // Small first blocks keep an idle channel small; doubling keeps a busy one fast.
+    const bytes = Math.max(
+      needed,
+      previous === undefined ? 2048 : Math.min(BLOCK_BYTES, previous.data.length * 2),
+    );
+    const messages =
+      previous === undefined ? 16 : Math.min(BLOCK_MESSAGES, Math.max(16, previous.capacity * 2));
+    return new Block(seq, position, bytes, messages);
+  }
+
+  /** Sequence number after the last message. */
+  get nextSeq(): number {
+    return this.firstSeq + this.count;
+  }
+
+  /** True when a body of `size` bytes fits. */
+  fits(size: number): boolean {
+    return this.count < this.capacity && this.ends[this.count]! + size <= this.data.length;
+  }
+}
