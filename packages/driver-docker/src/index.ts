@@ -1,1 +1,2 @@
-export {};
+export { dockerDriver } from "./driver.ts";
+export type { DockerDriverOptions } from "./options.ts";

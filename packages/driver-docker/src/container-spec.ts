@@ -1,0 +1,71 @@
+import type { DynoSpec } from "@dynokit/manifold";
+import type { ContainerCreateOptions } from "dockerode";
+import type { Settings } from "./options.ts";
+
+/** Labels by which a later manifold finds its containers (spec/drivers.md §6). */
+export const LABEL = {
+  platform: "dynokit.platform",
+  id: "dynokit.id",
+  labels: "dynokit.labels",
+  port: "dynokit.port",
+} as const;
+
+/** Name of the container of a dyno; ids are unique for ever. */
+export const containerName = (id: string) => `dynokit-${id}`;
+
+// Heroku sources these before every command, the app's own file last (spec/dynos.md §3).
+const PROFILE = [
+  "for profile in /app/.profile.d/*.sh; do [ -r $profile ] && . $profile; done",
+  "[ -r /app/.profile ] && . /app/.profile",
+].join("; ");
+
+function commandOf(spec: DynoSpec): string[] {
+  if (typeof spec.command !== "string") return [...spec.command];
+  return ["/bin/sh", "-c", `${PROFILE}; ${spec.command}`];
+}
+
+/** What the engine is asked to create: confined, limited and labelled. */
+export function containerOptions(spec: DynoSpec, settings: Settings): ContainerCreateOptions {
+  const limits = spec.limits ?? {};
+  const memory = limits.memoryKillBytes ?? limits.memoryBytes;
+  const environment: Record<string, string> = { HOME: "/app", ...spec.env };
+  if (spec.port) environment["PORT"] = String(settings.port);
+  const image = spec.config?.["image"];
+  const user = spec.user ?? settings.user;
+  return {
+    name: containerName(spec.id),
+    Image: typeof image === "string" ? image : settings.image,
+    Entrypoint: [],
+    Cmd: commandOf(spec),
+    // Values go through the engine's API and never on a command line of the host.
+    Env: Object.entries(environment).map(([key, value]) => `${key}=${value}`),
+    WorkingDir: "/app",
+    Hostname: spec.labels.dyno.replaceAll(/[^a-zA-Z0-9.-]/g, "-").slice(0, 63),
+    ...(user === undefined ? {} : { User: user }),
+    Tty: spec.tty !== undefined,
+    OpenStdin: spec.stdin === true || spec.tty !== undefined,
+    StdinOnce: false,
+    AttachStdin: spec.stdin === true || spec.tty !== undefined,
+    AttachStdout: true,
+    AttachStderr: true,
+    Labels: {
+      [LABEL.platform]: settings.platform,
+      [LABEL.id]: spec.id,
+      [LABEL.labels]: JSON.stringify(spec.labels),
+      ...(spec.port ? { [LABEL.port]: String(settings.port) } : {}),
+    },
+    HostConfig: {
+      // An init that reaps and forwards signals: a program that is PID 1 ignores SIGTERM.
+      Init: true,
+      NetworkMode: settings.network,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      OomScoreAdj: 0,
+      LogConfig: { Type: "local", Config: { "max-size": "8m", "max-file": "2" } },
+      Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
+      ...(memory === undefined ? {} : { Memory: memory, MemorySwap: memory }),
+      ...(limits.pids === undefined ? {} : { PidsLimit: limits.pids }),
+      ...(limits.cpus === undefined ? {} : { NanoCpus: Math.round(limits.cpus * 1e9) }),
+    },
+  };
+}

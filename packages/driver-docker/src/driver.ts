@@ -1,0 +1,411 @@
+import { createReadStream } from "node:fs";
+import type { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type {
+  DriverCapabilities,
+  DriverEvent,
+  DriverHandle,
+  DriverSession,
+  DynoDriver,
+  DynoInspection,
+  DynoLabels,
+  DynoSpec,
+  DynoStats,
+  ExitResult,
+  LogChunk,
+  RecoverResult,
+  StopOptions,
+} from "@dynokit/manifold";
+import { DriverError } from "@dynokit/manifold";
+import type Docker from "dockerode";
+import { containerName, containerOptions, LABEL } from "./container-spec.ts";
+import { connect, engineError, ensureNetwork, isMissing } from "./engine.ts";
+import { execIn, signalAll } from "./exec.ts";
+import { exitResult } from "./exit.ts";
+import { demultiplex, parseRecord, sinceOf } from "./log-stream.ts";
+import { configSchema, type DockerDriverOptions, optionsSchema, type Settings } from "./options.ts";
+import { dockerSession } from "./session.ts";
+import { verifySlug } from "./slug.ts";
+import { type EngineStats, toDynoStats } from "./stats.ts";
+
+const capabilities: DriverCapabilities = Object.freeze({
+  signal: true,
+  exec: true,
+  attach: true,
+  tty: true,
+  logs: true,
+  logOverflow: "drop",
+  stats: true,
+  events: true,
+  prepare: true,
+  recover: "running-and-results",
+  containment: "complete",
+  limits: Object.freeze({ memory: "hard", pids: "hard", cpu: true, disk: false }),
+  isolation: Object.freeze({ env: true, filesystem: true, network: true, processes: true }),
+  // The container's init reports a program that does not exist as status 127.
+  missingBinary: "exit-127",
+});
+
+/**
+ * Runs each dyno as a container of a Docker Engine (spec/drivers.md §6).
+ *
+ * The slug is unpacked to `/app` of the image. Containers, their output and their exit results
+ * belong to the engine, so they outlive this process and are found again by their labels.
+ * @throws DriverError `invalid-spec` for options that do not fit.
+ */
+export function dockerDriver(options: DockerDriverOptions): DynoDriver {
+  const parsed = optionsSchema.safeParse(options);
+  if (!parsed.success)
+    throw new DriverError("invalid-spec", `Options of the Docker driver: ${parsed.error.message}`);
+  return new DockerDriver(parsed.data);
+}
+
+class DockerDriver implements DynoDriver {
+  readonly configSchema = configSchema;
+  readonly #docker: Docker;
+  readonly #settings: Settings;
+  readonly #open = new Set<Readable>();
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#docker = connect(settings);
+  }
+
+  info() {
+    return { name: "docker", version: "0.1.0", interfaceRange: "^1.0.0" };
+  }
+
+  capabilities(): DriverCapabilities {
+    return capabilities;
+  }
+
+  async *fingerprint(signal: AbortSignal): AsyncGenerator<Readonly<Record<string, unknown>>> {
+    while (!signal.aborted) {
+      try {
+        const info = (await this.#docker.info()) as Record<string, unknown>;
+        yield {
+          healthy: true,
+          engine: info["ServerVersion"],
+          cgroup: info["CgroupVersion"],
+          liveRestore: info["LiveRestoreEnabled"],
+        };
+      } catch (error) {
+        yield { healthy: false, reason: engineError(error, "Asking the engine").message };
+      }
+      // An aborted wait is the end of the iteration, not a fault.
+      await delay(30_000, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async prepare(spec: DynoSpec): Promise<void> {
+    if (spec.slug) await verifySlug(spec.slug);
+    await ensureNetwork(this.#docker, this.#settings);
+  }
+
+  async start(
+    spec: DynoSpec,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<DriverHandle> {
+    signal?.throwIfAborted();
+    await this.prepare(spec);
+    const create = containerOptions(spec, this.#settings);
+    if (spec.cwd !== undefined) {
+      create.WorkingDir = spec.cwd;
+      // `Mounts` refuses a directory that does not exist; `Binds` would make it.
+      create.HostConfig = {
+        ...create.HostConfig,
+        Mounts: [{ Type: "bind", Source: spec.cwd, Target: spec.cwd }],
+      };
+    }
+    let container: Docker.Container;
+    try {
+      container = await this.#docker.createContainer(create);
+    } catch (error) {
+      throw engineError(error, `Creating the container of dyno ${spec.labels.dyno}`);
+    }
+    try {
+      if (spec.slug?.path !== undefined)
+        await container.putArchive(createReadStream(spec.slug.path), { path: "/app" });
+      signal?.throwIfAborted();
+      await container.start();
+      signal?.throwIfAborted();
+      if (spec.tty) await container.resize({ w: spec.tty.columns, h: spec.tty.rows });
+      return this.#handle(await container.inspect());
+    } catch (error) {
+      await container.remove({ force: true, v: true }).catch((fault: unknown) => {
+        if (!isMissing(fault)) throw engineError(fault, `Removing the container of ${spec.id}`);
+      });
+      if (signal?.aborted) throw signal.reason;
+      throw engineError(error, `Starting dyno ${spec.labels.dyno}`);
+    }
+  }
+
+  async recover(handle: DriverHandle): Promise<RecoverResult> {
+    if (handle?.version !== 1 || handle.driver !== "docker" || typeof handle.id !== "string")
+      return { state: "lost" };
+    const info = await this.#find(handle.id);
+    if (!info) return { state: "lost" };
+    return info.State.Running
+      ? { state: "running" }
+      : { state: "exited", result: exitResult(info) };
+  }
+
+  async wait(id: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ExitResult> {
+    await this.#inspect(id);
+    try {
+      // Answers at once for a container that has ended already.
+      await this.#container(id).wait({ ...(signal ? { abortSignal: signal } : {}) });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!isMissing(error)) throw engineError(error, `Waiting for dyno ${id}`);
+    }
+    return exitResult(await this.#inspect(id));
+  }
+
+  async stop(id: string, options: StopOptions = {}): Promise<void> {
+    const { signal = "SIGTERM", timeoutMs = 30_000, scope = "all" } = options;
+    const info = await this.#find(id);
+    if (!info?.State.Running) return;
+    const container = this.#container(id);
+    const ended = container.wait().catch(ignoreMissing);
+    if (timeoutMs > 0) {
+      // The engine signals only its init, which passes it to one child; Heroku signals all.
+      if (scope === "all") await signalAll(container, signal).catch(() => this.#kill(id, signal));
+      else await this.#kill(id, signal);
+      const timer = new AbortController();
+      const late = delay(timeoutMs, "late", { signal: timer.signal }).catch(() => "ended");
+      const first = await Promise.race([ended, late]);
+      timer.abort();
+      if (first !== "late") return;
+    }
+    await this.#kill(id, "SIGKILL");
+    await ended;
+  }
+
+  async destroy(id: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
+    const info = await this.#find(id);
+    if (!info) return;
+    if (info.State.Running && !force)
+      throw new DriverError(
+        "invalid-spec",
+        `Dyno ${id} is running: stop it first, or destroy it with force.`,
+      );
+    try {
+      await this.#container(id).remove({ force: true, v: true });
+    } catch (error) {
+      if (!isMissing(error)) throw engineError(error, `Removing the container of ${id}`);
+    }
+  }
+
+  async inspect(id: string): Promise<DynoInspection> {
+    const info = await this.#inspect(id);
+    const handle = this.#handle(info);
+    if (info.State.Running) return { state: "running", handle };
+    if (info.State.Status === "created") return { state: "starting", handle };
+    return { state: "exited", handle, result: exitResult(info) };
+  }
+
+  async list(): Promise<readonly DriverHandle[]> {
+    const found = await this.#docker
+      .listContainers({ filters: { label: [`${LABEL.platform}=${this.#settings.platform}`] } })
+      .catch((error: unknown) => {
+        throw engineError(error, "Listing containers");
+      });
+    const infos = await Promise.all(
+      found.map(({ Id }) => this.#docker.getContainer(Id).inspect().catch(ignoreMissing)),
+    );
+    return infos.flatMap((info) => (info?.State.Running ? [this.#handle(info)] : []));
+  }
+
+  async signal(id: string, name: string): Promise<void> {
+    if (!/^SIG[A-Z0-9]+$/.test(name))
+      throw new DriverError("invalid-spec", `"${name}" is no signal: give a name such as SIGUSR1.`);
+    const info = await this.#inspect(id);
+    if (!info.State.Running) throw new DriverError("not-found", `Dyno ${id} has ended.`);
+    await this.#kill(id, name);
+  }
+
+  async exec(
+    id: string,
+    argv: readonly string[],
+    options: Parameters<NonNullable<DynoDriver["exec"]>>[2] = {},
+  ): Promise<DriverSession> {
+    const info = await this.#inspect(id);
+    if (!info.State.Running) throw new DriverError("not-found", `Dyno ${id} has ended.`);
+    return execIn(this.#container(id), argv, options);
+  }
+
+  async attach(id: string): Promise<DriverSession> {
+    const info = await this.#inspect(id);
+    const container = this.#container(id);
+    const stream = await container
+      .attach({ stream: true, stdin: true, stdout: true, stderr: true, logs: true, hijack: true })
+      .catch((error: unknown) => {
+        throw engineError(error, `Attaching to dyno ${id}`);
+      });
+    return dockerSession(stream as import("node:stream").Duplex, {
+      tty: info.Config.Tty,
+      resize: ({ columns, rows }) => container.resize({ w: columns, h: rows }),
+      signal: (name) => this.signal(id, name),
+      wait: () => this.wait(id),
+      closed: async () => {
+        if ((await this.#find(id))?.State.Running)
+          await signalAll(container, "SIGHUP").catch(ignoreEnded);
+      },
+    });
+  }
+
+  async *logs(
+    id: string,
+    { since, signal }: { readonly since?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogChunk> {
+    const info = await this.#inspect(id);
+    const after = since === undefined ? -1n : BigInt(since);
+    const source = (await this.#container(id).logs({
+      follow: true,
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      ...(after > 0n ? { since: sinceOf(after) as unknown as number } : {}),
+    })) as Readable;
+    yield* this.#reading(source, signal, async function* () {
+      for await (const frame of demultiplex(source, info.Config.Tty)) {
+        const { cursor, bytes } = parseRecord(frame.bytes);
+        // `since` is inclusive at the engine.
+        if (cursor !== 0n && cursor <= after) continue;
+        const whole = bytes.at(-1) === 0x0a;
+        yield {
+          stream: frame.stream,
+          time: cursor === 0n ? Date.now() : Number(cursor / 1_000_000n),
+          bytes: whole ? bytes.subarray(0, -1) : bytes,
+          partial: !whole,
+          cursor: String(cursor),
+        } as const;
+      }
+    });
+  }
+
+  async *stats(
+    id: string,
+    options: { readonly intervalMs?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<DynoStats> {
+    const { intervalMs = 20_000, signal } = options;
+    while (!signal?.aborted) {
+      // Without `one-shot` the engine takes two samples, two seconds apart.
+      const query = { stream: false, "one-shot": true } as { stream: false };
+      const stats = (await this.#container(id).stats(query).catch(ignoreMissing)) as
+        | EngineStats
+        | undefined;
+      if (!(await this.#find(id))?.State.Running || !stats) return;
+      yield toDynoStats(stats);
+      const ended = new AbortController();
+      await Promise.race([
+        delay(intervalMs, undefined, { signal: ended.signal }).catch(() => undefined),
+        this.wait(id, signal ? { signal } : {}).catch(() => undefined),
+      ]);
+      ended.abort();
+    }
+  }
+
+  async *events(signal: AbortSignal): AsyncGenerator<DriverEvent> {
+    const label = [`${LABEL.platform}=${this.#settings.platform}`];
+    const source = (await this.#docker.getEvents({
+      filters: { type: ["container"], event: ["oom"], label },
+    })) as Readable;
+    yield* this.#reading(source, signal, async function* () {
+      let rest = "";
+      for await (const chunk of source) {
+        const lines = (rest + String(chunk)).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines.filter(Boolean)) {
+          const event = JSON.parse(line) as {
+            time: number;
+            Actor: { Attributes: Record<string, string> };
+          };
+          const id = event.Actor.Attributes[LABEL.id];
+          if (id !== undefined) yield { type: "oom", id, at: event.time * 1000 } as const;
+        }
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const stream of this.#open) stream.destroy();
+    this.#open.clear();
+  }
+
+  /** Ends the engine's stream with the iteration, with `signal`, and with the driver. */
+  async *#reading<T>(
+    source: Readable,
+    signal: AbortSignal | undefined,
+    read: () => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
+    const end = () => source.destroy();
+    this.#open.add(source);
+    signal?.addEventListener("abort", end, { once: true });
+    try {
+      if (!signal?.aborted) yield* read();
+    } catch (error) {
+      // A stream that we ended ourselves reports a premature close.
+      if (!source.destroyed) throw engineError(error, "Reading from the engine");
+    } finally {
+      signal?.removeEventListener("abort", end);
+      this.#open.delete(source);
+      source.destroy();
+    }
+  }
+
+  #container(id: string): Docker.Container {
+    return this.#docker.getContainer(containerName(id));
+  }
+
+  async #kill(id: string, signal: string): Promise<void> {
+    await this.#container(id)
+      .kill({ signal })
+      .catch((error: { statusCode?: number }) => {
+        // 409: it ended between the question and the signal.
+        if (error.statusCode === 409 || isMissing(error)) return;
+        throw engineError(error, `Sending ${signal} to dyno ${id}`);
+      });
+  }
+
+  async #find(id: string): Promise<Docker.ContainerInspectInfo | undefined> {
+    try {
+      const info = await this.#container(id).inspect();
+      return info.Config.Labels[LABEL.platform] === this.#settings.platform ? info : undefined;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw engineError(error, `Inspecting dyno ${id}`);
+    }
+  }
+
+  async #inspect(id: string): Promise<Docker.ContainerInspectInfo> {
+    const info = await this.#find(id);
+    if (!info) throw new DriverError("not-found", `The engine has no container of dyno ${id}.`);
+    return info;
+  }
+
+  #handle(info: Docker.ContainerInspectInfo): DriverHandle {
+    const labels = info.Config.Labels;
+    const port = labels[LABEL.port];
+    const host = info.NetworkSettings.Networks[this.#settings.network]?.IPAddress;
+    return {
+      version: 1,
+      driver: "docker",
+      id: labels[LABEL.id] as string,
+      labels: JSON.parse(labels[LABEL.labels] as string) as DynoLabels,
+      startedAt: Date.parse(info.State.StartedAt),
+      ...(port !== undefined && host ? { address: { host, port: Number(port) } } : {}),
+      data: { container: info.Id },
+    };
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw engineError(error, "Asking the engine");
+  return undefined;
+}
+
+function ignoreEnded(): void {
+  // The dyno ended by itself before the signal came.
+}

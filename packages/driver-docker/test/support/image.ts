@@ -1,0 +1,51 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
+import type Docker from "dockerode";
+
+export const image = "dynokit-test:latest";
+
+/** An image without a registry: a static shell and this machine's Node with its libraries. */
+export async function importImage(docker: Docker): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), "dynokit-image-"));
+  try {
+    for (const folder of ["bin", "usr/bin", "etc", "app", "root", "proc", "sys", "dev", "tmp"])
+      mkdirSync(join(root, folder), { recursive: true });
+    chmodSync(join(root, "tmp"), 0o1777);
+    chmodSync(join(root, "app"), 0o777);
+    copyFileSync("/bin/busybox", join(root, "bin/busybox"));
+    for (const name of execFileSync("/bin/busybox", ["--list"], { encoding: "utf8" }).split("\n"))
+      if (name !== "" && name !== "busybox") symlinkSync("busybox", join(root, "bin", name));
+    const node = realpathSync(process.execPath);
+    copyFileSync(node, join(root, "bin/node"));
+    for (const [, library] of execFileSync("ldd", [node], { encoding: "utf8" }).matchAll(
+      /(?:=> )?(\/\S+)/g,
+    )) {
+      const target = join(root, library as string);
+      mkdirSync(dirname(target), { recursive: true });
+      copyFileSync(realpathSync(library as string), target);
+    }
+    writeFileSync(join(root, "etc/passwd"), "root:x:0:0::/root:/bin/sh\n");
+    const archive = execFileSync("tar", ["-c", "-C", root, "."], { maxBuffer: 1 << 30 });
+    const progress = await docker.importImage(Readable.from([archive]) as unknown as string, {
+      repo: "dynokit-test",
+      tag: "latest",
+    });
+    progress.resume();
+    await once(progress, "end");
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}

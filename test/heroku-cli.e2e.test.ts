@@ -1,0 +1,278 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { eventually, PlatformProcess } from "./support/platform.ts";
+
+const bin = fileURLToPath(new URL("heroku-cli/node_modules/.bin", import.meta.url));
+const missing = !existsSync(join(bin, "heroku"));
+if (missing && (process.env["DYNOKIT_REQUIRE"] ?? "").split(/[\s,]+/).includes("heroku"))
+  throw new Error("heroku is required but not installed: run npm ci in test/heroku-cli");
+const title = missing
+  ? "the official heroku CLI (skipped: heroku is not installed in test/heroku-cli)"
+  : "the official heroku CLI";
+
+const home = mkdtempSync(join(tmpdir(), "dynokit-heroku-"));
+const repository = join(home, "app");
+let platform: PlatformProcess;
+let env: NodeJS.ProcessEnv;
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function command(program: string, args: readonly string[], input = ""): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: repository, env, stdio: ["pipe", "pipe", "pipe"] });
+    let out = "";
+    let err = "";
+    child.stdout.on("data", (chunk) => {
+      out += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      err += chunk;
+    });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, out, err }));
+    child.stdin.on("error", () => {}); // A command that reads nothing closes it early.
+    child.stdin.end(input);
+  });
+}
+
+async function heroku(...args: string[]): Promise<Ended> {
+  const ended = await command("heroku", args);
+  expect(ended.code, `heroku ${args.join(" ")}\n${ended.out}${ended.err}`).toBe(0);
+  return ended;
+}
+
+async function push(): Promise<Ended> {
+  return command("git", ["push", "heroku", "HEAD:main"]);
+}
+
+function commit(files: Record<string, string>, message: string) {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(repository, name), text);
+  execFileSync("git", ["add", "-A"], { cwd: repository, env });
+  execFileSync("git", ["commit", "-qm", message], { cwd: repository, env });
+}
+
+const web = (text: string) =>
+  `require("node:http").createServer((q, r) => { console.log("saw " + q.url); r.end("${text} " + process.env.DYNO + " " + (process.env.WORD || "-")); }).listen(process.env.PORT);\n`;
+
+const visit = (path = "/") => platform.visit(`cli-app.localhost:${platform.routerPort}`, path);
+
+describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
+  beforeAll(async () => {
+    mkdirSync(repository);
+    const data = join(home, "data");
+    platform = await new PlatformProcess(data, ["--no-sample"]).ready();
+    const pems = readdirSync(data, { recursive: true, encoding: "utf8" });
+    const ca = join(data, pems.find((name) => /ca\.pem$/.test(name)) as string);
+    const url = platform.apiUrl.replace("127.0.0.1", "localhost");
+    env = {
+      PATH: `${bin}:${process.env["PATH"]}`,
+      HOME: home,
+      XDG_CONFIG_HOME: join(home, "config"),
+      XDG_DATA_HOME: join(home, "share"),
+      XDG_CACHE_HOME: join(home, "cache"),
+      TERM: "dumb",
+      NO_COLOR: "1",
+      HEROKU_HOST: url,
+      HEROKU_API_KEY: platform.token,
+      HEROKU_PARTICLEBOARD_URL: url,
+      HEROKU_NETRC_WRITE: "true",
+      DISABLE_TELEMETRY: "true",
+      HEROKU_SKIP_NEW_VERSION_CHECK: "true",
+      NODE_EXTRA_CA_CERTS: ca,
+      GIT_SSL_CAINFO: ca,
+      GIT_TERMINAL_PROMPT: "0",
+      GIT_AUTHOR_NAME: "a",
+      GIT_AUTHOR_EMAIL: "a@example.com",
+      GIT_COMMITTER_NAME: "a",
+      GIT_COMMITTER_EMAIL: "a@example.com",
+    };
+    execFileSync("git", ["init", "-q", "-b", "main"], { cwd: repository, env });
+  }, 120_000);
+  afterAll(async () => {
+    await platform?.stop();
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  test("create, config", async () => {
+    expect((await heroku("create", "cli-app")).out).toContain("cli-app");
+    expect((await heroku("apps")).out).toContain("cli-app");
+    const set = await heroku("config:set", "WORD=blue", "-a", "cli-app");
+    expect(set.err + set.out).toMatch(/v\d+/);
+    expect((await heroku("config:get", "WORD", "-a", "cli-app")).out.trim()).toBe("blue");
+    expect((await heroku("auth:whoami")).out).toContain("@");
+  });
+
+  test("git push deploys and shows the build", async () => {
+    commit({ Procfile: "web: node web.js\nworker: sleep 1000\n", "web.js": web("one") }, "first");
+    const pushed = await push();
+    expect(pushed.code, pushed.err).toBe(0);
+    expect(pushed.err).toMatch(/remote: -----> /);
+    const answer = await eventually(visit, ({ status }) => status === 200);
+    expect(answer.text).toBe("one web.1 blue");
+  });
+
+  test("a push whose build fails is refused", async () => {
+    const before = (await heroku("releases", "-a", "cli-app")).out;
+    commit({ Procfile: "web node web.js\n" }, "bad Procfile");
+    const pushed = await push();
+    expect(pushed.code).not.toBe(0);
+    expect(pushed.err).toMatch(/\[remote rejected\]/);
+    expect((await heroku("releases", "-a", "cli-app")).out).toBe(before);
+    commit({ Procfile: "web: node web.js\nworker: sleep 1000\n" }, "good Procfile");
+  });
+
+  test("scale, ps, restart", async () => {
+    const scaled = await heroku("ps:scale", "web=2", "worker=1", "-a", "cli-app");
+    expect(scaled.err + scaled.out).toMatch(/now running .*web at 2:/);
+    await eventually(
+      async () => (await heroku("ps", "-a", "cli-app")).out,
+      (out) => /web\.1: up /.test(out) && /web\.2: up /.test(out) && /worker\.1: up /.test(out),
+    );
+    await heroku("ps:restart", "web.1", "-a", "cli-app");
+    await heroku("ps:wait", "-a", "cli-app");
+  });
+
+  test("logs, with and without --tail", async () => {
+    await visit("/in-the-log");
+    await eventually(
+      async () => (await heroku("logs", "-n", "500", "-a", "cli-app")).out,
+      (out) => out.includes("saw /in-the-log") && /heroku\[router\]: at=info/.test(out),
+    );
+    const tail = spawn("heroku", ["logs", "--tail", "-a", "cli-app"], { cwd: repository, env });
+    let seen = "";
+    tail.stdout.on("data", (chunk) => {
+      seen += chunk;
+    });
+    await eventually(
+      async () => seen,
+      (text) => text !== "",
+    );
+    await visit("/while-tailing");
+    await eventually(
+      async () => seen,
+      (text) => text.includes("saw /while-tailing"),
+    );
+    tail.kill("SIGTERM");
+    await new Promise((resolve) => tail.once("close", resolve));
+  });
+
+  test("drains with a real receiver", async () => {
+    let received = "";
+    const collector = createServer((incoming, outgoing) => {
+      incoming.on("data", (chunk) => {
+        received += chunk;
+      });
+      incoming.on("end", () => outgoing.writeHead(204).end());
+    });
+    await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(collector.address() as AddressInfo).port}/drain`;
+    await heroku("drains:add", url, "-a", "cli-app");
+    expect((await heroku("drains", "-a", "cli-app")).out).toContain(url);
+    await visit("/drained");
+    await eventually(
+      async () => received,
+      (text) => text.includes("saw /drained"),
+    );
+    await heroku("drains:remove", url, "-a", "cli-app");
+    await new Promise((resolve) => collector.close(resolve));
+  });
+
+  test("run gives output, exit status and piped input", async () => {
+    expect(
+      (await heroku("run", "--no-tty", "-a", "cli-app", "--", "echo", "hello from a one-off")).out,
+    ).toContain("hello from a one-off");
+    const status = await command("heroku", [
+      "run",
+      "--no-tty",
+      "-x",
+      "-a",
+      "cli-app",
+      "--",
+      'sh -c "exit 3"',
+    ]);
+    expect(status.code, status.err).toBe(3);
+    const piped = await command(
+      "heroku",
+      ["run", "--no-tty", "-a", "cli-app", "--", "cat"],
+      "one line\n",
+    );
+    expect(piped.out).toContain("one line");
+    expect((await heroku("run:detached", "-a", "cli-app", "--", "echo", "detached")).err).toMatch(
+      /run\.\d+|detached/,
+    );
+  });
+
+  test("releases and rollback", async () => {
+    commit({ "web.js": web("two") }, "second");
+    expect((await push()).code).toBe(0);
+    await eventually(visit, ({ text }) => text.startsWith("two"));
+    const { out } = await heroku("releases", "-a", "cli-app");
+    expect(out).toMatch(/v\d+/);
+    await heroku("rollback", "-a", "cli-app");
+    await eventually(visit, ({ text }) => text.startsWith("one"));
+    expect((await heroku("releases", "-a", "cli-app")).out).toMatch(/Rollback to v\d+/);
+  });
+
+  test("domains and maintenance", async () => {
+    await heroku("domains:add", "www.example.test", "-a", "cli-app");
+    expect((await heroku("domains", "-a", "cli-app")).out).toContain("www.example.test");
+    expect((await platform.visit("www.example.test")).text).toMatch(/^one/);
+    await heroku("domains:remove", "www.example.test", "-a", "cli-app");
+    await heroku("maintenance:on", "-a", "cli-app");
+    expect((await visit()).status).toBe(503);
+    await heroku("maintenance:off", "-a", "cli-app");
+    expect((await visit()).status).toBe(200);
+  });
+
+  test("pipelines promote the slug", async () => {
+    await heroku("apps:create", "cli-prod", "--no-remote");
+    await heroku("pipelines:create", "line", "-a", "cli-app", "-s", "staging");
+    await heroku("pipelines:add", "line", "-a", "cli-prod", "-s", "production");
+    expect((await heroku("pipelines:info", "line")).out).toContain("cli-prod");
+    await heroku("pipelines:promote", "-a", "cli-app");
+    await eventually(
+      () => platform.visit(`cli-prod.localhost:${platform.routerPort}`),
+      ({ status, text }) => status === 200 && text.startsWith("one"),
+    );
+  });
+
+  test("webhooks", async () => {
+    const bodies: string[] = [];
+    const receiver = createServer((incoming, outgoing) => {
+      let body = "";
+      incoming.on("data", (chunk) => {
+        body += chunk;
+      });
+      incoming.on("end", () => {
+        bodies.push(body);
+        outgoing.writeHead(204).end();
+      });
+    });
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
+    await heroku("webhooks:add", "-i", "api:release", "-l", "notify", "-u", url, "-a", "cli-app");
+    expect((await heroku("webhooks", "-a", "cli-app")).out).toContain(url);
+    await heroku("config:set", "WORD=green", "-a", "cli-app");
+    await eventually(
+      async () => bodies.join("\n"),
+      (text) => text.includes('"resource":"release"'),
+    );
+    await new Promise((resolve) => receiver.close(resolve));
+  });
+
+  test("destroy", async () => {
+    await heroku("apps:destroy", "cli-prod", "--confirm", "cli-prod");
+    await heroku("apps:destroy", "cli-app", "--confirm", "cli-app");
+    expect((await visit()).status).toBe(404);
+  });
+});
