@@ -12,7 +12,13 @@ const isSpace = (character: string | undefined) => character !== undefined && /\
  */
 export function readClassicLine(text: string, segment: Segment): LineNode {
   const { start, end, eol, line, lineStart } = segment;
-  const node = { offset: start, line, text: text.slice(start, end), eol } as const;
+  const node = {
+    offset: start,
+    line,
+    column: start - lineStart + 1,
+    text: text.slice(start, end),
+    eol,
+  } as const;
   let first = start;
   while (first < end && isSpace(text[first])) first++;
   if (first === end) return { ...node, kind: "blank" };

@@ -1,5 +1,9 @@
 export type { Diagnostic, DiagnosticCode, Dialect, Severity } from "./diagnostic.ts";
 export { diagnosticTable } from "./diagnostic.ts";
+export type { EnvEditor } from "./edit/env.ts";
+export { editEnv } from "./edit/env.ts";
+export type { EditOptions, MoveTarget, ProcfileEditor } from "./edit/procfile.ts";
+export { edit } from "./edit/procfile.ts";
 export type { EnvDiagnosticCode } from "./env/diagnostics.ts";
 export { envDiagnosticTable } from "./env/diagnostics.ts";
 export type { EnvFile, ParseEnvOptions } from "./env/parse.ts";
@@ -9,6 +13,8 @@ export { stringifyEnv } from "./env/stringify.ts";
 export type { EnvEntry, EnvNode, EnvTree } from "./env/tree.ts";
 export type { ProcfileErrorCode } from "./errors.ts";
 export { ProcfileError, procfileErrorCodes } from "./errors.ts";
+export type { FormatOptions } from "./format.ts";
+export { format, formatEdits } from "./format.ts";
 export type { FormatFormationOptions } from "./formation/format.ts";
 export { formatFormation } from "./formation/format.ts";
 export type {
@@ -19,6 +25,12 @@ export type {
 } from "./formation/parse.ts";
 export { formationDiagnosticTable, parseFormation } from "./formation/parse.ts";
 export type { SizedQuantity } from "./formation/resolve.ts";
+export type { LintOptions } from "./lint/lint.ts";
+export { lint } from "./lint/lint.ts";
+export type { LintRule } from "./lint/table.ts";
+export { lintTable } from "./lint/table.ts";
+export type { LookupCode, LookupDiagnostic, LookupResult } from "./lookup.ts";
+export { findProcfile } from "./lookup.ts";
 export { isValidName, normaliseName } from "./name.ts";
 export type { ParseOptions, Procfile } from "./parse.ts";
 export { parse, parseOrThrow } from "./parse.ts";

@@ -27,6 +27,7 @@ export function readLine(
     kind,
     offset: start,
     line,
+    column: start - lineStart + 1,
     text: text.slice(start, end),
     eol,
     ...(entry ? { entry } : {}),

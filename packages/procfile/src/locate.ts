@@ -1,13 +1,13 @@
 import type { Position, Range } from "./position.ts";
 
-/** Turns offsets into positions for texts whose lines end at LF, CRLF or a lone CR. */
+/** Turns offsets into positions. Lines end at LF, CRLF and, unless told otherwise, a lone CR. */
 export class Locator {
   readonly #starts: number[] = [0];
 
-  constructor(text: string) {
+  constructor(text: string, loneCrEndsLine = true) {
     for (let index = 0; index < text.length; index++) {
       const unit = text.charCodeAt(index);
-      if (unit === 10 || (unit === 13 && text.charCodeAt(index + 1) !== 10))
+      if (unit === 10 || (unit === 13 && loneCrEndsLine && text.charCodeAt(index + 1) !== 10))
         this.#starts.push(index + 1);
     }
   }

@@ -65,7 +65,7 @@ export function parse(text: string, options: ParseOptions = {}): Procfile {
   };
   if (exceeds(text, maxBytes)) {
     report("too-large", rangeInLine(1, 0, 0, 0), messages.tooLarge(maxBytes));
-    const whole: LineNode = { kind: "invalid", offset: 0, line: 1, text, eol: "" };
+    const whole: LineNode = { kind: "invalid", offset: 0, line: 1, column: 1, text, eol: "" };
     return finish(dialect, [], diagnostics, { bom: false, lines: [whole] });
   }
   if (dialect === "classic") return readClassic(text);
@@ -135,7 +135,7 @@ function keepLast(
   const winners = new Map<string, Entry>();
   for (const { entry } of lines) if (entry) winners.set(entry.name, entry);
   const kept: Entry[] = [];
-  for (const { entry, offset, line, text, eol } of lines) {
+  for (const { entry, offset, line, column, text, eol } of lines) {
     if (!entry) continue;
     const winner = winners.get(entry.name)!;
     if (winner === entry) {
@@ -144,7 +144,7 @@ function keepLast(
     }
     const severity = severityOf("duplicate-name", dialect);
     if (!severity) continue;
-    const lineStart = entry.nameRange.start.offset - entry.nameRange.start.column + 1;
+    const lineStart = offset - column + 1;
     const end = offset + text.length + eol.length;
     const whole: Range = {
       start: rangeInLine(line, lineStart, offset, offset).start,

@@ -26,6 +26,8 @@ export interface LineNode {
   readonly offset: number;
   /** 1-based. In `heroku` a lone CR does not count, so two nodes may share a line. */
   readonly line: number;
+  /** Column of `offset`: above 1 only after a BOM, or a lone CR in `heroku`. */
+  readonly column: number;
   readonly text: string;
   readonly eol: LineEnd;
   /** Set for `entry`, also where a later line overrides it. */
