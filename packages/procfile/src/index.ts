@@ -13,6 +13,16 @@ export { stringifyEnv } from "./env/stringify.ts";
 export type { EnvEntry, EnvNode, EnvTree } from "./env/tree.ts";
 export type { ProcfileErrorCode } from "./errors.ts";
 export { ProcfileError, procfileErrorCodes } from "./errors.ts";
+export type { ExportTarget } from "./export/export.ts";
+export { exportFormation, exportTargets } from "./export/export.ts";
+export type {
+  ExportedFile,
+  ExportOptions,
+  ExportPlan,
+  PlannedInstance,
+  PlannedType,
+} from "./export/plan.ts";
+export type { ExportTemplate, TemplateFile } from "./export/template.ts";
 export type { FormatOptions } from "./format.ts";
 export { format, formatEdits } from "./format.ts";
 export type { FormatFormationOptions } from "./formation/format.ts";

@@ -158,7 +158,7 @@ describe.each(Object.entries(cases))("%s", (rule, { bad, good }) => {
 });
 
 test("every rule of the table has a case", () => {
-  expect(Object.keys(cases).sort()).toEqual(Object.keys(lintTable).sort());
+  expect(new Set(Object.keys(cases))).toEqual(new Set(Object.keys(lintTable)));
 });
 
 test("a clean file gets no advice", () => {
