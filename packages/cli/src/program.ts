@@ -1,8 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { registerApps } from "./commands/apps.ts";
+import { registerCompletion } from "./commands/completion.ts";
 import { registerConfig } from "./commands/config.ts";
 import { registerDeploy } from "./commands/deploy.ts";
 import { registerLogs } from "./commands/logs.ts";
+import { registerPlan } from "./commands/plan.ts";
 import { registerPlatform } from "./commands/platform.ts";
 import { registerPs } from "./commands/ps.ts";
 import { registerReleases } from "./commands/releases.ts";
@@ -31,6 +33,8 @@ export function createProgram(context: CommandContext, version: string): Command
   registerDeploy(program, context);
   registerResources(program, context);
   registerPlatform(program, context);
+  registerPlan(program, context);
+  registerCompletion(program, context);
   // Subcommands do not inherit these by themselves.
   for (const command of program.commands) {
     command.copyInheritedSettings(program);
