@@ -1,2 +1,30 @@
+export type { Clock, TimerHandle } from "./clock.ts";
+export { systemClock } from "./clock.ts";
 export type * from "./driver/contract.ts";
+export type { MemoryScript, MemoryScripts } from "./drivers/memory/script.ts";
+export type { MemoryDriverOptions } from "./drivers/memory.ts";
+export { MemoryWorld, memoryDriver } from "./drivers/memory.ts";
+export type { ManifoldErrorCode } from "./errors.ts";
+export { ManifoldError, manifoldErrorCodes } from "./errors.ts";
+export { dynoErrorNames, exitStatus, logLines } from "./log-lines.ts";
+export type { Logger } from "./logger.ts";
+export type { CloseOptions, ManifoldOptions } from "./manifold.ts";
+export { Manifold } from "./manifold.ts";
+export type {
+  CyclePolicy,
+  CycleStrategy,
+  IdlePolicy,
+  Policy,
+  PolicyOptions,
+  PresetName,
+  RestartPolicy,
+  RolloutPolicy,
+  StopPolicy,
+} from "./policy/policy.ts";
+export { policyPresets, restartPresets } from "./policy/presets.ts";
+export { resolvePolicy } from "./policy/resolve.ts";
+export type { DynoSize } from "./sizes.ts";
+export { defaultDynoSize, dynoSizes } from "./sizes.ts";
 export type * from "./types.ts";
+export type { VirtualClock } from "./virtual-clock.ts";
+export { virtualClock } from "./virtual-clock.ts";

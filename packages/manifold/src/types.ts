@@ -1,6 +1,7 @@
 /** The manifold's own vocabulary: what it is told (formations) and what it says (dyno events). */
 
-import type { DynoAddress, ExitResult, SlugRef } from "./driver/contract.ts";
+import type { DriverSession, DynoAddress, ExitResult, SlugRef } from "./driver/contract.ts";
+import type { PolicyOptions } from "./policy/policy.ts";
 
 /**
  * `starting`, `up`, `idle`, `crashed` and `down` are Heroku's API states; `provisioning`,
@@ -40,12 +41,30 @@ export type DynoCause =
   | "relocate"
   | "recover"
   | "lost"
-  | "time-to-live";
+  | "time-to-live"
+  /** The stop signal was sent; before it, requests in flight had their time (`onDrain`). */
+  | "signal"
+  /** Still alive when the stop time-out ended: killed (R12). */
+  | "exit-timeout"
+  /** An attached one-off waits for its client. */
+  | "await-client"
+  /** No client came (R13). */
+  | "attach-timeout"
+  /** The client of an attached one-off went: SIGHUP was sent. */
+  | "hangup"
+  /** Three SIGHUPs were ignored (R16). */
+  | "detached";
 
 export interface ReleaseRef {
   readonly id: string;
   /** `42` for `v42`. */
   readonly version: number;
+  /** ms since the epoch; becomes `HEROKU_RELEASE_CREATED_AT`. */
+  readonly createdAt?: number;
+  /** Becomes `HEROKU_SLUG_DESCRIPTION`. */
+  readonly description?: string;
+  /** Becomes `HEROKU_SLUG_COMMIT`. */
+  readonly commit?: string;
 }
 
 /** One transition of one dyno: the only thing the manifold says about it. */
@@ -62,10 +81,24 @@ export interface DynoEvent {
   /** ms since the epoch. */
   readonly at: number;
   readonly release: ReleaseRef;
+  /** Set for one-offs, which end as `complete`. */
+  readonly oneOff?: true;
   readonly address?: DynoAddress;
   readonly exit?: ExitResult;
   /** `R10`, `R15` …, where one applies. */
   readonly code?: string;
+  /** What is behind `code` or `cause`, in words: the text after ` -> ` in the log line. */
+  readonly detail?: string;
+  /** In the transition to `starting`: what is started. */
+  readonly command?: string;
+  /** With `signal`: which. */
+  readonly signal?: string;
+  /** In the transition out of `stopping`: the state before that. */
+  readonly was?: DynoState;
+  /** In transitions of a new dyno: the id of the one that was told to stop in its favour. */
+  readonly replaces?: string;
+  /** In the transition to `stopping`: the id of the dyno that already serves in its place. */
+  readonly replacedBy?: string;
 }
 
 /** A row of `ps()`. */
@@ -83,6 +116,9 @@ export interface DynoInfo {
   readonly updatedAt: number;
   readonly address?: DynoAddress;
   readonly exit?: ExitResult;
+  /** Set for one-offs. */
+  readonly oneOff?: true;
+  /** Crashes in a row. */
   readonly crashes: number;
   /** When the next start of a crashed dyno comes. */
   readonly nextAttemptAt?: number;
@@ -93,8 +129,14 @@ export interface ProcessDefinition {
   readonly quantity: number;
   /** Name of a dyno size, any letter case; default `standard-1x`. */
   readonly size?: string;
-  /** Overrides of the manifold's policy for this type. */
-  readonly policy?: Readonly<Record<string, unknown>>;
+  /** Overrides of the manifold's policy for this type; checked by `apply`. */
+  readonly policy?: PolicyOptions;
+  /** Whether the type gets an address and `PORT`, and is `up` only when it listens; default: the type is `web`. */
+  readonly port?: boolean;
+  /** Which of the manifold's `drivers` runs it; default the first. */
+  readonly driver?: string;
+  /** `DynoSpec.config`: options of that driver. */
+  readonly config?: Readonly<Record<string, unknown>>;
 }
 
 /** What should run for one app: a whole, never a difference. */
@@ -108,6 +150,10 @@ export interface Formation {
   readonly cwd?: string;
   readonly env: Readonly<Record<string, string>>;
   readonly processes: Readonly<Record<string, ProcessDefinition>>;
+  /** Becomes `HEROKU_APP_DEFAULT_DOMAIN_NAME`. */
+  readonly defaultDomain?: string;
+  /** Names of switches; `log-runtime-metrics` writes a line per dyno about every 20 s. */
+  readonly features?: readonly string[];
 }
 
 export type RolloutResult =
@@ -118,6 +164,7 @@ export type RolloutResult =
 /** A change under way. `done` never rejects. */
 export interface Rollout {
   readonly release: ReleaseRef;
+  /** Settles when every wanted dyno is up, or the change failed or was superseded. */
   readonly done: Promise<RolloutResult>;
 }
 
@@ -136,6 +183,37 @@ export interface OneOffOptions {
   readonly tty?: { readonly columns: number; readonly rows: number };
   /** ms; default and maximum 86 400 000. */
   readonly timeToLiveMs?: number;
+  /** Human name of the app; the id is used when absent. */
+  readonly name?: string;
+  /** Variables that win over everything else (`run -e K=V`). */
+  readonly overrides?: Readonly<Record<string, string>>;
+  /** Ask for an address and `PORT`; default false. */
+  readonly port?: boolean;
+  /** Which of the manifold's `drivers` runs it; default the first. */
+  readonly driver?: string;
+  /** `DynoSpec.config`: options of that driver. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** Which dynos of an app are meant: one by name, all of a type, or all. */
+export interface DynoSelector {
+  readonly dyno?: string;
+  readonly type?: string;
+}
+
+/** A one-off dyno. Its framed streams come from `open`. */
+export interface OneOffSession {
+  /** As it was when asked; `ps` has the present. */
+  readonly dyno: DynoInfo;
+  /** Resolves with the result when the dyno ended; any number of callers. */
+  wait(options?: { readonly signal?: AbortSignal }): Promise<ExitResult>;
+  /** SIGTERM, then SIGKILL after the stop time-out; resolves after the exit. */
+  stop(): Promise<void>;
+  /**
+   * The streams of an attached one-off. The first call is the client that R13 waits for; a call
+   * after a disconnect takes the dyno back before it is hung up for good.
+   */
+  open(): Promise<DriverSession>;
 }
 
 /** Lines of one source, in order (design.md §5). A promise means: slow down. */

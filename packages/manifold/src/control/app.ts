@@ -1,0 +1,476 @@
+import type { DriverHandle } from "../driver/contract.ts";
+import { ManifoldError } from "../errors.ts";
+import type {
+  DynoCause,
+  DynoEvent,
+  DynoInfo,
+  DynoSelector,
+  DynoState,
+  Formation,
+  OneOffOptions,
+  Rollout,
+} from "../types.ts";
+import type { PlanContext } from "./formation-plan.ts";
+import { formationPlans, oneOffPlan } from "./formation-plan.ts";
+import type { Host } from "./host.ts";
+import { OneOff, oneOffName } from "./one-off.ts";
+import type { Plan } from "./plan.ts";
+import type { RolloutTarget } from "./rollout.ts";
+import { RolloutRun } from "./rollout.ts";
+import type { DynoRunner, Settled } from "./runner.ts";
+import { newRecord, Slot, type SlotOwner } from "./slot.ts";
+
+/** One app: what it should run, the places for it, and its one-off dynos. */
+export class AppControl implements SlotOwner {
+  readonly id: string;
+  readonly #host: Host;
+  readonly #context: PlanContext;
+  #formation: Formation | undefined;
+  /** The last formation whose rollout succeeded; a failed one falls back to it. */
+  #stable: Formation | undefined;
+  #plans = new Map<string, Plan>();
+  readonly #slots = new Map<string, Slot[]>();
+  /** Retired places that still have a process. */
+  readonly #retiring = new Set<Slot>();
+  readonly #oneOffs = new Map<string, OneOff>();
+  readonly #rolling = new Set<string>();
+  readonly #waiting = new Set<{ slot: Slot; runner: DynoRunner }>();
+  #rollout: RolloutRun | undefined;
+  #idleTimer: unknown;
+  #touchedAt = 0;
+
+  constructor(id: string, host: Host, context: PlanContext) {
+    this.id = id;
+    this.#host = host;
+    this.#context = context;
+  }
+
+  get formation(): Formation | undefined {
+    return this.#formation;
+  }
+
+  get isEmpty(): boolean {
+    return (
+      this.#oneOffs.size === 0 &&
+      this.#retiring.size === 0 &&
+      [...this.#slots.values()].every((slots) => slots.every((slot) => slot.isEmpty))
+    );
+  }
+
+  /** Makes the formation the wanted one. Everything is checked before anything is changed. */
+  apply(formation: Formation, found: readonly DriverHandle[] = []): Rollout {
+    const plans = formationPlans(formation, this.#context);
+    const scaling = this.#formation?.release.id === formation.release.id;
+    this.#rollout?.supersede();
+    this.#formation = formation;
+    this.#plans = plans;
+    for (const handle of sortForAdoption(found, plans)) this.#adopt(handle);
+    this.#retireSurplus();
+    const created = this.#fill(scaling ? "scale" : "release");
+    const target: RolloutTarget = {
+      release: formation.release,
+      plans,
+      slots: (type) => this.#slots.get(type) ?? [],
+    };
+    const rollout = new RolloutRun(target, created);
+    this.#rollout = rollout;
+    void rollout.done.then((result) => {
+      if (this.#rollout !== rollout) return;
+      this.#rollout = undefined;
+      if (result.status === "succeeded") this.#stable = formation;
+      else if (result.status === "failed") this.#fallBack(formation);
+      this.#watchIdle();
+    });
+    return rollout;
+  }
+
+  scale(quantities: Readonly<Record<string, number>>): Rollout {
+    const formation = this.#require();
+    const processes = { ...formation.processes };
+    for (const [type, quantity] of Object.entries(quantities)) {
+      const definition = Object.hasOwn(processes, type) ? processes[type] : undefined;
+      if (!definition) {
+        throw new ManifoldError(
+          "invalid-formation",
+          `scale ${this.id}: there is no process type ${JSON.stringify(type)}; it has ${Object.keys(processes).join(", ") || "none"}`,
+        );
+      }
+      processes[type] = { ...definition, quantity };
+    }
+    return this.apply({ ...formation, processes });
+  }
+
+  restart(selector: DynoSelector, cause: DynoCause = "restart"): Rollout {
+    const formation = this.#require();
+    const slots = this.#select(selector);
+    const restarted = slots.map(async (slot): Promise<Settled> => {
+      const old = slot.current;
+      const id = old?.id;
+      slot.recreate(cause);
+      if (old && slot.current === old && old.id === id) await old.ended();
+      return slot.current?.settled() ?? { ready: true };
+    });
+    return {
+      release: formation.release,
+      done: Promise.all(restarted).then((all) => {
+        const failed = all.find((settled) => !settled.ready);
+        return failed && !failed.ready
+          ? { status: "failed", reason: failed.reason }
+          : { status: "succeeded" };
+      }),
+    };
+  }
+
+  /** Resolves after the exits. Formation dynos come back, as they do on Heroku. */
+  async stop(selector: DynoSelector): Promise<void> {
+    const oneOffs = [...this.#oneOffs.values()].filter((oneOff) =>
+      matches(oneOff.runner, selector),
+    );
+    const runners = oneOffs.map((oneOff) => oneOff.runner);
+    if (selector.dyno === undefined || oneOffs.length === 0) {
+      for (const slot of this.#select(selector)) if (slot.current) runners.push(slot.current);
+    }
+    const ends = runners.map((runner) => {
+      const oneOff = runner.record.kind === "one-off";
+      runner.stop("stop", oneOff ? {} : { replace: true });
+      return runner.ended();
+    });
+    await Promise.all(ends);
+  }
+
+  run(options: OneOffOptions): OneOff {
+    const plan = oneOffPlan(options, this.#context);
+    const name = oneOffName(plan.type, this.#host.random, (used) => this.#oneOffs.has(used));
+    const record = newRecord(this.#host, plan, {
+      dyno: name,
+      kind: "one-off",
+      origin: "run",
+      timeToLiveMs: options.timeToLiveMs ?? 86_400_000,
+    });
+    const oneOff = this.#addOneOff(plan, record);
+    oneOff.runner.begin();
+    oneOff.runner.dispatch({ type: "place" });
+    return oneOff;
+  }
+
+  oneOff(name: string): OneOff | undefined {
+    return this.#oneOffs.get(name);
+  }
+
+  /** A running dyno by name. */
+  runner(name: string): DynoRunner | undefined {
+    return this.#oneOffs.get(name)?.runner ?? this.#slotOf(name)?.current;
+  }
+
+  /** Ends everything of the app; resolves when no process is left. */
+  async remove(cause: DynoCause = "remove"): Promise<void> {
+    this.#rollout?.supersede();
+    this.#rollout = undefined;
+    this.#formation = undefined;
+    this.#host.clock.clearTimeout(this.#idleTimer);
+    const slots = [...this.#slots.values()].flat();
+    this.#slots.clear();
+    const ends = slots.map((slot) => this.#retire(slot, cause));
+    for (const { runner } of [...this.#oneOffs.values()]) {
+      runner.stop(cause);
+      ends.push(runner.ended());
+    }
+    for (const slot of this.#retiring) ends.push(...slot.all().map((runner) => runner.ended()));
+    await Promise.all(ends);
+  }
+
+  ps(): DynoInfo[] {
+    const rows: DynoInfo[] = [];
+    for (const slots of this.#slots.values()) {
+      for (const slot of slots) {
+        if (slot.current) rows.push(slot.current.info());
+        if (slot.next) rows.push(slot.next.info());
+      }
+    }
+    for (const oneOff of this.#oneOffs.values()) rows.push(oneOff.runner.info());
+    return rows;
+  }
+
+  /** Every process, also those that `ps` no longer shows. */
+  runners(): DynoRunner[] {
+    return [
+      ...[...this.#slots.values()].flat().flatMap((slot) => slot.all()),
+      ...[...this.#retiring].flatMap((slot) => slot.all()),
+      ...[...this.#oneOffs.values()].map((oneOff) => oneOff.runner),
+    ];
+  }
+
+  detach(): void {
+    this.#rollout?.supersede();
+    this.#host.clock.clearTimeout(this.#idleTimer);
+    for (const runner of this.runners()) runner.detach();
+  }
+
+  /** There was traffic: puts idling off. */
+  touch(): void {
+    this.#touchedAt = this.#host.clock.now();
+  }
+
+  /** Starts what idles. */
+  wake(): void {
+    this.touch();
+    for (const slots of this.#slots.values()) {
+      for (const slot of slots) if (slot.current?.record.state === "idle") slot.recreate("wake");
+    }
+  }
+
+  changed(_slot: Slot, _runner: DynoRunner, event: DynoEvent): void {
+    if (event.to === "up" && this.#waiting.size > 0) {
+      // Not in the middle of the step that made it up.
+      queueMicrotask(() => this.#placeWaiting());
+    }
+  }
+
+  mayPlace(slot: Slot, runner: DynoRunner): boolean {
+    if (this.#dependenciesUp(slot)) return true;
+    this.#waiting.add({ slot, runner });
+    return false;
+  }
+
+  beginRolling(slot: Slot): boolean {
+    if (this.#rolling.has(slot.type)) return false;
+    this.#rolling.add(slot.type);
+    return true;
+  }
+
+  endRolling(slot: Slot): void {
+    this.#rolling.delete(slot.type);
+  }
+
+  #require(): Formation {
+    if (this.#formation) return this.#formation;
+    throw new ManifoldError("unknown-app", `app ${this.id} has no formation; apply one first`);
+  }
+
+  #select(selector: DynoSelector): Slot[] {
+    const slots = [...this.#slots.values()].flat();
+    const chosen = slots.filter(
+      (slot) =>
+        (selector.dyno === undefined || slot.name === selector.dyno) &&
+        (selector.type === undefined || slot.type === selector.type),
+    );
+    if (chosen.length === 0 && selector.dyno !== undefined) {
+      throw new ManifoldError(
+        "unknown-dyno",
+        `app ${this.id} has no dyno ${JSON.stringify(selector.dyno)}; see ps`,
+      );
+    }
+    return chosen;
+  }
+
+  #slotOf(name: string): Slot | undefined {
+    const dot = name.lastIndexOf(".");
+    const index = Number(name.slice(dot + 1));
+    return this.#slots.get(name.slice(0, dot))?.[index - 1];
+  }
+
+  /** The old set goes on: what the app wants is what it wanted before. */
+  #fallBack(failed: Formation): void {
+    const slots = [...this.#slots.values()].flat();
+    const kept = slots.some(
+      (slot) => slot.current && slot.current.record.release.id !== failed.release.id,
+    );
+    if (!kept || !this.#stable) return;
+    this.#formation = this.#stable;
+    this.#plans = formationPlans(this.#stable, this.#context);
+    for (const slot of slots) {
+      const plan = this.#plans.get(slot.type);
+      if (plan && !slot.isOutdatedFor(plan)) slot.plan = plan;
+    }
+    this.#retireSurplus();
+    this.#fill("release");
+  }
+
+  #retireSurplus(): void {
+    for (const [type, slots] of this.#slots) {
+      const wanted = this.#formation?.processes[type]?.quantity ?? 0;
+      for (const slot of slots.splice(wanted)) {
+        void this.#retire(slot, "scale");
+      }
+      if (!this.#plans.has(type)) this.#slots.delete(type);
+    }
+  }
+
+  #retire(slot: Slot, cause: DynoCause): Promise<void> {
+    this.#retiring.add(slot);
+    return slot.retire(cause).then(() => {
+      this.#retiring.delete(slot);
+    });
+  }
+
+  /** Starts what is missing. */
+  #fill(cause: DynoCause): Promise<Settled>[] {
+    const created: Promise<Settled>[] = [];
+    for (const [type, plan] of this.#plans) {
+      const slots = this.#slotsOf(type);
+      const wanted = this.#formation?.processes[type]?.quantity ?? 0;
+      for (const slot of slots) {
+        // A dyno prepared for a change that is no longer wanted.
+        if (slot.next && slot.next.plan.fingerprint !== plan.fingerprint)
+          slot.abandonNext("release");
+        if (!slot.isOutdatedFor(plan)) {
+          slot.plan = plan;
+          slot.abandonNext("release");
+        }
+      }
+      for (let index = slots.length + 1; index <= wanted; index++) {
+        slots.push(new Slot(this.#host, this, plan, index));
+      }
+      for (const slot of slots) {
+        if (slot.current) continue;
+        slot.plan = plan;
+        created.push(slot.fill(cause).settled());
+      }
+    }
+    return created;
+  }
+
+  #slotsOf(type: string): Slot[] {
+    let slots = this.#slots.get(type);
+    if (!slots) {
+      slots = [];
+      this.#slots.set(type, slots);
+    }
+    return slots;
+  }
+
+  #adopt(handle: DriverHandle): void {
+    const { labels } = handle;
+    const driver = this.#context.drivers.get(handle.driver);
+    if (!driver) return;
+    const base =
+      this.#plans.get(labels.type) ?? orphanPlan(labels.type, this.#formation!, this.#context);
+    const release = { id: labels.release, version: Number(labels.releaseVersion) };
+    const current =
+      labels.release === base.release.id &&
+      (labels["fingerprint"] ?? base.fingerprint) === base.fingerprint;
+    const plan: Plan = current
+      ? base
+      : {
+          ...base,
+          driver,
+          release,
+          fingerprint: labels["fingerprint"] ?? `release ${labels.release}`,
+        };
+    const oneOff = isOneOff(handle, this.#plans);
+    const record = newRecord(this.#host, plan, {
+      dyno: labels.dyno,
+      id: handle.id,
+      kind: oneOff ? "one-off" : "formation",
+      origin: "recover",
+      state: "starting",
+      process: "alive",
+      createdAt: handle.startedAt,
+      routed: handle.address !== undefined,
+      attach: false,
+      ...(oneOff && { timeToLiveMs: 86_400_000 }),
+    });
+    if (oneOff) {
+      if (!this.#oneOffs.has(labels.dyno)) this.#addOneOff(plan, record).runner.adopt(handle);
+      return;
+    }
+    const index = Number(labels.dyno.slice(labels.dyno.lastIndexOf(".") + 1));
+    const slots = this.#slotsOf(labels.type);
+    if (!Number.isInteger(index) || index < 1) return;
+    while (slots.length < index) slots.push(new Slot(this.#host, this, base, slots.length + 1));
+    const slot = slots[index - 1] as Slot;
+    const taken = slot.current !== undefined;
+    const runner = slot.runner(plan, record);
+    slot.adopt(runner);
+    runner.adopt(handle);
+    if (taken) runner.stop("recover");
+  }
+
+  #addOneOff(plan: Plan, record: ReturnType<typeof newRecord>): OneOff {
+    const oneOff = new OneOff(this.#host, plan, record, () => this.#oneOffs.delete(record.dyno));
+    this.#oneOffs.set(record.dyno, oneOff);
+    return oneOff;
+  }
+
+  #dependenciesUp(slot: Slot): boolean {
+    const done = (state: DynoState | undefined) =>
+      state === "up" || state === "idle" || state === "complete";
+    return slot.plan.policy.dependsOn.every((type) => {
+      const wanted = this.#formation?.processes[type]?.quantity ?? 0;
+      const slots = this.#slots.get(type) ?? [];
+      return slots.length >= wanted && slots.every(({ current }) => done(current?.record.state));
+    });
+  }
+
+  #placeWaiting(): void {
+    for (const entry of [...this.#waiting]) {
+      if (entry.runner.record.state !== "provisioning") this.#waiting.delete(entry);
+      else if (this.#dependenciesUp(entry.slot)) {
+        this.#waiting.delete(entry);
+        entry.runner.dispatch({ type: "place" });
+      }
+    }
+  }
+
+  #watchIdle(): void {
+    this.#host.clock.clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+    const routed = [...this.#plans.values()].filter((plan) => plan.routed && plan.policy.idle);
+    const afterMs = Math.min(
+      ...routed.map((plan) => (plan.policy.idle ? plan.policy.idle.afterMs : Infinity)),
+    );
+    if (!Number.isFinite(afterMs)) return;
+    this.#touchedAt = Math.max(this.#touchedAt, this.#host.clock.now());
+    const look = () => {
+      const rest = this.#touchedAt + afterMs - this.#host.clock.now();
+      if (rest > 0) this.#idleTimer = this.#host.clock.setTimeout(look, rest);
+      else {
+        this.#sleep();
+        this.#idleTimer = this.#host.clock.setTimeout(look, afterMs);
+      }
+    };
+    this.#idleTimer = this.#host.clock.setTimeout(look, afterMs);
+  }
+
+  /** Takes every type with an idle policy to sleep; workers go with the web dynos. */
+  #sleep(): void {
+    for (const slots of this.#slots.values()) {
+      for (const { current } of slots) {
+        if (current?.record.state === "up" && current.record.policy.idle) current.stop("idle");
+      }
+    }
+  }
+}
+
+function matches(runner: DynoRunner, selector: DynoSelector): boolean {
+  const { record } = runner;
+  return (
+    (selector.dyno === undefined || record.dyno === selector.dyno) &&
+    (selector.type === undefined || record.type === selector.type)
+  );
+}
+
+/** What is wanted first, then the youngest: of several dynos of one name the first is kept. */
+function sortForAdoption(
+  found: readonly DriverHandle[],
+  plans: ReadonlyMap<string, Plan>,
+): DriverHandle[] {
+  const wanted = ({ labels }: DriverHandle) => {
+    const plan = plans.get(labels.type);
+    if (!plan || labels.release !== plan.release.id) return 0;
+    return (labels["fingerprint"] ?? plan.fingerprint) === plan.fingerprint ? 2 : 1;
+  };
+  return [...found].sort((a, b) => wanted(b) - wanted(a) || b.startedAt - a.startedAt);
+}
+
+function isOneOff(handle: DriverHandle, plans: ReadonlyMap<string, Plan>): boolean {
+  const { kind, type } = handle.labels;
+  if (kind !== undefined) return kind === "one-off";
+  return !plans.has(type) && ["run", "release", "scheduler"].includes(type);
+}
+
+/** For a dyno of a type that the formation no longer has: only to end it by. */
+function orphanPlan(type: string, formation: Formation, context: PlanContext): Plan {
+  const one = { ...formation, processes: { [type]: { command: type, quantity: 0 } } };
+  return formationPlans(one, context).get(type) as Plan;
+}

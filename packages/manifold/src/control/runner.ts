@@ -1,0 +1,483 @@
+import { sleep } from "../clock.ts";
+import type { DriverHandle, DynoSpec, ExitResult } from "../driver/contract.ts";
+import type { DynoInput, DynoRecord, Effect, TimerName } from "../lifecycle/record.ts";
+import { reduce } from "../lifecycle/reducer.ts";
+import type { DynoCause, DynoEvent, DynoInfo } from "../types.ts";
+import { environment } from "./environment.ts";
+import type { Host } from "./host.ts";
+import { driverErrorCode, isRetryable, messageOf } from "./host.ts";
+import { pumpLogs } from "./log-pump.ts";
+import { watchMemory } from "./memory-watch.ts";
+import type { Plan } from "./plan.ts";
+
+/** Who is told about a dyno: the slot or the one-off it belongs to. */
+export interface RunnerOwner {
+  changed?(runner: DynoRunner, event: DynoEvent): void;
+  replace(runner: DynoRunner, effect: Extract<Effect, { type: "replace" }>): void;
+  ended(runner: DynoRunner): void;
+  /** The client of an attached one-off went. */
+  hangup?(runner: DynoRunner): Promise<void>;
+}
+
+export type Settled = { readonly ready: true } | { readonly ready: false; readonly reason: string };
+
+/** ms that the last output has to arrive before the line about the exit. */
+const lastOutputMs = 200;
+
+/** Carries out for one dyno what the lifecycle decides: timers, driver calls, events. */
+export class DynoRunner {
+  record: DynoRecord;
+  plan: Plan;
+  readonly #host: Host;
+  readonly #owner: RunnerOwner;
+  readonly #timers = new Map<TimerName, unknown>();
+  readonly #inputs: DynoInput[] = [];
+  #busy = false;
+  #closed = false;
+  /** Lives as long as one attempt; ends the waits that belong to it. */
+  #attempt: AbortController | undefined;
+  #settleWaiters: ((settled: Settled) => void)[] | undefined;
+  #endWaiters: (() => void)[] | undefined;
+
+  constructor(host: Host, owner: RunnerOwner, plan: Plan, record: DynoRecord) {
+    this.#host = host;
+    this.#owner = owner;
+    this.plan = plan;
+    this.record = record;
+    host.runners.set(record.id, this);
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  get isOver(): boolean {
+    return (
+      this.record.state === "down" ||
+      (this.record.state === "complete" && this.record.kind === "one-off")
+    );
+  }
+
+  /** Says that the dyno exists and starts it unless it has to wait. */
+  begin(from: null = null): void {
+    this.#emit(
+      {
+        from,
+        to: this.record.state,
+        cause: this.record.origin,
+        ...(this.record.replaces !== undefined && { replaces: this.record.replaces }),
+      },
+      this.record.id,
+    );
+  }
+
+  /** Takes over a dyno that the driver has already. */
+  adopt(handle: DriverHandle): void {
+    this.begin();
+    this.#attempt = new AbortController();
+    this.#follow(this.record.id, this.#attempt.signal);
+    this.dispatch({
+      type: "launched",
+      at: handle.startedAt,
+      ...(handle.address && { address: handle.address }),
+    });
+  }
+
+  stop(cause: DynoCause, more: { replace?: boolean; replacedBy?: string } = {}): void {
+    this.dispatch({ type: "stop", cause, ...more });
+  }
+
+  dispatch(input: DynoInput): void {
+    if (this.#closed) return;
+    this.#inputs.push(input);
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
+        const before = this.record;
+        const { record, effects } = reduce(before, next, {
+          now: this.#host.clock.now(),
+          random: this.#host.random,
+        });
+        this.record = record;
+        if (record.id !== before.id) {
+          this.#host.runners.delete(before.id);
+          this.#host.runners.set(record.id, this);
+        }
+        for (const effect of effects) this.#run(effect);
+        this.#settle();
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** Resolves when the dyno is up (or held ready, or done), or will not get there in this attempt. */
+  settled(): Promise<Settled> {
+    const now = settledState(this.record);
+    if (now) return Promise.resolve(now);
+    return new Promise((resolve) => (this.#settleWaiters ??= []).push(resolve));
+  }
+
+  /** Resolves when no process of the dyno is left and none will come. */
+  ended(): Promise<void> {
+    if (this.isOver || this.#closed) return Promise.resolve();
+    return new Promise((resolve) => (this.#endWaiters ??= []).push(resolve));
+  }
+
+  /** Lets go of the dyno without ending it. */
+  detach(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const name of [...this.#timers.keys()]) this.#cancel(name);
+    this.#attempt?.abort();
+    this.#host.runners.delete(this.record.id);
+    this.#finish("The manifold closed");
+  }
+
+  info(): DynoInfo {
+    const { record } = this;
+    return {
+      app: record.app,
+      dyno: record.dyno,
+      id: record.id,
+      type: record.type,
+      command: record.command,
+      size: record.size,
+      state: record.state,
+      release: record.release,
+      createdAt: record.createdAt,
+      updatedAt: record.updatedAt,
+      crashes: record.crashes,
+      ...(record.kind === "one-off" && { oneOff: true as const }),
+      ...(record.address && { address: record.address }),
+      ...(record.exit && { exit: record.exit }),
+      ...(record.nextAttemptAt !== undefined && { nextAttemptAt: record.nextAttemptAt }),
+    };
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.type) {
+      case "event":
+        return this.#emit(effect.event, effect.id);
+      case "launch":
+        return this.#launch();
+      case "abort-launch":
+        return this.#attempt?.abort();
+      case "probe":
+        return this.#probe();
+      case "timer":
+        return this.#startTimer(effect.name, effect.ms);
+      case "cancel":
+        return this.#cancel(effect.name);
+      case "drain":
+        void this.#host
+          .drain(
+            { app: this.record.app, dyno: this.record.dyno, id: this.record.id },
+            effect.timeoutMs,
+          )
+          .then(() => this.dispatch({ type: "drained" }));
+        return;
+      case "signal":
+        return this.#call("stop", (id) =>
+          this.plan.driver.stop(id, {
+            signal: effect.signal,
+            timeoutMs: effect.timeoutMs,
+            scope: effect.scope,
+          }),
+        );
+      case "hangup":
+        void this.#owner.hangup?.(this);
+        return;
+      case "discard":
+        this.#attempt?.abort();
+        this.#attempt = undefined;
+        return this.#discard(effect.id);
+      case "replace":
+        return this.#owner.replace(this, effect);
+      case "ended":
+        this.#host.runners.delete(this.record.id);
+        this.#owner.ended(this);
+        return this.#finish("stopped");
+    }
+  }
+
+  #emit(
+    draft: Omit<DynoEvent, "app" | "dyno" | "id" | "type" | "at" | "release">,
+    id: string,
+  ): void {
+    const { record } = this;
+    const event: DynoEvent = {
+      app: record.app,
+      dyno: record.dyno,
+      id,
+      type: record.type,
+      at: this.#host.clock.now(),
+      release: record.release,
+      ...(record.kind === "one-off" && { oneOff: true as const }),
+      ...(record.address && { address: record.address }),
+      ...draft,
+    };
+    this.#owner.changed?.(this, event);
+    this.#host.publish(event);
+  }
+
+  #launch(): void {
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    const { record, plan } = this;
+    const { signal } = attempt;
+    const start = async () => {
+      const spec = this.#spec();
+      if (plan.driver.capabilities().prepare) await plan.driver.prepare?.(spec, { signal });
+      return plan.driver.start(spec, { signal });
+    };
+    void this.#host.starts
+      .add(start, { signal })
+      .then((handle) => {
+        if (this.#closed) return;
+        // The exit of this very attempt is awaited even when the start was to be aborted.
+        if (signal.aborted) this.#attempt = new AbortController();
+        this.#follow(record.id, this.#attempt!.signal);
+        this.dispatch({
+          type: "launched",
+          ...(handle?.address && { address: handle.address }),
+        });
+      })
+      .catch((error: unknown) => this.#refused(error, signal));
+  }
+
+  #refused(error: unknown, signal: AbortSignal): void {
+    if (this.#closed) return;
+    if (!signal.aborted) {
+      this.#host.logger.warn(
+        {
+          app: this.record.app,
+          dyno: this.record.dyno,
+          code: driverErrorCode(error),
+          error: messageOf(error),
+        },
+        "dyno did not start",
+      );
+    }
+    const checksum = isChecksumError(error);
+    this.dispatch({
+      type: "refused",
+      retryable: isRetryable(error),
+      ...(checksum && { checksum }),
+      detail: messageOf(error),
+    });
+  }
+
+  #spec(): DynoSpec {
+    const { record, plan } = this;
+    return {
+      id: record.id,
+      command: record.command,
+      env: environment(plan, { name: record.dyno, id: record.id }, this.#host.envPrefix),
+      ...(plan.slug && { slug: plan.slug }),
+      ...(plan.cwd !== undefined && { cwd: plan.cwd }),
+      limits: plan.limits,
+      ...(record.routed && { port: true }),
+      ...(plan.tty && { tty: plan.tty }),
+      ...(plan.attach && { stdin: true }),
+      labels: {
+        app: record.app,
+        dyno: record.dyno,
+        type: record.type,
+        release: record.release.id,
+        releaseVersion: String(record.release.version),
+        kind: record.kind,
+        size: record.size,
+        fingerprint: plan.fingerprint,
+      },
+      ...(plan.config && { config: plan.config }),
+    };
+  }
+
+  /** Everything that runs beside a live process: its output, its memory, its exit. */
+  #follow(id: string, signal: AbortSignal): void {
+    const { driver } = this.plan;
+    const can = driver.capabilities();
+    const { logs } = this.#host;
+    const output =
+      logs && can.logs && driver.logs && !this.plan.attach
+        ? pumpLogs(
+            this.#host,
+            logs,
+            driver,
+            { app: this.record.app, name: this.record.dyno, id },
+            signal,
+          )
+        : Promise.resolve();
+    if (can.stats && driver.stats) void watchMemory(this.#host, this, id, signal);
+    void this.#watch(id, signal, output);
+  }
+
+  async #watch(id: string, signal: AbortSignal, output: Promise<void>): Promise<void> {
+    const result = await this.#waitForExit(id, signal);
+    if (result === "aborted" || this.#closed) return;
+    const late = new AbortController();
+    await Promise.race([output, sleep(this.#host.clock, lastOutputMs, late.signal)]);
+    late.abort();
+    if (this.record.id !== id) return;
+    this.dispatch(result === "lost" ? { type: "lost" } : { type: "exit", result });
+  }
+
+  async #waitForExit(id: string, signal: AbortSignal): Promise<ExitResult | "lost" | "aborted"> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await this.plan.driver.wait(id, { signal });
+      } catch (error) {
+        if (signal.aborted) return "aborted";
+        if (!isRetryable(error)) {
+          this.#host.logger.error(
+            { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
+            "dyno was lost",
+          );
+          return "lost";
+        }
+        await sleep(this.#host.clock, retryMs(tries), signal);
+      }
+    }
+  }
+
+  #probe(): void {
+    const { address, id, policy } = this.record;
+    const { driver } = this.plan;
+    const signal = this.#attempt?.signal ?? AbortSignal.abort();
+    const bound = driver.ready
+      ? driver.ready(id, { signal })
+      : address
+        ? this.#host.probe(address, policy.probeIntervalMs, signal)
+        : Promise.reject(new Error("the driver gave no address"));
+    bound
+      .then(() => {
+        if (!signal.aborted && this.record.id === id) this.dispatch({ type: "ready" });
+      })
+      // The boot time-out ends what never becomes ready.
+      .catch((error: unknown) => {
+        if (!signal.aborted)
+          this.#host.logger.warn(
+            { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
+            "readiness unknown",
+          );
+      });
+  }
+
+  #startTimer(name: TimerName, ms: number): void {
+    this.#cancel(name);
+    this.#timers.set(
+      name,
+      this.#host.clock.setTimeout(() => {
+        this.#timers.delete(name);
+        if (name === "boot") void this.#bootTimeout();
+        else
+          this.dispatch({
+            type: "timer",
+            name,
+            ...(name === "retry" && { id: this.#host.newId() }),
+          });
+      }, ms),
+    );
+  }
+
+  /** R10 with what the driver saw: the ports that the dyno does listen on. */
+  async #bootTimeout(): Promise<void> {
+    this.dispatch({ type: "timer", name: "boot" });
+  }
+
+  #cancel(name: TimerName): void {
+    const handle = this.#timers.get(name);
+    if (handle === undefined) return;
+    this.#timers.delete(name);
+    this.#host.clock.clearTimeout(handle);
+  }
+
+  /** A driver call that has to happen in the end: tried again while the attempt lives. */
+  #call(what: string, call: (id: string) => Promise<void>): void {
+    const { id } = this.record;
+    const attempt = this.#attempt;
+    const run = async () => {
+      for (
+        let tries = 0;
+        !this.#closed && this.record.id === id && this.#attempt === attempt;
+        tries++
+      ) {
+        try {
+          return await call(id);
+        } catch (error) {
+          this.#host.logger.warn(
+            { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
+            `driver failed to ${what} the dyno`,
+          );
+          await sleep(this.#host.clock, retryMs(tries), attempt?.signal);
+        }
+      }
+    };
+    void run();
+  }
+
+  #discard(id: string): void {
+    this.plan.driver.destroy(id, { force: true }).catch((error: unknown) => {
+      this.#host.logger.warn(
+        { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
+        "driver failed to remove what the dyno left",
+      );
+    });
+  }
+
+  #settle(): void {
+    const waiters = this.#settleWaiters;
+    if (!waiters) return;
+    const settled = settledState(this.record);
+    if (!settled) return;
+    this.#settleWaiters = undefined;
+    for (const waiter of waiters) waiter(settled);
+  }
+
+  #finish(reason: string): void {
+    const settle = this.#settleWaiters ?? [];
+    const end = this.#endWaiters ?? [];
+    this.#settleWaiters = undefined;
+    this.#endWaiters = undefined;
+    for (const waiter of settle) waiter({ ready: false, reason: `${this.record.dyno}: ${reason}` });
+    for (const waiter of end) waiter();
+  }
+}
+
+function settledState(record: DynoRecord): Settled | undefined {
+  switch (record.state) {
+    case "up":
+    case "idle":
+    case "complete":
+      return { ready: true };
+    case "starting":
+      return record.held && record.ready ? { ready: true } : undefined;
+    case "crashed":
+      return { ready: false, reason: `${record.dyno} crashed${exitText(record.exit)}` };
+    case "stopping":
+      return {
+        ready: false,
+        reason: record.ending?.code
+          ? `${record.dyno}: ${record.ending.code}`
+          : `${record.dyno} was stopped`,
+      };
+    case "down":
+      return { ready: false, reason: `${record.dyno} was stopped` };
+    case "provisioning":
+      return undefined;
+  }
+}
+
+function exitText(exit: ExitResult | undefined): string {
+  if (!exit) return "";
+  return exit.signal === null ? ` with status ${exit.exitCode}` : ` by ${exit.signal}`;
+}
+
+const retryMs = (tries: number) => Math.min(1000 * 2 ** tries, 30_000);
+
+function isChecksumError(error: unknown): boolean {
+  const { code, details } = (error ?? {}) as { code?: unknown; details?: { reason?: unknown } };
+  return code === "checksum" || code === "checksum-mismatch" || details?.reason === "checksum";
+}
