@@ -4,8 +4,20 @@ import { join } from "node:path";
 import { extractArchive } from "./archive/extract.ts";
 import { packDirectory } from "./archive/pack.ts";
 import { BuildQueue } from "./build-queue.ts";
+import { chooseBuildpacks } from "./buildpack/choose.ts";
+import { processRunner } from "./buildpack/process-runner.ts";
+import { bundledBuildpacks, namedBuildpacks } from "./buildpack/resolve.ts";
+import {
+  type BuildpackContext,
+  type BuildpackResult,
+  compileAll,
+  writeEnvDirectory,
+} from "./buildpack/run.ts";
+import type { BuildRunner } from "./buildpack/runner.ts";
+import { checkInCache, checkOutCache } from "./cache.ts";
 import { BuilderError } from "./errors.ts";
 import { type BuilderLimits, defaultLimits } from "./limits.ts";
+import { download, type NetworkOptions } from "./network/download.ts";
 import {
   type BuilderClock,
   type BuilderOptions,
@@ -18,6 +30,7 @@ import {
 import { BuildOutput } from "./output.ts";
 import { readProcfile } from "./procfile-reader.ts";
 import { type CollectOptions, SlugStore } from "./slug-store.ts";
+import { applySlugIgnore } from "./slugignore.ts";
 import { materialiseSource, stripSingleDirectory, verifyArchive } from "./source.ts";
 import type { BuildRequest, BuiltSlug, ImportSlugInput } from "./types.ts";
 import { removeTree, WorkDirectory } from "./work-directory.ts";
@@ -45,6 +58,10 @@ export class Builder {
   readonly #clock: BuilderClock;
   readonly #queue: BuildQueue;
   readonly #slugs: SlugStore;
+  readonly #runner: BuildRunner;
+  readonly #network: NetworkOptions;
+  readonly #buildpacks: ReadonlyMap<string, string>;
+  readonly #detect: readonly string[];
   readonly #closing = new AbortController();
   #swept: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -60,6 +77,10 @@ export class Builder {
       concurrency: options.concurrency ?? 1,
       maxQueued: this.#limits.maxQueued,
     });
+    this.#runner = options.runner ?? processRunner();
+    this.#network = options.network ?? {};
+    this.#buildpacks = namedBuildpacks(options.buildpacks ?? {});
+    this.#detect = options.detect ?? bundledBuildpacks;
     this.#slugs = new SlugStore(join(this.#directory, "slugs"), () => this.#clock.now());
   }
 
@@ -144,27 +165,96 @@ export class Builder {
     output: BuildOutput,
     signal: AbortSignal,
   ): Promise<BuiltSlug> {
+    await this.#fetchSource(request, work, signal);
+    const ignored = await applySlugIgnore(work.app);
+    for (const warning of ignored.warnings) output.warning(warning);
+    // A broken Procfile is told before a long build, not after it.
+    await readProcfile(work.app);
     const { source } = request;
-    if (source.kind === "url") throw new BuilderError("bad-request", "URLs are not supported.");
-    await materialiseSource(source, work.app, {
-      limits: this.#limits,
-      checksum: request.checksum,
+    const commit = request.commit ?? (source.kind === "git" ? source.commit : undefined);
+    const { descriptions, processTypes: defaults } = await this.#compile(
+      request,
+      work,
+      commit,
+      output,
       signal,
-    });
+    );
     const procfile = await readProcfile(work.app);
     output.heading("Discovering process types");
-    const declared = Object.keys(procfile.processTypes);
-    output.detail(`Procfile declares types -> ${declared.join(", ") || "(none)"}`);
+    output.detail(`Procfile declares types     -> ${listNames(procfile.processTypes)}`);
+    output.detail(`Default types for buildpack -> ${listNames(defaults)}`);
     for (const warning of procfile.warnings) output.warning(warning);
     output.heading("Compressing...");
     const slug = await this.#store(work, signal, {
-      processTypes: procfile.processTypes,
+      processTypes: copyTypes({ ...defaults, ...procfile.processTypes }),
       stack: this.#stack,
-      commit: request.commit ?? (source.kind === "git" ? source.commit : undefined),
-      buildpackDescription: undefined,
+      commit,
+      buildpackDescription: descriptions.join(", "),
     });
+    const kept = await checkInCache(
+      work.path("cache"),
+      this.#cacheOf(request.app.id),
+      work.path("cache.old"),
+      this.#limits.maxCacheBytes,
+    );
     output.detail(`Done: ${megabytes(slug.size)}`);
+    if (!kept) output.warning("The build cache was too large and has been dropped.");
     return slug;
+  }
+
+  async #fetchSource(
+    request: BuildRequest,
+    work: WorkDirectory,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { source, checksum } = request;
+    const options = { limits: this.#limits, checksum, signal };
+    if (source.kind !== "url") {
+      await materialiseSource(source, work.app, options);
+      return;
+    }
+    const path = work.path("source.tgz");
+    await download(source.url, path, {
+      ...this.#network,
+      maxBytes: this.#limits.maxSourceBytes,
+      signal,
+    });
+    await materialiseSource({ kind: "tarball", path }, work.app, options);
+  }
+
+  async #compile(
+    request: BuildRequest,
+    work: WorkDirectory,
+    commit: string | undefined,
+    output: BuildOutput,
+    signal: AbortSignal,
+  ): Promise<BuildpackResult> {
+    const context: BuildpackContext = {
+      runner: this.#runner,
+      build: { id: request.id, app: request.app.id },
+      appDirectory: work.app,
+      cacheDirectory: work.path("cache"),
+      envDirectory: work.path("env"),
+      homeDirectory: work.path("home"),
+      temporaryDirectory: work.path("tmp"),
+      stack: this.#stack,
+      commit,
+      signal,
+      output,
+    };
+    await mkdir(context.homeDirectory);
+    await mkdir(context.temporaryDirectory);
+    await writeEnvDirectory(context.envDirectory, request.env);
+    await checkOutCache(this.#cacheOf(request.app.id), context.cacheDirectory);
+    output.heading(`Building on the ${this.#stack} stack`);
+    const chosen = await chooseBuildpacks(request.buildpacks ?? [], context, {
+      names: this.#buildpacks,
+      detect: this.#detect,
+      network: this.#network,
+      limits: this.#limits,
+      directory: work.path("buildpacks"),
+    });
+    return await compileAll(chosen, context);
   }
 
   async #store(
@@ -266,6 +356,10 @@ function definedOnly<T extends object>(value: T): Partial<T> {
   return Object.fromEntries(
     Object.entries(value).filter(([, item]) => item !== undefined),
   ) as Partial<T>;
+}
+
+function listNames(types: Readonly<Record<string, string>>): string {
+  return Object.keys(types).join(", ") || "(none)";
 }
 
 /** `40.1M`, as Heroku prints it. */

@@ -1,7 +1,9 @@
 import { isAbsolute } from "node:path";
 import { z } from "zod";
+import type { BuildRunner } from "./buildpack/runner.ts";
 import { BuilderError } from "./errors.ts";
 import { type BuilderLimits, defaultLimits } from "./limits.ts";
+import type { NetworkOptions } from "./network/download.ts";
 import type { BuildRequest, ImportSlugInput } from "./types.ts";
 
 /** The part of a clock that builds need; for tests. */
@@ -31,6 +33,16 @@ export interface BuilderOptions {
   readonly concurrency?: number;
   /** Name of the stack for `STACK` and the slug. Default `heroku-24`. */
   readonly stack?: string;
+  /** What runs buildpacks. Default `processRunner()`: processes of this host, not isolated. */
+  readonly runner?: BuildRunner;
+  /** More buildpacks by name; the value is the absolute path of a directory. */
+  readonly buildpacks?: Readonly<Record<string, string>>;
+  /**
+   * Names of buildpacks asked in this order when a request names none. Default: the bundled
+   * `nodejs`, `static`, `procfile`.
+   */
+  readonly detect?: readonly string[];
+  readonly network?: NetworkOptions;
   readonly clock?: BuilderClock;
 }
 
@@ -50,6 +62,8 @@ const options = z.object({
     .optional(),
   concurrency: positive.optional(),
   stack: name.optional(),
+  buildpacks: z.record(z.string(), path).optional(),
+  detect: z.array(z.string()).min(1).optional(),
 });
 
 const source = z.discriminatedUnion("kind", [

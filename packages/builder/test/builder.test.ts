@@ -21,7 +21,7 @@ describe("Builder.build", () => {
     expect(await namesIn(slug.path)).toEqual(["Procfile"]);
     expect(await readdir(path)).toEqual([".git", "Procfile"].sort());
     expect(bench.text()).toContain("-----> Discovering process types\n");
-    expect(bench.text()).toContain("       Procfile declares types -> web, worker\n");
+    expect(bench.text()).toContain("       Procfile declares types     -> web, worker\n");
     expect(bench.text()).toContain(" !     Procfile:2:1: warning:");
     expect(await bench.leftovers()).toEqual([]);
   });
@@ -110,9 +110,13 @@ describe("Builder.build", () => {
 
   it("tells about a Procfile of another name", async () => {
     const bench = await makeBench();
-    const path = await makeTree({ "procfile.txt": "web: x\n" });
+    const path = await makeTree({
+      "procfile.txt": "web: x\n",
+      "package.json": "{}",
+      "server.js": "",
+    });
     const slug = await bench.builder.build(bench.request({ source: { kind: "directory", path } }));
-    expect({ ...slug.processTypes }).toEqual({});
+    expect({ ...slug.processTypes }).toEqual({ web: "npm start" });
     expect(bench.text()).toContain('"procfile.txt" is not read');
   });
 
@@ -172,7 +176,9 @@ describe("Builder.build", () => {
     await mkdir(join(directory, "work", living), { recursive: true });
     const bench = await makeBench({ directory });
     await bench.builder.build(
-      bench.request({ source: { kind: "directory", path: await makeTree({ a: "a" }) } }),
+      bench.request({
+        source: { kind: "directory", path: await makeTree({ Procfile: "web: x\n", a: "a" }) },
+      }),
     );
     expect(await readdir(join(directory, "work"))).toEqual([living]);
   });
@@ -181,7 +187,7 @@ describe("Builder.build", () => {
 describe("the queue of builds", () => {
   it("refuses builds beyond its bound and lets waiting ones be cancelled at once", async () => {
     const bench = await makeBench({ limits: { maxQueued: 1 } });
-    const path = await makeTree({ a: "a" });
+    const path = await makeTree({ Procfile: "web: x\n", a: "a" });
     const source = { kind: "directory", path } as const;
     const controller = new AbortController();
     const running = bench.builder.build(bench.request({ source }));
@@ -231,7 +237,9 @@ describe("slugs", () => {
     const bench = await makeBench({ clock: { now: () => now, after: () => () => undefined } });
     const build = async (content: string) =>
       await bench.builder.build(
-        bench.request({ source: { kind: "directory", path: await makeTree({ content }) } }),
+        bench.request({
+          source: { kind: "directory", path: await makeTree({ Procfile: "web: x\n", content }) },
+        }),
       );
     const [a, b, c] = [await build("a"), await build("b"), await build("c")];
     await bench.builder.removeSlug(c.id);
