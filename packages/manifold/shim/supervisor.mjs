@@ -1,0 +1,357 @@
+// Holds one dyno: starts it, keeps its output, answers on its socket, tells how it ended.
+import { randomUUID } from "node:crypto";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { constants as system } from "node:os";
+import {
+  createGroups,
+  isEmpty,
+  killAll,
+  oomKills,
+  pidsOf,
+  removeGroups,
+  send,
+  signalAll,
+  spawnInside,
+  waitEmpty,
+} from "./containment.mjs";
+import { ControlServer } from "./control.mjs";
+import {
+  LaunchError,
+  launch,
+  openPipe,
+  openTerminal,
+  readerOf,
+  toArguments,
+  writerOf,
+} from "./launch.mjs";
+import { OutputLog } from "./output.mjs";
+import { bootId, readStat, residentBytes } from "./proc.mjs";
+
+const OOM_INTERVAL_MS = 250;
+const LAST_OUTPUT_MS = 1_000;
+
+export class Supervisor {
+  #directory;
+  #spec;
+  #status;
+  #output;
+  #server;
+  #main;
+  #containment;
+  #streams = [];
+  #keepers = [];
+  #stdin;
+  #terminal;
+  #watch;
+  #stopping;
+  #oom = false;
+  #ended;
+  #tellExit;
+  /** Resolves with the result as soon as it is known. */
+  exited;
+  /** Resolves when the dyno has ended and everything was told. */
+  finished;
+
+  constructor(directory) {
+    this.#directory = directory;
+    this.exited = new Promise((done) => {
+      this.#tellExit = done;
+    });
+    this.finished = new Promise((done) => {
+      this.#ended = done;
+    });
+  }
+
+  /** Starts what `spec.json` says; throws `LaunchError` and leaves nothing behind. */
+  async start() {
+    const path = `${this.#directory}/spec.json`;
+    const spec = JSON.parse(readFileSync(path, "utf8"));
+    this.#spec = spec;
+    // The values are needed here alone; on disk they would stay as long as the dyno.
+    writeAtomically(path, { ...spec, env: undefined });
+    try {
+      if (!statSync(spec.directory).isDirectory()) throw new Error();
+    } catch {
+      throw new LaunchError("bad-directory", `The directory "${spec.directory}" does not exist`);
+    }
+    const groups = createGroups(spec.groups, spec.id, spec.limits ?? {});
+    try {
+      await this.#launch(groups);
+      this.#server = new ControlServer(this.#directory, this);
+      await this.#server.listen();
+    } catch (error) {
+      this.#close();
+      if (this.#containment) await killAll(this.#containment);
+      await removeGroups(groups);
+      throw error instanceof LaunchError ? error : new LaunchError("failed", error.message);
+    }
+    this.#writeStatus({
+      state: "running",
+      pid: this.#main.pid,
+      startTime: readStat(this.#main.pid)?.startTime,
+      bootId: bootId(),
+      shimPid: process.pid,
+      shimStartTime: readStat(process.pid)?.startTime,
+      startedAt: Date.now(),
+      nonce: spec.nonce,
+      containment: this.#containment,
+    });
+    this.#watch = setInterval(() => this.#checkMemory(), OOM_INTERVAL_MS);
+    if (!spec.limits?.memoryKillBytes) clearInterval(this.#watch);
+    this.#main.exited.then((result) => this.#finish(result));
+    return this.#status;
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  get output() {
+    return this.#output;
+  }
+
+  /** Bytes for the dyno's stdin; resolves when they are taken. */
+  async writeInput(bytes) {
+    const target = this.#terminal?.stream ?? this.#stdin;
+    if (!target || target.destroyed) return;
+    await new Promise((done) => target.write(bytes, () => done()));
+  }
+
+  endInput() {
+    // A terminal has no half; its programs know the end-of-file character.
+    if (this.#terminal) this.#terminal.stream.write(Buffer.from([4]));
+    else this.#stdin?.end();
+  }
+
+  get terminalDevice() {
+    return this.#terminal?.device;
+  }
+
+  signal(name, scope) {
+    if (scope === "all") signalAll(this.#containment, name);
+    else if (this.#status.state !== "exited") send(this.#main.pid, name);
+  }
+
+  /** The stop of spec/drivers.md §3; a second one can only shorten the first. */
+  async stop({ signal = "SIGTERM", timeoutMs = 30_000, scope = "all" }) {
+    const deadline = Date.now() + timeoutMs;
+    if (this.#stopping) {
+      this.#stopping.deadline = Math.min(this.#stopping.deadline, deadline);
+    } else {
+      this.#stopping = { deadline, scope };
+      this.#writeStatus({ ...this.#status, state: "stopping" });
+      if (timeoutMs > 0) {
+        if (scope === "main") {
+          send(this.#main.pid, signal);
+          send(this.#main.pid, "SIGCONT");
+        } else signalAll(this.#containment, signal);
+      }
+      while (!isEmpty(this.#containment)) {
+        const left = this.#stopping.deadline - Date.now();
+        if (left <= 0) break;
+        await waitEmpty(this.#containment, Math.min(left, 100));
+      }
+      if (!isEmpty(this.#containment)) {
+        const killed = await killAll(this.#containment);
+        if (!killed)
+          this.#server.broadcast({
+            event: "notice",
+            message: "Some processes could not be killed",
+          });
+      }
+    }
+    await this.finished;
+  }
+
+  /** A process beside the main one, in the same groups and with the same environment. */
+  async exec({ argv, env, tty }) {
+    const directory = this.#spec.directory;
+    const options = {
+      argv,
+      env: { ...this.#spec.env, ...env },
+      directory,
+      uid: this.#spec.uid,
+      around: (spawn) => spawnInside(this.#containment.groups, spawn),
+    };
+    const id = randomUUID().slice(0, 8);
+    if (tty) {
+      const terminal = openTerminal();
+      const process = await launch({
+        ...options,
+        stdio: ["ignore", "ignore", "ignore"],
+        terminal: { ...terminal, ...tty },
+      }).finally(() => {});
+      const stream = terminal.stream();
+      return { ...process, stdin: stream, stdout: stream, terminal: true };
+    }
+    const pipes = ["in", "out", "err"].map((name) =>
+      openPipe(this.#directory, `exec-${id}-${name}`, this.#spec.uid),
+    );
+    const ends = [pipes[0].openReader(), pipes[1].openWriter(), pipes[2].openWriter()];
+    for (const pipe of pipes) pipe.unlink();
+    closeSync(pipes[0].read);
+    try {
+      const process = await launch({ ...options, stdio: ends });
+      for (const pipe of pipes.slice(1)) closeSync(pipe.keep);
+      return {
+        ...process,
+        stdin: writerOf(pipes[0].keep),
+        stdout: readerOf(pipes[1].read),
+        stderr: readerOf(pipes[2].read),
+      };
+    } catch (error) {
+      for (const fd of [pipes[0].keep, ...pipes.slice(1).flatMap(({ read, keep }) => [read, keep])])
+        closeSync(fd);
+      throw error;
+    } finally {
+      for (const fd of ends) closeSync(fd);
+    }
+  }
+
+  async #launch(groups) {
+    const spec = this.#spec;
+    const argv = toArguments(spec.command, spec.shell, spec.directory);
+    const options = {
+      argv,
+      env: spec.env,
+      directory: spec.directory,
+      uid: spec.uid,
+      init: spec.init,
+      around: (spawn) => spawnInside(groups, spawn),
+    };
+    this.#output = new OutputLog(this.#directory, spec.logs);
+    if (spec.tty) {
+      const terminal = openTerminal();
+      this.#main = await launch({
+        ...options,
+        stdio: ["ignore", "ignore", "ignore"],
+        terminal: { ...terminal, ...spec.tty },
+      });
+      const stream = terminal.stream();
+      this.#terminal = { stream, device: this.#main.device };
+      this.#streams = [this.#output.follow("stdout", stream)];
+    } else {
+      const names = spec.stdin ? ["stdout", "stderr", "stdin"] : ["stdout", "stderr"];
+      const [stdout, stderr, stdin] = names.map((name) =>
+        openPipe(this.#directory, name, spec.uid),
+      );
+      const ends = [
+        stdin ? stdin.openReader() : openSync("/dev/null", "r"),
+        stdout.openWriter(),
+        stderr.openWriter(),
+      ];
+      for (const pipe of [stdout, stderr, stdin]) pipe?.unlink();
+      if (stdin) {
+        closeSync(stdin.read);
+        this.#stdin = writerOf(stdin.keep);
+        this.#stdin.on("error", () => {});
+      }
+      this.#keepers = [stdout.keep, stderr.keep];
+      this.#streams = [
+        this.#output.follow("stdout", readerOf(stdout.read)),
+        this.#output.follow("stderr", readerOf(stderr.read)),
+      ];
+      try {
+        this.#main = await launch({ ...options, stdio: ends });
+      } finally {
+        for (const fd of ends) closeSync(fd);
+      }
+    }
+    const root = this.#main.init ?? this.#main.pid;
+    this.#containment = {
+      groups,
+      root,
+      rootStart: readStat(root)?.startTime,
+      ...(this.#main.init ? { init: root } : {}),
+    };
+  }
+
+  #checkMemory() {
+    const { groups } = this.#containment;
+    const limit = this.#spec.limits.memoryKillBytes;
+    const hard =
+      groups.v1.memory ?? (this.#spec.groups.v2?.limits.includes("memory") ? groups.v2 : undefined);
+    const over = hard
+      ? oomKills(groups) > 0
+      : pidsOf(this.#containment).reduce((sum, pid) => sum + residentBytes(pid), 0) > limit;
+    if (!over || this.#oom) return;
+    this.#oom = true;
+    this.#server.broadcast({ event: "oom", at: Date.now() });
+    // The kernel takes only the biggest process; a dyno without it is not one any more.
+    void killAll(this.#containment);
+  }
+
+  async #finish({ exitCode, signal }) {
+    clearInterval(this.#watch);
+    if (this.#stopping && this.#stopping.scope === "all") {
+      while (!isEmpty(this.#containment)) {
+        if (this.#stopping.deadline + 5_000 < Date.now()) break;
+        await waitEmpty(this.#containment, 100);
+      }
+    } else await killAll(this.#containment);
+    if (oomKills(this.#containment.groups) > 0) this.#oom = true;
+    for (const fd of this.#keepers) closeSync(fd);
+    this.#keepers = [];
+    this.#stdin?.destroy();
+    await Promise.race([
+      Promise.all(this.#streams.map((stream) => stream.ended)),
+      new Promise((done) => setTimeout(done, LAST_OUTPUT_MS).unref()),
+    ]);
+    for (const stream of this.#streams) stream.stop();
+    const exit = {
+      exitCode,
+      signal,
+      oomKilled: this.#oom,
+      startedAt: this.#status.startedAt,
+      endedAt: Date.now(),
+    };
+    this.#output.end(exit);
+    this.#writeStatus({ ...this.#status, state: "exited", exit });
+    await removeGroups(this.#containment.groups);
+    this.#server.broadcast({ event: "exit", exit });
+    this.#tellExit(exit);
+    await this.#server.close();
+    this.#ended(exit);
+  }
+
+  #close() {
+    for (const fd of this.#keepers) closeSync(fd);
+    this.#keepers = [];
+    for (const stream of this.#streams) stream.stop();
+    this.#stdin?.destroy();
+    this.#output?.close();
+  }
+
+  #writeStatus(status) {
+    this.#status = status;
+    writeAtomically(`${this.#directory}/status.json`, status);
+  }
+}
+
+/** A reader sees the old content or the new, also after a power cut. */
+export function writeAtomically(path, value) {
+  const temporary = `${path}.${process.pid}`;
+  const fd = openSync(temporary, "w", 0o600);
+  try {
+    writeSync(fd, JSON.stringify(value));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, path);
+}
+
+/** Whether the system knows a signal of this name. */
+export function isSignal(name) {
+  return Object.hasOwn(system.signals, name);
+}

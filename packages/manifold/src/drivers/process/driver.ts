@@ -1,0 +1,559 @@
+import { randomUUID } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync } from "node:fs";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { constants as system } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { isAlive, readStat } from "../../../shim/proc.mjs";
+import { throwIfAborted, untilAborted } from "../../driver/aborted.ts";
+import type {
+  DriverCapabilities,
+  DriverEvent,
+  DriverHandle,
+  DriverInfo,
+  DriverSession,
+  DynoDriver,
+  DynoInspection,
+  DynoSpec,
+  DynoStats,
+  ExitResult,
+  LogChunk,
+  RecoverResult,
+  StopOptions,
+} from "../../driver/contract.ts";
+import { DriverError } from "../../driver/errors.ts";
+import { Connection, type Message } from "./connection.ts";
+import { DynoClient } from "./dyno-client.ts";
+import { EventQueue } from "./event-queue.ts";
+import { capabilitiesOf, type HostAbilities, probeHost } from "./host.ts";
+import { readLog } from "./log-reader.ts";
+import { canSeeSockets, listeningOf, ownsPort, sampleStats } from "./measure.ts";
+import type { ParsedOptions } from "./options.ts";
+import { PortPool } from "./ports.ts";
+import {
+  type DynoRecord,
+  dynoDirectory,
+  isLive,
+  killLeftovers,
+  readRecord,
+  readStatus,
+  type StatusRecord,
+} from "./records.ts";
+import { SocketSession } from "./session.ts";
+import { startShim } from "./shim.ts";
+import { SlugCache } from "./slug.ts";
+import { checkSpec } from "./spec-check.ts";
+
+const NAME = "process";
+const VERSION = "1.0.0";
+const READY_INTERVAL_MS = 100;
+
+/** The driver behind `processDriver`; one instance holds connections, the dynos belong to their supervisors. */
+export class ProcessDriver implements DynoDriver {
+  readonly #options: ParsedOptions;
+  readonly #host: HostAbilities;
+  readonly #capabilities: DriverCapabilities;
+  readonly #ports: PortPool;
+  readonly #slugs: SlugCache;
+  readonly #clients = new Map<string, DynoClient>();
+  readonly #starting = new Set<string>();
+  readonly #events = new EventQueue<DriverEvent>();
+  readonly #closing = new AbortController();
+  readonly configSchema = { type: "object", additionalProperties: false } as const;
+
+  constructor(options: ParsedOptions) {
+    this.#options = options;
+    this.#host = probeHost(options);
+    this.#capabilities = capabilitiesOf(this.#host, options);
+    // Dynos with own users must reach their code below it; everything else in it is for us alone.
+    const mode = options.users ? 0o711 : 0o700;
+    mkdirSync(options.stateDirectory, { recursive: true, mode });
+    chmodSync(options.stateDirectory, mode);
+    this.#ports = new PortPool(options.stateDirectory, options.ports, options.random);
+    this.#slugs = new SlugCache(options.stateDirectory);
+  }
+
+  info(): DriverInfo {
+    return { name: NAME, version: VERSION, interfaceRange: "^1.0.0" };
+  }
+
+  capabilities(): DriverCapabilities {
+    return this.#capabilities;
+  }
+
+  async *fingerprint(signal: AbortSignal): AsyncGenerator<Readonly<Record<string, unknown>>> {
+    if (signal.aborted) return;
+    const { groups, init, shell } = this.#host;
+    yield {
+      healthy: true,
+      root: process.getuid?.() === 0,
+      containment: this.#capabilities.containment,
+      "cgroup.v1": Object.keys(groups.v1),
+      "cgroup.v2": groups.v2 !== undefined,
+      init,
+      shell,
+      stateDirectory: this.#options.stateDirectory,
+    };
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  async start(
+    spec: DynoSpec,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<DriverHandle> {
+    this.#checkOpen();
+    checkSpec(spec, this.#capabilities);
+    throwIfAborted(options.signal);
+    const directory = this.#directoryOf(spec.id);
+    await this.#claim(spec.id, directory);
+    let port: number | undefined;
+    try {
+      const app = join(directory, "app");
+      if (spec.slug) await this.#slugs.copyTo(spec.slug, app, options.signal);
+      else if (spec.cwd === undefined) await mkdir(app);
+      port = spec.port ? await this.#ports.reserve(spec.id) : undefined;
+      const handle = this.#handleOf(spec, port);
+      await this.#prepare(directory, spec, handle, port);
+      throwIfAborted(options.signal);
+      await startShim(directory, this.#options.startTimeoutMs);
+      this.#clients.set(spec.id, this.#newClient(spec.id, directory));
+      if (options.signal?.aborted) {
+        await this.stop(spec.id, { timeoutMs: 0 });
+        throwIfAborted(options.signal);
+      }
+      return handle;
+    } catch (error) {
+      if (port !== undefined) this.#ports.release(port, spec.id);
+      this.#clients.get(spec.id)?.close();
+      this.#clients.delete(spec.id);
+      await rm(directory, { recursive: true, force: true });
+      throw DriverError.from(error, `Dyno "${spec.id}" could not be started`);
+    } finally {
+      this.#starting.delete(spec.id);
+    }
+  }
+
+  async recover(handle: DriverHandle): Promise<RecoverResult> {
+    const id: unknown = handle?.id;
+    const nonce: unknown = handle?.data?.["nonce"];
+    if (handle?.version !== 1 || handle.driver !== NAME) return { state: "lost" };
+    if (typeof id !== "string" || typeof nonce !== "string" || !isValidId(id))
+      return { state: "lost" };
+    const status = readStatus(dynoDirectory(this.#options.stateDirectory, id));
+    if (!status || status.nonce !== nonce) return { state: "lost" };
+    if (status.state === "exited" && status.exit) return { state: "exited", result: status.exit };
+    if (!isLive(status)) {
+      await killLeftovers(status);
+      // Its output went nowhere since: a dyno without logs is not taken back.
+      return { state: "lost" };
+    }
+    const client = this.#client(id);
+    try {
+      await client.ask({ op: "hello" });
+      return { state: "running" };
+    } catch {
+      const result = client.status?.exit;
+      return result && client.status?.state === "exited"
+        ? { state: "exited", result }
+        : { state: "lost" };
+    }
+  }
+
+  async wait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<ExitResult> {
+    return untilAborted(this.#client(id).wait(), options.signal);
+  }
+
+  async stop(id: string, options: StopOptions = {}): Promise<void> {
+    this.#checkOpen();
+    const signal = options.signal ?? "SIGTERM";
+    checkSignal(signal);
+    const client = this.#find(id);
+    if (!client) return;
+    try {
+      await client.ask({
+        op: "stop",
+        signal,
+        timeoutMs: options.timeoutMs ?? 30_000,
+        scope: options.scope ?? "all",
+      });
+    } catch (error) {
+      if (DriverError.is(error) && error.code === "not-found") {
+        // Ended meanwhile, or ends now: then the exit below is what was wanted.
+      } else throw error;
+    }
+    if (client.status) await client.wait();
+  }
+
+  async destroy(id: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    this.#checkOpen();
+    const client = this.#find(id);
+    if (!client) return;
+    const status = client.status;
+    if (status && isLive(status)) {
+      if (!options.force) {
+        throw new DriverError(
+          "failed",
+          `Dyno "${id}" is running; stop it first, or destroy it with { force: true }`,
+          { details: { id } },
+        );
+      }
+      await this.stop(id, { timeoutMs: 0 });
+    } else if (status) await killLeftovers(status);
+    const record = readRecord(client.directory);
+    client.close();
+    this.#clients.delete(id);
+    // The code of a dyno may be read-only or large: out of the way first, so that the id is free at once.
+    const doomed = join(this.#options.stateDirectory, `.doomed-${randomUUID()}`);
+    await rename(client.directory, doomed).catch(() => {});
+    await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
+    const address = record?.handle.address;
+    if (address && "port" in address) this.#ports.release(address.port, id);
+  }
+
+  async inspect(id: string): Promise<DynoInspection> {
+    if (this.#starting.has(id)) {
+      const record = readRecord(this.#directoryOf(id));
+      if (record) return { state: "starting", handle: record.handle };
+    }
+    const client = this.#client(id);
+    const record = readRecord(client.directory);
+    const status = client.status;
+    if (!record || !status) throw DriverError.notFound(id);
+    if (!isLive(status)) {
+      const result = status.exit ?? (await client.wait());
+      return { state: "exited", handle: record.handle, result };
+    }
+    return {
+      state: "running",
+      handle: record.handle,
+      ...(canSeeSockets ? { listening: listeningOf(status.containment, status.pid) } : {}),
+    };
+  }
+
+  async list(): Promise<readonly DriverHandle[]> {
+    this.#checkOpen();
+    const handles: DriverHandle[] = [];
+    for (const name of await readdir(this.#options.stateDirectory)) {
+      if (name.startsWith(".doomed-"))
+        await rm(join(this.#options.stateDirectory, name), { recursive: true, force: true });
+      if (!isValidId(name)) continue;
+      const directory = dynoDirectory(this.#options.stateDirectory, name);
+      const record = readRecord(directory);
+      const status = readStatus(directory);
+      if (record && status && isLive(status)) handles.push(record.handle);
+      else if (status && status.state !== "exited" && status.state !== "lost")
+        await killLeftovers(status);
+      else if (!status) await this.#sweep(name, directory, record);
+    }
+    return handles;
+  }
+
+  async ready(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const client = this.#client(id);
+    const address = readRecord(client.directory)?.handle.address;
+    if (!address || !("port" in address)) return;
+    for (;;) {
+      throwIfAborted(options.signal);
+      const status = client.status;
+      if (!status || !isLive(status)) throw DriverError.notFound(id);
+      const owned = !canSeeSockets || ownsPort(status.containment, status.pid, address.port);
+      if (owned && (await canConnect(address.host, address.port))) return;
+      await delay(
+        READY_INTERVAL_MS,
+        undefined,
+        options.signal ? { signal: options.signal } : {},
+      ).catch(() => {});
+    }
+  }
+
+  async signal(id: string, name: string): Promise<void> {
+    checkSignal(name);
+    await this.#client(id).ask({ op: "signal", name, scope: "main" });
+  }
+
+  async exec(
+    id: string,
+    argv: readonly string[],
+    options: {
+      readonly tty?: { readonly columns: number; readonly rows: number };
+      readonly env?: Readonly<Record<string, string>>;
+      readonly timeoutMs?: number;
+      readonly signal?: AbortSignal;
+    } = {},
+  ): Promise<DriverSession> {
+    throwIfAborted(options.signal);
+    if (argv.length === 0) throw new DriverError("invalid-spec", "exec needs a program to run");
+    if (options.tty && !this.#capabilities.tty)
+      throw new DriverError("not-supported", "There is no terminal without perl and /dev/ptmx");
+    const client = this.#live(id);
+    const connection = await Connection.open(client.directory);
+    const session = new SocketSession(connection, () => client.wait());
+    const close = () => void session.close();
+    options.signal?.addEventListener("abort", close, { once: true });
+    try {
+      await connection.ask({
+        op: "exec",
+        argv,
+        env: options.env ?? {},
+        tty: options.tty,
+        timeoutMs: options.timeoutMs,
+      });
+      return session;
+    } catch (error) {
+      connection.close();
+      throw DriverError.from(error);
+    }
+  }
+
+  async attach(id: string): Promise<DriverSession> {
+    const client = this.#live(id);
+    const connection = await Connection.open(client.directory);
+    const session = new SocketSession(connection, () => client.wait());
+    await connection.ask({ op: "attach" });
+    return session;
+  }
+
+  async *logs(
+    id: string,
+    options: { readonly since?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogChunk> {
+    const client = this.#client(id);
+    await client.connect();
+    const wait = () => {
+      const next = client.waiter.wait();
+      return untilAborted(next, options.signal).catch(() => {});
+    };
+    yield* readLog(
+      client.directory,
+      options.since,
+      client.ack,
+      {
+        get over() {
+          return client.waiter.over;
+        },
+        wait,
+      },
+      options.signal,
+    );
+  }
+
+  acknowledge(id: string, cursor: string): void {
+    this.#find(id)?.ack.write(cursor);
+  }
+
+  async *stats(
+    id: string,
+    options: { readonly intervalMs?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<DynoStats> {
+    const client = this.#live(id);
+    const status = client.status as StatusRecord;
+    const intervalMs = options.intervalMs ?? 20_000;
+    const stop = new AbortController();
+    const end = () => stop.abort();
+    client.wait().then(end, end);
+    const signal = AbortSignal.any([
+      stop.signal,
+      this.#closing.signal,
+      ...(options.signal ? [options.signal] : []),
+    ]);
+    while (!signal.aborted) {
+      const sample = sampleStats(status.containment);
+      if (sample.pids === 0) return;
+      yield sample;
+      await delay(intervalMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  events(signal: AbortSignal): AsyncIterable<DriverEvent> {
+    return this.#events.follow(AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    for (const client of this.#clients.values()) client.close();
+    this.#clients.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closing.signal.aborted)
+      throw new DriverError("unavailable", "The driver is closed", { retryable: false });
+  }
+
+  #directoryOf(id: string): string {
+    if (!isValidId(id)) {
+      throw new DriverError(
+        "invalid-spec",
+        `"${id}" can't be the id of a dyno; use up to 128 letters, digits, ".", "_" and "-"`,
+      );
+    }
+    return dynoDirectory(this.#options.stateDirectory, id);
+  }
+
+  /** Takes the directory of the id, of which the file system sees to that there is one. */
+  async #claim(id: string, directory: string): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await mkdir(directory, { mode: this.#options.users ? 0o711 : 0o700 });
+        this.#starting.add(id);
+        return;
+      } catch (cause) {
+        if (!existsSync(directory))
+          throw DriverError.from(cause, "The state directory is unusable");
+        const status = readStatus(directory);
+        if (attempt > 0 || !status || isLive(status)) {
+          throw new DriverError(
+            "already-exists",
+            `There is a dyno with the id "${id}" already; destroy it first`,
+            { details: { id }, cause },
+          );
+        }
+        await this.destroy(id, { force: true });
+      }
+    }
+  }
+
+  #handleOf(spec: DynoSpec, port: number | undefined): DriverHandle {
+    return {
+      version: 1,
+      driver: NAME,
+      id: spec.id,
+      labels: spec.labels,
+      startedAt: Date.now(),
+      ...(port === undefined ? {} : { address: { host: "127.0.0.1", port } }),
+      data: { nonce: randomUUID() },
+    };
+  }
+
+  async #prepare(
+    directory: string,
+    spec: DynoSpec,
+    handle: DriverHandle,
+    port: number | undefined,
+  ): Promise<void> {
+    const home = spec.cwd ?? join(directory, "app");
+    const env: Record<string, string> = { ...spec.env };
+    // The copy of the code is the only home such a dyno can have on a shared file system.
+    if (spec.cwd === undefined || env["HOME"] === undefined) env["HOME"] = home;
+    if (port !== undefined) env["PORT"] = String(port);
+    const uid = await this.#userOf(directory);
+    const record: DynoRecord = {
+      handle,
+      creatorPid: process.pid,
+      creatorStartTime: readStat(process.pid)?.startTime ?? "",
+    };
+    await writeFile(join(directory, "dyno.json"), JSON.stringify(record), { mode: 0o600 });
+    await writeFile(
+      join(directory, "spec.json"),
+      JSON.stringify({
+        version: 1,
+        id: spec.id,
+        nonce: handle.data?.["nonce"],
+        command: spec.command,
+        env,
+        directory: home,
+        shell: this.#host.shell,
+        uid,
+        limits: spec.limits ?? {},
+        groups: this.#host.groups,
+        init: !this.#host.grouped && this.#host.init,
+        tty: spec.tty,
+        stdin: spec.stdin ?? false,
+        logs: { ...this.#options.logs, replay: spec.stdin === true || spec.tty !== undefined },
+      }),
+      { mode: 0o600 },
+    );
+  }
+
+  /** With own users: the first that no dyno has, to which the code is given. */
+  async #userOf(directory: string): Promise<number | undefined> {
+    const users = this.#options.users;
+    if (!users) return undefined;
+    const { giveToUser } = await import("./users.ts");
+    return giveToUser(this.#options.stateDirectory, directory, users);
+  }
+
+  #newClient(id: string, directory: string): DynoClient {
+    const client = new DynoClient(id, directory);
+    client.onEvent = (message) => this.#onEvent(id, message);
+    client.connect().catch(() => {
+      // Ended at once; whoever waits reads its status.
+    });
+    return client;
+  }
+
+  #onEvent(id: string, message: Message): void {
+    const at = message.at ?? Date.now();
+    if (message.event === "oom") this.#events.push({ type: "oom", id, at });
+    else if (message.event === "notice")
+      this.#events.push({ type: "notice", id, at, message: message.message ?? "" });
+  }
+
+  #find(id: string): DynoClient | undefined {
+    const known = this.#clients.get(id);
+    if (known) return known;
+    if (!isValidId(id)) return undefined;
+    const directory = dynoDirectory(this.#options.stateDirectory, id);
+    if (!readStatus(directory)) return undefined;
+    const client = this.#newClient(id, directory);
+    this.#clients.set(id, client);
+    return client;
+  }
+
+  #client(id: string): DynoClient {
+    this.#checkOpen();
+    const client = this.#find(id);
+    if (!client) throw DriverError.notFound(id);
+    return client;
+  }
+
+  #live(id: string): DynoClient {
+    const client = this.#client(id);
+    if (!client.status || !isLive(client.status)) throw DriverError.notFound(id);
+    return client;
+  }
+
+  /** A directory without a status: its start was cut short, together with the driver that did it. */
+  async #sweep(id: string, directory: string, record: DynoRecord | undefined): Promise<void> {
+    if (this.#starting.has(id)) return;
+    if (record && isAlive(record.creatorPid, record.creatorStartTime)) return;
+    const age = Date.now() - (await stat(directory).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
+    if (!record && age < 2 * this.#options.startTimeoutMs) return;
+    // Its supervisor may be about to start the dyno.
+    if (record && age < this.#options.startTimeoutMs) return;
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function isValidId(id: string): boolean {
+  return /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(id);
+}
+
+function checkSignal(name: string): void {
+  if (!Object.hasOwn(system.signals, name)) {
+    throw new DriverError(
+      "invalid-spec",
+      `"${name}" is not a signal; use a name such as SIGTERM or SIGUSR1`,
+    );
+  }
+}
+
+function canConnect(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port });
+    const settle = (result: boolean) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+    socket.setTimeout(1_000, () => settle(false));
+  });
+}

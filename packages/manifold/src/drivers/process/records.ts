@@ -1,0 +1,87 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Containment, killAll, removeGroups } from "../../../shim/containment.mjs";
+import { bootId, isAlive } from "../../../shim/proc.mjs";
+import type { DriverHandle, ExitResult } from "../../driver/contract.ts";
+
+/** `status.json` of a dyno, written by its supervisor. */
+export interface StatusRecord {
+  readonly state: "running" | "stopping" | "exited" | "lost";
+  readonly pid: number;
+  readonly startTime?: string;
+  readonly bootId: string;
+  readonly shimPid: number;
+  readonly shimStartTime: string;
+  readonly startedAt: number;
+  readonly nonce: string;
+  readonly containment: Containment;
+  readonly exit?: ExitResult;
+}
+
+/** What the driver itself knows: written before the start. */
+export interface DynoRecord {
+  readonly handle: DriverHandle;
+  readonly creatorPid: number;
+  readonly creatorStartTime: string;
+}
+
+const boot = bootId();
+
+/** The directory of one dyno. */
+export function dynoDirectory(stateDirectory: string, id: string): string {
+  return join(stateDirectory, id);
+}
+
+/** The status as it is on disk; undefined when there is none (yet). */
+export function readStatus(directory: string): StatusRecord | undefined {
+  return readJson<StatusRecord>(join(directory, "status.json"));
+}
+
+/** What the driver wrote before the start. */
+export function readRecord(directory: string): DynoRecord | undefined {
+  return readJson<DynoRecord>(join(directory, "dyno.json"));
+}
+
+/** Whether the supervisor that wrote the status is there. */
+export function isSupervised(status: StatusRecord): boolean {
+  return status.bootId === boot && isAlive(status.shimPid, status.shimStartTime);
+}
+
+/** Whether the dyno is running as far as the record and the process table say. */
+export function isLive(status: StatusRecord): boolean {
+  return (status.state === "running" || status.state === "stopping") && isSupervised(status);
+}
+
+/** Ends what a supervisor left behind that is gone; nothing of another boot is touched. */
+export async function killLeftovers(status: StatusRecord): Promise<void> {
+  if (status.bootId !== boot) return;
+  const { containment } = status;
+  const hasGroup =
+    containment.groups.v2 !== undefined || Object.keys(containment.groups.v1).length > 0;
+  // Without a group the number of the root says nothing once its start time differs.
+  if (!hasGroup && !isAlive(containment.root, containment.rootStart)) return;
+  await killAll(containment);
+  await removeGroups(containment.groups);
+}
+
+/** The result of a dyno whose end nobody saw. */
+export function lostResult(status: StatusRecord): ExitResult {
+  return {
+    exitCode: null,
+    signal: "SIGKILL",
+    oomKilled: false,
+    startedAt: status.startedAt,
+    endedAt: Date.now(),
+    error: "The supervisor of the dyno is gone; what was left of the dyno was killed",
+  };
+}
+
+function readJson<T>(path: string): T | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as T;
+  } catch {
+    // Removed meanwhile, or not ours.
+    return undefined;
+  }
+}
