@@ -1,1 +1,24 @@
 export type { BackendAddress, DynoEventLike, DynoSource, LogSink } from "./contract.ts";
+export { ROUTER_ERROR_CODES, RouterError, type RouterErrorCode } from "./errors.ts";
+export { FAILURES, type Failure, type HCode } from "./failures/codes.ts";
+export type { EndedRequest, RequestTrace } from "./forward/observer.ts";
+export type { RouterSettings } from "./options.ts";
+export {
+  type CloseResult,
+  type ListenAddress,
+  type ListenOptions,
+  Router,
+  type RouterOptions,
+} from "./router.ts";
+export type { BackendRecord, BackendState } from "./table/backend.ts";
+export {
+  type AppRouteRecord,
+  type Resolution,
+  type RouteEvent,
+  RouteTable,
+  type RouteTableEvents,
+  type RouteTableOptions,
+} from "./table/route-table.ts";
+export type { AppRouteOptions, AppTimeouts, BackendOptions } from "./table/settings.ts";
+export type { RouteMessage, RouteSync } from "./table/sync.ts";
+export { type RouterClock, systemClock } from "./time/clock.ts";

@@ -1,0 +1,101 @@
+/** The router's log line, with Heroku's keys in Heroku's order (spec/router.md §24). */
+
+/** What one line says. Keys after `agent` are ours. */
+export interface AccessRecord {
+  readonly at: "info" | "warning" | "error";
+  /** H-code, or null. */
+  readonly code: string | null;
+  readonly desc: string | null;
+  readonly method: string;
+  /** Target with query. */
+  readonly path: string;
+  readonly host: string;
+  readonly requestId: string;
+  readonly fwd: string;
+  readonly dyno: string;
+  /** ms; -1 = none. */
+  readonly connectMs: number;
+  /** ms; -1 = none. */
+  readonly serviceMs: number;
+  /** 0 = blank. */
+  readonly status: number;
+  readonly bytes: number;
+  /** `http1.0`, `http1.1`, `http2.0`. */
+  readonly protocol: string;
+  /** `tls1.2`, `tls1.3`, `unknown`; empty for clear text. */
+  readonly tlsVersion: string;
+  readonly sock: string | null;
+  readonly cause: string | null;
+  readonly agent: string | null;
+  /** More keys, already in logfmt, each with a space before; empty when none. */
+  readonly extra: string;
+}
+
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+const BARE = /^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]*$/;
+const MAX = 2048;
+
+/**
+ * Escapes client text for a quoted value: `"` and `\` by a backslash, control characters, DEL,
+ * C1 and octets that are no valid UTF-8 as `\xNN`; at most 2048 octets, then `…`.
+ *
+ * @param text - octets as latin1 text.
+ */
+export function escapeValue(text: string): string {
+  if (text.length <= MAX && PLAIN.test(text)) return text;
+  const octets = Buffer.from(text.length > MAX ? text.slice(0, MAX) : text, "latin1");
+  let out = "";
+  for (let i = 0; i < octets.length; ) {
+    const octet = octets[i] as number;
+    if (octet === 0x22 || octet === 0x5c) out += `\\${String.fromCharCode(octet)}`;
+    else if (octet >= 0x20 && octet < 0x7f) out += String.fromCharCode(octet);
+    else {
+      const length = utf8Length(octets, i);
+      if (length > 1) {
+        out += octets.toString("utf8", i, i + length);
+        i += length;
+        continue;
+      }
+      out += `\\x${octet.toString(16).padStart(2, "0")}`;
+    }
+    i++;
+  }
+  return text.length > MAX ? `${out}…` : out;
+}
+
+/** Length of a valid UTF-8 sequence that is printable (not C1); 1 when there is none. */
+function utf8Length(octets: Buffer, at: number): number {
+  const first = octets[at] as number;
+  const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 1;
+  if (length === 1 || at + length > octets.length) return 1;
+  const text = octets.toString("utf8", at, at + length);
+  const point = text.codePointAt(0) as number;
+  const whole = text.length === (point > 0xffff ? 2 : 1);
+  // U+2028/2029 end a line for some readers; the replacement character marks invalid input.
+  if (!whole || point === 0xfffd || point === 0x2028 || point === 0x2029) return 1;
+  return point >= 0x80 && point <= 0x9f ? 1 : length;
+}
+
+/** A value of an unquoted key: quoted only if it holds anything outside visible ASCII. */
+export function bareValue(text: string): string {
+  return BARE.test(text) && text.length <= MAX ? text : `"${escapeValue(text)}"`;
+}
+
+/** One request as one line, without line end. */
+export function formatLine(record: AccessRecord): string {
+  let line = `at=${record.at}`;
+  if (record.code !== null) line += ` code=${record.code} desc="${record.desc}"`;
+  line +=
+    ` method=${bareValue(record.method)} path="${escapeValue(record.path)}"` +
+    ` host=${bareValue(record.host)} request_id=${record.requestId}` +
+    ` fwd="${escapeValue(record.fwd)}" dyno=${record.dyno}` +
+    ` connect=${record.connectMs < 0 ? "" : `${record.connectMs}ms`}` +
+    ` service=${record.serviceMs < 0 ? "" : `${record.serviceMs}ms`}` +
+    ` status=${record.status === 0 ? "" : record.status} bytes=${record.bytes}` +
+    ` protocol=${record.protocol}`;
+  line += record.tlsVersion === "" ? " tls=false" : ` tls=true tls_version=${record.tlsVersion}`;
+  if (record.sock !== null) line += ` sock=${record.sock}`;
+  if (record.cause !== null) line += ` cause="${escapeValue(record.cause)}"`;
+  if (record.agent !== null) line += ` agent="${escapeValue(record.agent)}"`;
+  return line + record.extra;
+}

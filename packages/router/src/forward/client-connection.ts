@@ -1,0 +1,483 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../codec/chunked.ts";
+import { FAULTS, type Fault } from "../codec/faults.ts";
+import { type Head, NEED_MORE, REFUSED } from "../codec/head.ts";
+import { CHUNKED, isFault, NO_BODY, type RequestMeaning, readRequest } from "../codec/request.ts";
+import { type ResponseMeaning, UNTIL_CLOSE } from "../codec/response.ts";
+import { type BodyParts, ClientSide, type Peer } from "./client-side.ts";
+import type { Engine } from "./engine.ts";
+import { Exchange } from "./exchange.ts";
+import { keptTrailers } from "./fields.ts";
+import { buildResponseHead, buildSwitchHead } from "./response-head.ts";
+import { Tunnel } from "./tunnel.ts";
+import type { UpstreamConnection } from "./upstream.ts";
+
+const IDLE = 0;
+const HEAD = 1;
+const EXCHANGE = 2;
+const DISCARD = 3;
+const TUNNEL = 4;
+const CLOSED = 5;
+
+const DISCARD_BYTES = 262_144;
+const DISCARD_MS = 2000;
+const MAX_STASH = 65_536;
+/** Up to this size one copy is cheaper than a gather write. */
+const COPY_LIMIT = 131_072;
+
+const owner = Symbol("owner");
+type OwnedSocket = Socket & { [owner]?: ClientConnection };
+
+// Shared by all connections: a listener of its own per connection would cost memory.
+function onData(this: OwnedSocket, chunk: Buffer): void {
+  this[owner]?.onData(chunk);
+}
+function onDrain(this: OwnedSocket): void {
+  this[owner]?.onDrain();
+}
+function onEnd(this: OwnedSocket): void {
+  this[owner]?.onEnd();
+}
+function onClose(this: OwnedSocket): void {
+  this[owner]?.onClose();
+}
+function onError(this: OwnedSocket, error: Error): void {
+  this[owner]?.onError(error);
+}
+
+/** One HTTP/1.1 (or 1.0) connection of a client: requests one after the other, in order. */
+export class ClientConnection extends ClientSide {
+  readonly peer: Peer;
+  protocol = "http1.1";
+  readonly #engine: Engine;
+  readonly #socket: OwnedSocket;
+  #state = IDLE;
+  #head: Head | null = null;
+  #headStarted = 0;
+  #exchange: Exchange | null = null;
+  #tunnel: Tunnel | null = null;
+  #decoder: ChunkDecoder | null = null;
+  #left = 0;
+  #bodyDone = true;
+  #stash: Buffer | null = null;
+  #keepAlive = false;
+  #discarded = 0;
+  #paused = false;
+  #chunkedAnswer = false;
+  #driving = false;
+  #error: Error | null = null;
+
+  constructor(engine: Engine, socket: Socket, peer: Peer) {
+    super();
+    this.#engine = engine;
+    this.#socket = socket as OwnedSocket;
+    this.peer = peer;
+    this.#socket[owner] = this;
+    socket.on("data", onData);
+    socket.on("drain", onDrain);
+    socket.on("end", onEnd);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    engine.wheel.set(this, engine.options.clientIdleMs);
+  }
+
+  get backlog(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Waits for a request, so that it may be closed without loss. */
+  get idle(): boolean {
+    return this.#state === IDLE;
+  }
+
+  get exchange(): Exchange | null {
+    return this.#exchange;
+  }
+
+  get tunnel(): Tunnel | null {
+    return this.#tunnel;
+  }
+
+  onData(chunk: Buffer): void {
+    switch (this.#state) {
+      case IDLE:
+      case HEAD:
+        this.#drive(chunk);
+        break;
+      case EXCHANGE:
+        if (this.#bodyDone) this.#keep(chunk);
+        else this.#feed(chunk, 0);
+        break;
+      case TUNNEL:
+        this.#tunnel?.fromClient(chunk);
+        break;
+      case DISCARD:
+        this.#discarded += chunk.length;
+        if (this.#discarded > DISCARD_BYTES) this.#destroy();
+        break;
+    }
+  }
+
+  /** Octets of the next request, which has its turn after this exchange. */
+  #keep(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#stash = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
+    if (this.#stash.length > MAX_STASH) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+  }
+
+  /** Serves requests from what was read until one of them has to wait. */
+  #drive(chunk: Buffer | null): void {
+    if (chunk !== null)
+      this.#stash = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
+    if (this.#driving) return;
+    this.#driving = true;
+    while (this.#stash !== null && (this.#state === IDLE || this.#state === HEAD)) {
+      const stash: Buffer = this.#stash;
+      this.#stash = null;
+      this.#readHead(stash);
+    }
+    this.#driving = false;
+  }
+
+  #readHead(chunk: Buffer): void {
+    const engine = this.#engine;
+    let head = this.#head;
+    if (head === null) {
+      head = engine.acquireHead("request");
+      this.#head = head;
+      this.#headStarted = engine.clock.monotonic();
+    }
+    const next = head.execute(chunk, 0);
+    if (next === NEED_MORE) {
+      if (this.#state === IDLE) {
+        this.#state = HEAD;
+        engine.wheel.set(this, engine.options.headMs);
+      }
+      return;
+    }
+    this.#head = null;
+    this.#state = EXCHANGE;
+    this.protocol = head.minor === 0 && next !== REFUSED ? "http1.0" : "http1.1";
+    if (next === REFUSED) {
+      engine.releaseHead(head);
+      this.#refuse(head.fault as Fault, null);
+      return;
+    }
+    const meaning = readRequest(head, engine.options.rules);
+    if (isFault(meaning)) {
+      this.#refuse(meaning, head);
+      return;
+    }
+    this.#begin(head, meaning, chunk, next);
+  }
+
+  #refuse(fault: Fault, head: Head | null): void {
+    this.#keepAlive = false;
+    this.#bodyDone = false;
+    const exchange = new Exchange(this.#engine, this, head, null, this.#headStarted);
+    this.#exchange = exchange;
+    exchange.failFault(fault);
+  }
+
+  #begin(head: Head, meaning: RequestMeaning, chunk: Buffer, next: number): void {
+    const engine = this.#engine;
+    const exchange = new Exchange(engine, this, head, meaning, this.#headStarted);
+    this.#exchange = exchange;
+    this.#keepAlive = meaning.keepAlive && !meaning.closeAfter && !engine.closing;
+    this.#left = meaning.length;
+    this.#bodyDone = meaning.length === NO_BODY || meaning.length === 0;
+    if (meaning.length === CHUNKED) this.#decoder = new ChunkDecoder();
+    if (this.#bodyDone) {
+      exchange.requestDone = true;
+      if (next < chunk.length) this.#keep(chunk.subarray(next));
+    } else if (next < chunk.length) this.#feed(chunk, next);
+    if (!exchange.finished) exchange.start();
+  }
+
+  /** Hands the request's body on; what follows it is the next request. */
+  #feed(chunk: Buffer, position: number): void {
+    const exchange = this.#exchange as Exchange;
+    if (this.#decoder === null) {
+      const length = Math.min(this.#left, chunk.length - position);
+      this.#left -= length;
+      const end = position + length;
+      exchange.requestData(
+        position === 0 && end === chunk.length ? chunk : chunk.subarray(position, end),
+      );
+      if (this.#left > 0) return;
+      this.#bodyDone = true;
+      if (end < chunk.length) this.#keep(chunk.subarray(end));
+      exchange.requestEnded(null);
+      return;
+    }
+    const decoder = this.#decoder;
+    let at = position;
+    while (!exchange.finished) {
+      const event = decoder.next(chunk, at);
+      at = decoder.position;
+      if (event === CHUNK_DATA) exchange.requestData(chunk.subarray(decoder.start, decoder.end));
+      else if (event === CHUNK_DONE) {
+        this.#bodyDone = true;
+        this.#decoder = null;
+        if (at < chunk.length) this.#keep(chunk.subarray(at));
+        const { trailers } = decoder;
+        exchange.requestEnded(
+          trailers === null || trailers.count === 0
+            ? null
+            : keptTrailers(trailers, () => this.#engine.trailerDropped(exchange)),
+        );
+        return;
+      } else {
+        if (event === CHUNK_FAULT) exchange.requestFault(decoder.fault as Fault);
+        return;
+      }
+    }
+  }
+
+  onDrain(): void {
+    if (this.#tunnel !== null) this.#tunnel.clientDrained();
+    else this.#exchange?.clientDrained();
+  }
+
+  onEnd(): void {
+    switch (this.#state) {
+      case TUNNEL:
+        this.#tunnel?.clientEnded();
+        break;
+      case EXCHANGE:
+        // Which of the two a FIN means cannot be told; like other proxies we take it for "gone".
+        this.#exchange?.clientGone();
+        break;
+      case HEAD:
+        this.#failHead(FAULTS.headTruncated);
+        break;
+      default:
+        this.#destroy();
+    }
+  }
+
+  onError(error: Error): void {
+    this.#error = error;
+  }
+
+  onClose(): void {
+    const state = this.#state;
+    this.#state = CLOSED;
+    this.#engine.wheel.remove(this);
+    this.#engine.forgetConnection(this);
+    if (this.#head !== null) this.#engine.releaseHead(this.#head);
+    this.#head = null;
+    if (state === TUNNEL) this.#tunnel?.clientClosed(this.#error);
+    else this.#exchange?.clientGone();
+  }
+
+  override onDeadline(now: number): void {
+    if (this.#tunnel !== null) this.#tunnel.onLimit(now);
+    else if (this.#exchange !== null) this.#exchange.onLimit(now);
+    else if (this.#state === HEAD) this.#failHead(FAULTS.headTimeout);
+    else this.#destroy();
+  }
+
+  /** A head that will not be completed. */
+  #failHead(fault: Fault): void {
+    const head = this.#head as Head;
+    this.#head = null;
+    this.#state = EXCHANGE;
+    this.#engine.releaseHead(head);
+    this.#refuse(fault, null);
+  }
+
+  pauseRequest(): void {
+    if (this.#paused || this.#state !== EXCHANGE) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resumeRequest(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  sendContinue(): number {
+    const text = "HTTP/1.1 100 Continue\r\n\r\n";
+    this.#socket.write(text, "latin1");
+    return text.length;
+  }
+
+  sendInterim(exchange: Exchange, head: Head, meaning: ResponseMeaning): number {
+    if (this.protocol === "http1.0") return 0;
+    const text = buildResponseHead(exchange, head, meaning, "");
+    this.#socket.write(text, "latin1");
+    return text.length;
+  }
+
+  sendHead(
+    exchange: Exchange,
+    head: Head,
+    meaning: ResponseMeaning,
+    parts: BodyParts,
+    ended: boolean,
+    trailers: Head | null,
+  ): number {
+    const old = this.protocol === "http1.0";
+    let framing = "";
+    if (meaning.length === CHUNKED) {
+      this.#chunkedAnswer = !old;
+      if (old) this.#keepAlive = false;
+      else framing = "Transfer-Encoding: chunked\r\n";
+    } else {
+      this.#chunkedAnswer = false;
+      if (meaning.length === UNTIL_CLOSE) this.#keepAlive = false;
+      else if (meaning.contentLength !== null && head.status !== 204)
+        framing = `Content-Length: ${meaning.contentLength}\r\n`;
+      else if (meaning.contentLength !== null)
+        framing = `Content-Length: ${meaning.contentLength}\r\n`;
+      else if (meaning.chunkedField && !old) framing = "Transfer-Encoding: chunked\r\n";
+    }
+    if (!this.#bodyDone || this.#engine.closing) this.#keepAlive = false;
+    if (!this.#keepAlive) framing += "Connection: close\r\n";
+    else if (old) framing += "Connection: keep-alive\r\n";
+    const text = buildResponseHead(exchange, head, meaning, framing);
+    if (parts.bytes === 0 && !(ended && this.#chunkedAnswer)) {
+      this.#socket.write(text, "latin1");
+      return text.length;
+    }
+    return this.#write(text, parts, ended, trailers);
+  }
+
+  sendBody(parts: BodyParts, ended: boolean, trailers: Head | null): number {
+    if (parts.bytes === 0 && !(ended && this.#chunkedAnswer)) return 0;
+    return this.#write("", parts, ended, trailers);
+  }
+
+  /** One buffer, one write: head, chunk framing and body. Parts are copied, they are borrowed. */
+  #write(text: string, parts: BodyParts, ended: boolean, trailers: Head | null): number {
+    let before = text;
+    let after = "";
+    if (this.#chunkedAnswer) {
+      if (parts.bytes > 0) {
+        before += `${parts.bytes.toString(16)}\r\n`;
+        after = "\r\n";
+      }
+      if (ended) {
+        const fields =
+          trailers === null || trailers.count === 0
+            ? ""
+            : keptTrailers(trailers, () => this.#engine.trailerDropped(this.#exchange));
+        after += `0\r\n${fields}\r\n`;
+      }
+    }
+    const total = before.length + parts.bytes + after.length;
+    if (total > COPY_LIMIT * 2) {
+      this.#socket.cork();
+      if (before !== "") this.#socket.write(before, "latin1");
+      for (const piece of parts.list) this.#socket.write(Buffer.from(piece));
+      if (after !== "") this.#socket.write(after, "latin1");
+      this.#socket.uncork();
+      return total;
+    }
+    const out = Buffer.allocUnsafe(total);
+    let at = before === "" ? 0 : out.write(before, 0, "latin1");
+    for (const piece of parts.list) at += piece.copy(out, at);
+    if (after !== "") out.write(after, at, "latin1");
+    this.#socket.write(out);
+    return total;
+  }
+
+  sendOwn(exchange: Exchange, status: number, fields: string, body: Buffer): number {
+    if (!this.#bodyDone || this.#engine.closing) this.#keepAlive = false;
+    const bare = exchange.meaning?.method === "HEAD";
+    let text =
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${fields}${exchange.answerFields}` +
+      `Content-Length: ${body.length}\r\nX-Request-Id: ${exchange.identity.requestId}\r\n`;
+    if (!this.#keepAlive) text += "Connection: close\r\n";
+    else if (this.protocol === "http1.0") text += "Connection: keep-alive\r\n";
+    text += `Via: 1.1 ${this.#engine.options.via}\r\n${this.#engine.dateField()}\r\n`;
+    this.#chunkedAnswer = false;
+    return this.#write(
+      text,
+      { list: bare ? [] : [body], bytes: bare ? 0 : body.length },
+      true,
+      null,
+    );
+  }
+
+  startTunnel(
+    exchange: Exchange,
+    head: Head,
+    meaning: ResponseMeaning,
+    upstream: UpstreamConnection,
+    early: Buffer,
+  ): void {
+    this.#state = TUNNEL;
+    this.#keepAlive = false;
+    const text = buildSwitchHead(exchange, head, meaning);
+    const tunnel = new Tunnel(this.#engine, exchange, this.#socket, upstream, this);
+    this.#tunnel = tunnel;
+    this.#socket.write(text, "latin1");
+    exchange.bytes += text.length;
+    this.#socket.setKeepAlive(true, 30_000);
+    const stash = this.#stash;
+    this.#stash = null;
+    tunnel.start(early, stash);
+    if (this.#paused) this.resumeRequest();
+  }
+
+  whenFlushed(callback: () => void): void {
+    // An empty write reports when all before it went out.
+    this.#socket.write("", () => callback());
+  }
+
+  kill(): void {
+    this.#keepAlive = false;
+    this.#state = CLOSED;
+    this.#socket.destroy();
+  }
+
+  done(clean: boolean): void {
+    this.#exchange = null;
+    this.#decoder = null;
+    this.#tunnel = null;
+    if (this.#state !== EXCHANGE) {
+      if (this.#state === TUNNEL && !this.#socket.destroyed) this.#linger();
+      return;
+    }
+    if (this.#socket.destroyed) return;
+    if (!this.#keepAlive || !this.#bodyDone || (!clean && !this.#bodyDone)) return this.#linger();
+    this.#state = IDLE;
+    this.#engine.wheel.set(this, this.#engine.options.clientIdleMs);
+    if (this.#paused) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+    if (this.#stash !== null) {
+      if (!this.#driving) this.#drive(null);
+    } else if (this.#engine.closing) this.#destroy();
+  }
+
+  /** Half-closes and reads on for a while, so that a reset does not take the answer away (R9112 §9.6). */
+  #linger(): void {
+    this.#state = DISCARD;
+    this.#stash = null;
+    this.#socket.end();
+    if (this.#paused) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+    this.#engine.wheel.set(this, DISCARD_MS);
+  }
+
+  /** Closes without an answer. */
+  destroy(): void {
+    this.#destroy();
+  }
+
+  #destroy(): void {
+    this.#socket.destroy();
+  }
+}

@@ -1,0 +1,534 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { formatLine } from "../access-log/line.ts";
+import type { LogWriter } from "../access-log/writer.ts";
+import type { Fault } from "../codec/faults.ts";
+import { F } from "../codec/field-names.ts";
+import { Head, type HeadLeniency, type HeadLimits } from "../codec/head.ts";
+import type { RequestRules } from "../codec/request.ts";
+import { type PageKind, renderPage } from "../failures/pages.ts";
+import type { AddressSet } from "../table/address-set.ts";
+import type { AppRoute } from "../table/app-route.ts";
+import type { Backend } from "../table/backend.ts";
+import type { RouteTable } from "../table/route-table.ts";
+import type { RouterClock } from "../time/clock.ts";
+import { TimerWheel } from "../time/wheel.ts";
+import { Affinity } from "./affinity.ts";
+import { ClientConnection } from "./client-connection.ts";
+import type { Peer } from "./client-side.ts";
+import type { Exchange, Phase } from "./exchange.ts";
+import { cookieValue, dateField } from "./fields.ts";
+import { type EndedRequest, Observer } from "./observer.ts";
+import { RateLimiter } from "./rate.ts";
+import type { Tunnel } from "./tunnel.ts";
+import { Pool } from "./upstream.ts";
+
+/** Everything the engine is told, defaults filled in. */
+export interface EngineOptions {
+  readonly rules: RequestRules;
+  readonly requestLimits: HeadLimits;
+  readonly responseLimits: HeadLimits;
+  readonly obsFold: "refuse" | "replace";
+  readonly strictResponse: boolean;
+  readonly headMs: number;
+  readonly clientIdleMs: number;
+  readonly idlePerBackend: number;
+  /** Name for `Via`. */
+  readonly via: string;
+  readonly requestIdField: string;
+  readonly requestIdName: string;
+  readonly xff: "append" | "replace";
+  readonly trustedProxies: AddressSet | null;
+  readonly dropUntrustedForwarded: boolean;
+  readonly peerPort: boolean;
+  readonly echoRequestId: boolean;
+  readonly tracing: boolean;
+  readonly refuseLoops: boolean;
+  readonly affinityKeys: readonly Buffer[] | null;
+  /** Log channel of requests that belong to no app. */
+  readonly channel: string;
+  readonly extraLogKeys: boolean;
+  readonly acmeChallenge: ((token: string, hostname: string) => string | undefined) | null;
+  readonly onError: (error: unknown) => void;
+}
+
+/** What an engine is made from. */
+export interface EngineParts {
+  readonly options: EngineOptions;
+  readonly routes: RouteTable;
+  readonly log: LogWriter | null;
+  readonly clock: RouterClock;
+  readonly random: () => number;
+}
+
+const MAX_SPARE_HEADS = 1024;
+const MAX_OWN_HOPS = 5;
+const RETRY_SHARE = 0.2;
+const RETRY_MIN_PER_SECOND = 10;
+
+/** The native forwarding engine: takes sockets, moves octets, has no idea who listens. */
+export class Engine {
+  readonly options: EngineOptions;
+  readonly routes: RouteTable;
+  readonly clock: RouterClock;
+  readonly random: () => number;
+  readonly wheel: TimerWheel;
+  readonly affinity: Affinity;
+  readonly observer = new Observer();
+  readonly connections = new Set<ClientConnection>();
+  readonly tunnels = new Set<Tunnel>();
+  readonly requestLeniency: HeadLeniency;
+  readonly responseLeniency: HeadLeniency;
+  readonly #log: LogWriter | null;
+  readonly #pools = new Map<Backend, Pool>();
+  readonly #spare: Head[] = [];
+  readonly #rates = new RateLimiter();
+  readonly #retries = new WeakMap<AppRoute, { at: number; requests: number; retries: number }>();
+  readonly #unsubscribe: () => void;
+  /** Set when the router shuts down: no connection is kept. */
+  closing = false;
+
+  constructor(parts: EngineParts) {
+    this.options = parts.options;
+    this.routes = parts.routes;
+    this.clock = parts.clock;
+    this.random = parts.random;
+    this.#log = parts.log;
+    this.wheel = new TimerWheel(parts.clock);
+    const { rules } = parts.options;
+    this.affinity = new Affinity(parts.options.affinityKeys, rules.compat === "heroku");
+    const report = rules.strict === "report";
+    this.requestLeniency = {
+      obsFold: report || parts.options.obsFold === "replace",
+      highTarget: report || rules.compat === "heroku",
+      requestLineSpaces: report,
+    };
+    this.responseLeniency = parts.options.strictResponse
+      ? { obsFold: false }
+      : { bareLf: true, obsFold: true };
+    const onRoute = () => this.#prune();
+    this.routes.on("route", onRoute);
+    const removeHook = this.routes.onDrainBackend((_app, backend, deadline) =>
+      this.#drained(backend, deadline),
+    );
+    this.#unsubscribe = () => {
+      this.routes.off("route", onRoute);
+      removeHook();
+    };
+  }
+
+  /** Takes over an accepted HTTP/1.1 connection. */
+  accept(socket: Socket | Duplex, peer: Peer): void {
+    const connection = new ClientConnection(this, socket as Socket, peer);
+    this.connections.add(connection);
+    this.observer.connectionOpened(peer.listener);
+  }
+
+  forgetConnection(connection: ClientConnection): void {
+    if (this.connections.delete(connection))
+      this.observer.connectionClosed(connection.peer.listener);
+  }
+
+  newRequestId(): string {
+    return randomUUID();
+  }
+
+  newTraceparent(): string {
+    const octets = randomBytes(24).toString("hex");
+    return `00-${octets.slice(0, 32)}-${octets.slice(32)}-00`;
+  }
+
+  dateField(): string {
+    return dateField(this.clock.now());
+  }
+
+  acquireHead(kind: "request" | "response"): Head {
+    const head = this.#spare.pop() ?? new Head();
+    if (kind === "request") head.reset(kind, this.options.requestLimits, this.requestLeniency);
+    else head.reset(kind, this.options.responseLimits, this.responseLeniency);
+    return head;
+  }
+
+  releaseHead(head: Head): void {
+    head.text = "";
+    if (this.#spare.length < MAX_SPARE_HEADS) this.#spare.push(head);
+  }
+
+  /** The connections to a backend. */
+  pool(app: AppRoute, backend: Backend): Pool {
+    let pool = this.#pools.get(backend);
+    if (pool === undefined) {
+      pool = new Pool(this, backend, app.id);
+      this.#pools.set(backend, pool);
+    }
+    return pool;
+  }
+
+  pools(): IterableIterator<Pool> {
+    return this.#pools.values();
+  }
+
+  /** Idle connections of backends that are no longer `up` close at once. */
+  #prune(): void {
+    for (const [backend, pool] of this.#pools) {
+      if (backend.state === "up") continue;
+      pool.closeIdle();
+      if (backend.state === "gone" && pool.size === 0) this.#pools.delete(backend);
+    }
+  }
+
+  #drained(backend: Backend, deadline: number): void {
+    this.#pools.get(backend)?.closeIdle();
+    for (const tunnel of this.tunnels)
+      if (tunnel.upstream.backend === backend && tunnel.exchange.app?.settings.tunnels !== "keep")
+        tunnel.drain(deadline, "drain");
+  }
+
+  /** First-byte limit of a request: by the longest path prefix, else the app's. */
+  firstByteLimit(exchange: Exchange): number {
+    const { timeouts } = (exchange.app as AppRoute).settings;
+    if (timeouts.paths.length > 0) {
+      const target = exchange.meaning?.target ?? "";
+      for (const path of timeouts.paths)
+        if (target.startsWith(path.prefix)) return path.firstByteMs;
+    }
+    return timeouts.firstByteMs;
+  }
+
+  /** Value that the `hash` balance works on; null when the request lacks it. */
+  hashKey(exchange: Exchange): string | null {
+    const { hashBy, hashName } = (exchange.app as AppRoute).settings;
+    const head = exchange.head as Head;
+    if (hashBy === "path") return (exchange.meaning?.target ?? "").split("?", 1)[0] as string;
+    if (hashBy === "cookie") return cookieValue(head, hashName);
+    for (let i = 0; i < head.count; i++)
+      if (head.name(i).toLowerCase() === hashName) return head.value(i);
+    return null;
+  }
+
+  /** Whether the request came through this router too often, where that is refused. */
+  hasHop(exchange: Exchange): boolean {
+    const head = exchange.head as Head;
+    if (!this.options.refuseLoops || (head.first[F.via] as number) < 0) return false;
+    let hops = 0;
+    for (let i = head.first[F.via] as number; i < head.count; i++)
+      if (head.id(i) === F.via)
+        for (const hop of head.value(i).split(","))
+          if (hop.trim().split(/\s+/)[1] === this.options.via) hops++;
+    return hops > MAX_OWN_HOPS;
+  }
+
+  /** Seconds until the address may ask again; 0 = now. */
+  rate(app: AppRoute, address: string): number {
+    const { rate } = app.settings;
+    return rate === null
+      ? 0
+      : this.#rates.take(`${app.id}\0${address}`, rate, this.clock.monotonic());
+  }
+
+  /**
+   * Retry budget of an app: 20 % of the requests of the last 10 s, at least 10 per second.
+   * Failed connects take no budget while at least half of the backends are good.
+   */
+  mayRetry(app: AppRoute, reason: "connect" | "reset"): boolean {
+    const now = this.clock.monotonic();
+    const window = this.#window(app, now);
+    if (reason === "connect") {
+      const good = app.up.filter((backend) => backend.isGood(now)).length;
+      if (good * 2 >= app.up.length) return true;
+    }
+    const most = Math.max(RETRY_MIN_PER_SECOND * 10, window.requests * RETRY_SHARE);
+    if (window.retries >= most) {
+      this.observer.app(app.id).retryBudgetExhausted++;
+      return false;
+    }
+    window.retries++;
+    return true;
+  }
+
+  #window(app: AppRoute, now: number): { at: number; requests: number; retries: number } {
+    let window = this.#retries.get(app);
+    if (window === undefined || now - window.at > 10_000) {
+      window = { at: now, requests: 0, retries: 0 };
+      this.#retries.set(app, window);
+    }
+    return window;
+  }
+
+  began(exchange: Exchange): void {
+    this.observer.began(exchange);
+  }
+
+  attempted(app: AppRoute, reused: boolean): void {
+    const counters = this.observer.app(app.id);
+    counters.attempts++;
+    if (reused) counters.reused++;
+    const window = this.#retries.get(app);
+    if (window !== undefined) window.requests++;
+    else this.#window(app, this.clock.monotonic()).requests++;
+  }
+
+  connected(app: AppRoute, result: string): void {
+    this.observer.connect(app.id, result);
+  }
+
+  retried(app: AppRoute, reason: string): void {
+    this.observer.retry(app.id, reason);
+  }
+
+  queued(app: AppRoute, change: number): void {
+    this.observer.app(app.id).queue += change;
+  }
+
+  quarantined(app: AppRoute, backend: Backend): void {
+    this.routes.emit("route", {
+      type: "quarantined",
+      app: app.id,
+      dyno: backend.dyno,
+      id: backend.id,
+      untilMs: Math.max(0, backend.quarantinedUntil - this.clock.monotonic()),
+    });
+  }
+
+  /** Holds a failed exchange against a backend and ejects it when that is too much. */
+  blame(app: AppRoute, backend: Backend): void {
+    const now = this.clock.monotonic();
+    if (!backend.failed(now) || app.up.length < 2) return;
+    const out = app.up.filter((other) => other.ejectedUntil > now).length;
+    // At most half of them, and one always remains.
+    if (out >= Math.floor(app.up.length / 2) || backend.ejectedUntil > now) return;
+    backend.eject(now);
+    this.routes.emit("route", {
+      type: "ejected",
+      app: app.id,
+      dyno: backend.dyno,
+      id: backend.id,
+      untilMs: backend.ejectedUntil - now,
+    });
+  }
+
+  /** Octets came that belong to no answer. */
+  strayOctets(exchange: Exchange): void {
+    const app = exchange.app as AppRoute;
+    const backend = exchange.backend as Backend;
+    const pool = this.pool(app, backend);
+    if (exchange.upstream !== null) pool.desync(exchange.upstream);
+  }
+
+  desynced(pool: Pool, times: number): void {
+    const counters = this.observer.app(pool.appId);
+    counters.desyncs++;
+    const app = this.routes.get(pool.appId);
+    if (app !== undefined) this.blame(app, pool.backend);
+    if (times >= 3)
+      this.#log?.write(
+        pool.appId,
+        `at=warning cause="desync" dyno=${pool.backend.dyno} times=${times}`,
+      );
+  }
+
+  trailerDropped(exchange: Exchange | null): void {
+    this.observer.app(exchange?.app?.id ?? "").trailersDropped++;
+  }
+
+  malformed(fault: Fault, exchange: Exchange): void {
+    this.observer.malformedRequest(exchange.client.peer.listener, fault.rule);
+  }
+
+  /** An exception inside the router. The request gets H99; the operator gets the error. */
+  crashed(error: unknown): void {
+    this.options.onError(error);
+  }
+
+  /** The head of the answer is about to go out. */
+  answered(exchange: Exchange): void {
+    if (exchange.app?.settings.affinity != null)
+      exchange.answerFields += this.affinity.answerField(exchange);
+  }
+
+  tunnelOpened(tunnel: Tunnel): void {
+    this.tunnels.add(tunnel);
+    const { exchange } = tunnel;
+    this.observer.tunnelOpened(exchange.app?.id ?? "", exchange.upgraded ?? "");
+    this.#write(exchange, "policy", true);
+  }
+
+  tunnelClosed(tunnel: Tunnel): void {
+    if (!this.tunnels.delete(tunnel)) return;
+    const { exchange } = tunnel;
+    const seconds = (this.clock.monotonic() - exchange.startedAt) / 1000;
+    this.observer.tunnelClosed(exchange.app?.id ?? "", exchange.upgraded ?? "", seconds);
+  }
+
+  #page(
+    exchange: Exchange,
+    kind: PageKind,
+    status: number,
+    code: string | null,
+    message: string,
+    fields: string,
+  ): number {
+    const settings = exchange.app?.settings;
+    const page = renderPage({
+      kind,
+      status,
+      code,
+      message,
+      requestId: exchange.identity.requestId,
+      html:
+        kind === "maintenance"
+          ? (settings?.maintenancePage ?? null)
+          : kind === "error"
+            ? (settings?.errorPage ?? null)
+            : null,
+      accept: exchange.head?.get(F.accept),
+    });
+    return exchange.client.sendOwn(
+      exchange,
+      status,
+      `Content-Type: ${page.contentType}\r\nCache-Control: no-cache, no-store\r\n${fields}`,
+      page.body,
+    );
+  }
+
+  /** The answer to an H-code. */
+  sendFailure(exchange: Exchange, status: number): number {
+    const failure = exchange.failure as NonNullable<Exchange["failure"]>;
+    const { code } = failure;
+    let fields = `X-Router-Error: ${code}\r\n`;
+    const retryAfter =
+      code === "H80" ? (exchange.app?.settings.maintenanceRetryAfter ?? 60) : failure.retryAfter;
+    if (retryAfter > 0) fields += `Retry-After: ${retryAfter}\r\n`;
+    return this.#page(
+      exchange,
+      code === "H80" ? "maintenance" : "error",
+      status,
+      code,
+      failure.desc,
+      fields,
+    );
+  }
+
+  /** The answer to a broken request. */
+  sendFault(exchange: Exchange, fault: Fault): number {
+    const fields = "X-Router-Error: H26\r\n";
+    if (fault.hint !== undefined)
+      return exchange.client.sendOwn(
+        exchange,
+        fault.status,
+        `Content-Type: text/plain; charset=utf-8\r\n${fields}`,
+        Buffer.from(fault.hint),
+      );
+    const message = `Request Error: ${fault.rule.replaceAll("-", " ")}`;
+    return this.#page(exchange, "request", fault.status, "H26", message, fields);
+  }
+
+  /** An answer of the router that is no H-code. */
+  sendRefusal(exchange: Exchange, status: number, message: string, fields: string): number {
+    const kind = status === 404 ? "no-such-app" : "request";
+    return this.#page(exchange, kind, status, null, message, fields);
+  }
+
+  /** An exchange is over: one line, one event, the counters. */
+  ended(exchange: Exchange, phase: Phase): void {
+    const record = this.#write(exchange, phase, false);
+    this.observer.ended(exchange, record);
+  }
+
+  #write(exchange: Exchange, phase: Phase, opening: boolean): EndedRequest {
+    const { failure, meaning, head, client, identity } = exchange;
+    const status =
+      failure !== null && exchange.ownStatus === 0
+        ? failure.status
+        : exchange.ownStatus !== 0
+          ? exchange.ownStatus
+          : exchange.sent;
+    const failedLate = failure !== null && exchange.sent !== 0 && exchange.sent !== status;
+    let extra = "";
+    if (failedLate) extra += ` sent=${exchange.sent}`;
+    if (failure !== null && failure.code !== "H26") extra += ` phase=${phase}`;
+    if (exchange.queueMs > 0) extra += ` queue=${exchange.queueMs}ms`;
+    if (exchange.attempts.length > 1) {
+      extra += ` attempts=${exchange.attempts.length}`;
+      const tried = exchange.attempts
+        .filter((attempt) => attempt.outcome !== "101" && !/^[1-5]/.test(attempt.outcome))
+        .map((attempt) => `${attempt.dyno}:${attempt.outcome}`);
+      if (tried.length > 0) extra += ` tried=${tried.join(",")}`;
+    }
+    if (exchange.affinity === "miss") extra += " affinity=miss";
+    if (exchange.upgraded !== null) {
+      extra += ` upgrade=${exchange.upgraded.replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, "_")}`;
+      if (!opening && exchange.closeCode > 0) extra += ` close=${exchange.closeCode}`;
+      if (!opening) extra += ` rx=${exchange.received}`;
+    }
+    if (this.options.extraLogKeys) {
+      extra += ` reused=${exchange.reused} app=${exchange.app?.id ?? ""}`;
+      if (exchange.backend?.release !== undefined)
+        extra += ` release=v${exchange.backend.release.version}`;
+      extra += ` listener=${client.peer.listener}`;
+    }
+    if (exchange.lint !== null) extra += ` lint=${exchange.lint}`;
+    const end = opening ? this.clock.monotonic() : exchange.lastByteAt;
+    const desc =
+      failure === null
+        ? null
+        : failure.code === "H25" && exchange.cause !== null
+          ? `${failure.desc}: ${exchange.cause}`
+          : failure.desc;
+    const serviceMs =
+      exchange.sentHeadAt === 0 ? -1 : Math.max(0, Math.round(end - exchange.sentHeadAt));
+    const record = {
+      at: failure?.at ?? ("info" as const),
+      code: failure?.code ?? null,
+      desc,
+      method: head === null ? "" : (meaning?.method ?? head.method),
+      path: head === null ? "" : meaning === null ? head.target : meaning.target,
+      host: head === null ? "" : (meaning?.host ?? head.get(F.host) ?? ""),
+      requestId: identity.requestId,
+      fwd: identity.forwardedFor,
+      dyno: exchange.backend?.dyno ?? "",
+      connectMs: exchange.connectMs,
+      serviceMs,
+      status,
+      bytes: exchange.bytes,
+      protocol: client.protocol,
+      tlsVersion: client.peer.tlsVersion,
+      sock: failure?.sock ?? null,
+      cause: failure === null && exchange.ownStatus === 0 ? null : exchange.cause,
+      agent: failure?.code === "H31" || failure?.code === "H32" ? userAgent(head) : null,
+      extra,
+    };
+    this.#log?.write(exchange.app?.id ?? this.options.channel, formatLine(record));
+    return { ...record, app: exchange.app?.id ?? "", phase };
+  }
+
+  /** Ends tunnels and idle connections and lets the rest finish; see `Router.close`. */
+  shutdown(deadline: number): void {
+    this.closing = true;
+    for (const connection of [...this.connections]) if (connection.idle) connection.destroy();
+    for (const tunnel of [...this.tunnels]) tunnel.drain(deadline, "shutdown");
+    for (const pool of this.#pools.values()) pool.closeIdle();
+  }
+
+  /** Cuts what is left. Returns how many exchanges were cut. */
+  destroy(): number {
+    let cut = 0;
+    for (const exchange of [...this.observer.inFlight]) {
+      cut++;
+      exchange.fail("H24", "shutdown");
+    }
+    for (const connection of [...this.connections]) connection.destroy();
+    for (const pool of this.#pools.values()) pool.destroy();
+    this.#unsubscribe();
+    this.wheel.close();
+    return cut;
+  }
+}
+
+function userAgent(head: Head | null): string | null {
+  if (head === null) return null;
+  for (let i = 0; i < head.count; i++)
+    if (head.name(i).toLowerCase() === "user-agent") return head.value(i);
+  return null;
+}

@@ -1,0 +1,904 @@
+import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../codec/chunked.ts";
+import { type Fault, RESPONSE_FAULTS } from "../codec/faults.ts";
+import { F } from "../codec/field-names.ts";
+import { type Head, NEED_MORE, REFUSED } from "../codec/head.ts";
+import { CHUNKED, isFault, NO_BODY, type RequestMeaning } from "../codec/request.ts";
+import { type ResponseMeaning, readResponse, UNTIL_CLOSE } from "../codec/response.ts";
+import { FAILURES, type Failure, type HCode } from "../failures/codes.ts";
+import type { AppRoute, Waiter } from "../table/app-route.ts";
+import type { Backend } from "../table/backend.ts";
+import { choose } from "../table/balance.ts";
+import { admit } from "./admission.ts";
+import type { ClientSide } from "./client-side.ts";
+import type { Engine } from "./engine.ts";
+import { fieldIdentity, type Identity } from "./identity.ts";
+import { buildRequestHead } from "./request-head.ts";
+import { startTunnelCheck } from "./upgrade.ts";
+import type { ConnectFailure, UpstreamConnection, UpstreamUser } from "./upstream.ts";
+
+/** Where an exchange is (spec/router.md §2). */
+export type Phase = "head" | "policy" | "queue" | "connect" | "send" | "wait" | "relay" | "done";
+
+/** One attempt, for the log and `/requests/<id>`. */
+export interface AttemptRecord {
+  readonly dyno: string;
+  readonly id: string;
+  readonly startedMs: number;
+  readonly connectMs: number;
+  readonly reused: boolean;
+  outcome: string;
+}
+
+const MAX_RETAINED = 65_536;
+const MAX_INTERIM = 16;
+const MAX_INTERIM_BYTES = 65_536;
+const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+const NO_TRIED: readonly Backend[] = [];
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * One request and its answer: one owner of every step, one timer, one cleanup.
+ */
+export class Exchange implements Waiter, UpstreamUser {
+  readonly engine: Engine;
+  readonly client: ClientSide;
+  /** Request head; null when none could be read. */
+  readonly head: Head | null;
+  readonly meaning: RequestMeaning | null;
+  readonly identity: Identity;
+  /** Monotonic ms of the first octet of the head. */
+  readonly startedAt: number;
+  /** Same, ms since the epoch. */
+  readonly startedEpoch: number;
+  app: AppRoute | null = null;
+  backend: Backend | null = null;
+  upstream: UpstreamConnection | null = null;
+  phase: Phase = "head";
+  failure: Failure | null = null;
+  cause: string | null = null;
+  /** Answer of the router's own that is no H-code: 403, 404, 413, redirects. */
+  ownStatus = 0;
+  /** Status that the client saw; 0 = none. */
+  sent = 0;
+  /** Octets of the answer. */
+  bytes = 0;
+  /** Octets of the request's body. */
+  received = 0;
+  connectMs = -1;
+  queueMs = 0;
+  firstByteMs = -1;
+  attempts: AttemptRecord[] = [];
+  reused = false;
+  affinity: "hit" | "miss" | "new" | null = null;
+  upgraded: string | null = null;
+  closeCode = 0;
+  /** Extra fields of the answer: affinity cookie. */
+  answerFields = "";
+  /** Monotonic ms at which the request head went to the dyno; 0 before. */
+  sentHeadAt = 0;
+  lastByteAt = 0;
+  requestDone = false;
+  /** Whether head and framing went out to the client. */
+  answered = false;
+  finished = false;
+  lint: string | null = null;
+
+  #tried: Backend[] | null = null;
+  #waitingSince = 0;
+  #connectsUntil = 0;
+  #checkedOut = false;
+  #counted = false;
+  /** Request body octets that may be sent (again). */
+  #retained: Buffer[] = [];
+  #retainedBytes = 0;
+  #retainable = true;
+  #requestTrailers: string | null = null;
+  #headSent = false;
+  #responseHead: Head | null = null;
+  #response: ResponseMeaning | null = null;
+  #decoder: ChunkDecoder | null = null;
+  #left = 0;
+  #responseBytesSeen = false;
+  #responseDone = false;
+  #freshRetried = false;
+  #interims = 0;
+  #interimBytes = 0;
+  #continued = false;
+  #clientPaused = false;
+  #upstreamPaused = false;
+  #upstreamBroken = false;
+  #clientLeft = false;
+  #attempt: AttemptRecord | null = null;
+
+  constructor(
+    engine: Engine,
+    client: ClientSide,
+    head: Head | null,
+    meaning: RequestMeaning | null,
+    startedAt: number,
+  ) {
+    this.engine = engine;
+    this.client = client;
+    this.head = head;
+    this.meaning = meaning;
+    this.startedAt = startedAt;
+    this.startedEpoch = engine.clock.now();
+    this.identity = fieldIdentity(engine, client.peer, head);
+    if (head !== null) this.lint = head.lint;
+    engine.began(this);
+  }
+
+  /** The limits of the app. */
+  get #timeouts() {
+    return (this.app as AppRoute).settings.timeouts;
+  }
+
+  #now(): number {
+    return this.engine.clock.monotonic();
+  }
+
+  #limit(ms: number): void {
+    this.engine.wheel.set(this.client, ms);
+  }
+
+  /** First step after the head: route, policy, choice. Nothing in it waits. */
+  start(): void {
+    try {
+      this.phase = "policy";
+      if (!admit(this)) return;
+      const app = this.app as AppRoute;
+      app.inFlight++;
+      this.#counted = true;
+      this.#connectsUntil = this.startedAt + this.#timeouts.connectTotalMs;
+      if (this.meaning?.expectContinue === true && app.settings.continue === "auto")
+        this.#sendContinue();
+      this.#choose(false);
+    } catch (error) {
+      this.engine.crashed(error);
+      this.fail("H99", "exception");
+    }
+  }
+
+  #sendContinue(): void {
+    if (this.#continued || this.requestDone) return;
+    this.#continued = true;
+    this.bytes += this.client.sendContinue();
+  }
+
+  /** Looks for a backend; waits when there may be one later. */
+  #choose(again: boolean): void {
+    const app = this.app as AppRoute;
+    const { engine } = this;
+    if (app.deleted) return this.fail("H14", "deleted");
+    if (app.up.length === 0) {
+      if (app.bootingCount > 0) return this.#wait(this.#timeouts.bootMs, again);
+      if (app.sleepingCount > 0 || (app.settings.wake && app.crashedCount === 0)) {
+        if (app.settings.wake || app.sleepingCount > 0) engine.routes.demand(app);
+        return this.#wait(this.#timeouts.bootMs, again);
+      }
+      return this.fail(app.crashedCount > 0 ? "H10" : "H14", null);
+    }
+    const now = this.#now();
+    const sticky = again ? null : engine.affinity.find(this);
+    const chosen =
+      sticky ??
+      choose(app, {
+        now,
+        random: engine.random,
+        tried: this.#tried ?? NO_TRIED,
+        hashKey: app.settings.balance === "hash" ? engine.hashKey(this) : null,
+      });
+    if (typeof chosen !== "string") return this.#startAttempt(chosen, now);
+    if (chosen === "full") return this.#wait(this.#timeouts.queueMs, again);
+    if (chosen === "wait") {
+      let until = this.#connectsUntil;
+      for (const backend of app.up)
+        if (!backend.trial) until = Math.min(until, backend.quarantinedUntil);
+      return this.#wait(Math.max(1, until - now), again, true);
+    }
+    return this.fail(now >= this.#connectsUntil ? "H34" : "H21", null);
+  }
+
+  #wait(ms: number, again: boolean, untilTrial = false): void {
+    const app = this.app as AppRoute;
+    this.phase = "queue";
+    if (!app.waiters.has(this)) {
+      if (app.waiters.size >= app.queueMax && app.up.length > 0)
+        return this.fail("H11", "queue-full");
+      app.waiters.add(this);
+      if (this.#waitingSince === 0) this.#waitingSince = this.#now();
+      this.#limit(ms);
+      this.engine.queued(app, 1);
+    } else if (!again || untilTrial) this.#limit(ms);
+  }
+
+  #leaveQueue(): void {
+    const app = this.app as AppRoute;
+    if (!app.waiters.delete(this)) return;
+    this.engine.queued(app, -1);
+    this.queueMs = Math.round(this.#now() - this.#waitingSince);
+  }
+
+  /** {@link Waiter} */
+  onChange(): void {
+    if (this.phase !== "queue" || this.finished) return;
+    this.#choose(true);
+  }
+
+  #startAttempt(backend: Backend, now: number): void {
+    const { engine } = this;
+    const app = this.app as AppRoute;
+    if (app.waiters.size > 0) this.#leaveQueue();
+    this.phase = "connect";
+    this.backend = backend;
+    backend.checkout();
+    this.#checkedOut = true;
+    const pool = engine.pool(app, backend);
+    const { settings } = app;
+    const safe = IDEMPOTENT.has((this.meaning as RequestMeaning).method);
+    const maxAge =
+      this.#freshRetried || !settings.keepAlive || (!safe && settings.unsafeReuse === "fresh")
+        ? -1
+        : safe || settings.unsafeReuse === "any"
+          ? Number.POSITIVE_INFINITY
+          : 1000;
+    const pooled = maxAge < 0 ? null : pool.take(now, maxAge);
+    this.reused = pooled !== null;
+    this.#attempt = {
+      dyno: backend.dyno,
+      id: backend.id,
+      startedMs: Math.round(now - this.startedAt),
+      connectMs: 0,
+      reused: this.reused,
+      outcome: "open",
+    };
+    this.attempts.push(this.#attempt);
+    engine.attempted(app, this.reused);
+    if (pooled !== null) {
+      pooled.user = this;
+      this.upstream = pooled;
+      this.connectMs = 0;
+      this.#send(pooled, now);
+      return;
+    }
+    const left = Math.max(1, this.#connectsUntil - now);
+    this.engine.wheel.clear(this.client);
+    this.upstream = pool.open(this, Math.min(this.#timeouts.connectMs, left));
+  }
+
+  /** {@link UpstreamUser} */
+  onConnected(connection: UpstreamConnection): void {
+    const now = this.#now();
+    this.backend?.connected();
+    this.connectMs = Math.round(now - connection.connectStart);
+    this.engine.connected(this.app as AppRoute, "ok");
+    this.#send(connection, now);
+  }
+
+  /** {@link UpstreamUser} */
+  onConnectFailed(_connection: UpstreamConnection, reason: ConnectFailure): void {
+    const now = this.#now();
+    const app = this.app as AppRoute;
+    this.upstream = null;
+    this.engine.connected(app, reason);
+    this.#endAttempt(reason);
+    const backend = this.backend as Backend;
+    if (reason !== "local") {
+      backend.connectFailed(now, reason);
+      this.engine.quarantined(app, backend);
+    }
+    this.#checkin();
+    this.#tried ??= [];
+    this.#tried.push(backend);
+    if (this.#clientLeft) return this.fail("H27", null);
+    if (reason === "local") return this.fail("H99", "no-sockets");
+    const most = Math.min(10, Math.max(app.up.length, this.#tried.length));
+    const untried = app.up.some((other) => !(this.#tried as Backend[]).includes(other));
+    if (
+      untried &&
+      this.attempts.length < most &&
+      now < this.#connectsUntil &&
+      this.engine.mayRetry(app, "connect")
+    ) {
+      this.phase = "policy";
+      return this.#choose(true);
+    }
+    if (now >= this.#connectsUntil && this.attempts.length > 1) return this.fail("H34", null);
+    return this.fail(reason === "timeout" ? "H19" : "H21", null);
+  }
+
+  #checkin(): void {
+    if (!this.#checkedOut) return;
+    this.#checkedOut = false;
+    this.backend?.checkin();
+    const app = this.app as AppRoute;
+    if (app.waiters.size > 0) app.wakeWaiters(1);
+  }
+
+  #endAttempt(outcome: string): void {
+    if (this.#attempt !== null) this.#attempt.outcome = outcome;
+    this.#attempt = null;
+  }
+
+  /** Writes the head and the body that has come so far, in one write. */
+  #send(connection: UpstreamConnection, now: number): void {
+    const meaning = this.meaning as RequestMeaning;
+    this.phase = "send";
+    connection.uses++;
+    this.sentHeadAt = now;
+    this.#headSent = true;
+    if (meaning.expectContinue && this.app?.settings.continue === "lazy") this.#sendContinue();
+    const text = buildRequestHead(this, now);
+    const { socket } = connection;
+    if (this.#retained.length === 0 && !(this.requestDone && meaning.length === CHUNKED))
+      socket.write(text, "latin1");
+    else {
+      socket.cork();
+      socket.write(text, "latin1");
+      for (const piece of this.#retained) this.#writeBody(piece);
+      if (this.requestDone) this.#writeEnd();
+      socket.uncork();
+    }
+    if (!this.#mayRetain()) this.#forgetBody();
+    if (this.#clientPaused && socket.writableLength < MAX_RETAINED) {
+      this.#clientPaused = false;
+      this.client.resumeRequest();
+    }
+    if (this.requestDone) this.#awaitAnswer();
+    else this.#limit(this.#timeouts.idleMs);
+  }
+
+  #mayRetain(): boolean {
+    return this.#retainable && this.reused && !this.#freshRetried;
+  }
+
+  #forgetBody(): void {
+    this.#retainable = false;
+    this.#retained = [];
+    this.#retainedBytes = 0;
+  }
+
+  #writeBody(piece: Buffer): boolean {
+    const socket = (this.upstream as UpstreamConnection).socket;
+    if ((this.meaning as RequestMeaning).length !== CHUNKED) return socket.write(piece);
+    socket.cork();
+    socket.write(`${piece.length.toString(16)}\r\n`, "latin1");
+    socket.write(piece);
+    const more = socket.write("\r\n", "latin1");
+    socket.uncork();
+    return more;
+  }
+
+  #writeEnd(): void {
+    if ((this.meaning as RequestMeaning).length === CHUNKED)
+      (this.upstream as UpstreamConnection).socket.write(
+        `0\r\n${this.#requestTrailers ?? ""}\r\n`,
+        "latin1",
+      );
+  }
+
+  #awaitAnswer(): void {
+    if (this.phase === "send") {
+      this.phase = "wait";
+      this.#limit(this.engine.firstByteLimit(this));
+    }
+  }
+
+  /** Octets of the request body, in order. The buffer stays untouched after the call. */
+  requestData(data: Buffer): void {
+    this.received += data.length;
+    if (this.finished || this.#responseDone) return;
+    const app = this.app;
+    if (app !== null && this.received > app.settings.maxBodyBytes)
+      return this.refuse(
+        413,
+        "body-too-large",
+        "The request body is larger than this app accepts.",
+      );
+    const { upstream } = this;
+    if (this.#headSent && upstream !== null) {
+      if (this.#upstreamBroken) return;
+      if (this.#retainable) this.#retain(data);
+      this.#writeBody(data);
+      if (upstream.socket.writableLength > MAX_RETAINED) this.#pauseClient();
+      if (this.phase === "send") this.#limit(this.#timeouts.idleMs);
+      else if (this.phase === "relay") this.#touch();
+      return;
+    }
+    this.#retained.push(data);
+    this.#retainedBytes += data.length;
+    if (this.#retainedBytes >= MAX_RETAINED) this.#pauseClient();
+  }
+
+  #retain(data: Buffer): void {
+    if (!this.#mayRetain() || this.#retainedBytes + data.length > MAX_RETAINED)
+      return this.#forgetBody();
+    this.#retained.push(data);
+    this.#retainedBytes += data.length;
+  }
+
+  #pauseClient(): void {
+    if (this.#clientPaused) return;
+    this.#clientPaused = true;
+    this.client.pauseRequest();
+  }
+
+  /** The request is complete; trailers are complete lines, without forbidden names. */
+  requestEnded(trailers: string | null): void {
+    if (this.requestDone) return;
+    this.requestDone = true;
+    this.#requestTrailers = trailers;
+    if (this.finished || this.#responseDone || this.#upstreamBroken) return;
+    if (!this.#headSent || this.upstream === null) return;
+    this.#writeEnd();
+    this.#awaitAnswer();
+  }
+
+  /** The request's body broke a rule: the backend must not take it for complete. */
+  requestFault(fault: Fault): void {
+    if (this.finished) return;
+    this.failFault(fault);
+  }
+
+  /** {@link UpstreamUser} */
+  onUpstreamDrain(): void {
+    if (!this.#clientPaused) return;
+    this.#clientPaused = false;
+    this.client.resumeRequest();
+    if (this.phase === "send") this.#limit(this.#timeouts.idleMs);
+  }
+
+  /** {@link UpstreamUser} */
+  onUpstreamData(chunk: Buffer): boolean {
+    try {
+      let position = 0;
+      while (position < chunk.length && !this.finished) {
+        if (this.#responseDone) {
+          this.engine.strayOctets(this);
+          this.#upstreamBroken = true;
+          break;
+        }
+        position =
+          this.#response === null
+            ? this.#readHead(chunk, position)
+            : this.#readBody(chunk, position, null);
+      }
+    } catch (error) {
+      this.engine.crashed(error);
+      this.fail("H99", "exception");
+    }
+    if (this.finished) return true;
+    if (
+      this.client.backlog > (this.app as AppRoute).settings.responseBufferBytes &&
+      !this.#responseDone
+    ) {
+      this.#upstreamPaused = true;
+      return false;
+    }
+    return true;
+  }
+
+  /** The client took what waited for it. */
+  clientDrained(): void {
+    if (this.finished) return;
+    this.#touch();
+    if (!this.#upstreamPaused) return;
+    this.#upstreamPaused = false;
+    this.upstream?.socket.resume();
+  }
+
+  /** Restarts the idle window: some octet moved. */
+  #touch(): void {
+    this.#limit(this.#timeouts.idleMs);
+  }
+
+  #readHead(chunk: Buffer, position: number): number {
+    const { engine } = this;
+    if (!this.#responseBytesSeen) {
+      this.#responseBytesSeen = true;
+      this.#forgetBody();
+      const now = this.#now();
+      this.firstByteMs = now - this.sentHeadAt;
+    }
+    let head = this.#responseHead;
+    if (head === null) {
+      head = engine.acquireHead("response");
+      this.#responseHead = head;
+    }
+    const next = head.execute(chunk, position);
+    if (next === NEED_MORE) {
+      this.#touch();
+      return chunk.length;
+    }
+    if (next === REFUSED) {
+      this.#responseFault(head.fault as Fault);
+      return chunk.length;
+    }
+    const meaning = readResponse(head, (this.meaning as RequestMeaning).method);
+    if (isFault(meaning)) {
+      this.#responseFault(meaning);
+      return chunk.length;
+    }
+    if (head.status < 200 && head.status !== 101) {
+      this.#interim(head, meaning);
+      return next;
+    }
+    if (head.status === 101) return this.#switch(chunk, next, head, meaning);
+    this.#answer(chunk, next, head, meaning);
+    return this.#consumed;
+  }
+
+  #consumed = 0;
+
+  #interim(head: Head, meaning: ResponseMeaning): void {
+    this.#interimBytes += head.text.length;
+    if (++this.#interims > MAX_INTERIM || this.#interimBytes > MAX_INTERIM_BYTES) {
+      this.#responseFault(RESPONSE_FAULTS.interimFlood);
+      return;
+    }
+    const request = this.meaning as RequestMeaning;
+    this.#touch();
+    if (head.status === 100) {
+      const asked = request.expectContinue && this.app?.settings.continue === "end-to-end";
+      if (asked && !this.#continued) this.#sendContinue();
+      else if (!request.expectContinue && !this.#continued) {
+        this.#continued = true;
+        this.bytes += this.client.sendInterim(this, head, meaning);
+      }
+    } else this.bytes += this.client.sendInterim(this, head, meaning);
+    head.reset("response", this.engine.options.responseLimits, this.engine.responseLeniency);
+  }
+
+  #switch(chunk: Buffer, next: number, head: Head, meaning: ResponseMeaning): number {
+    const protocol = startTunnelCheck(this.meaning as RequestMeaning, head);
+    if (protocol === null || !this.requestDone) {
+      this.#responseFault(RESPONSE_FAULTS.unaskedUpgrade);
+      return chunk.length;
+    }
+    const upstream = this.upstream as UpstreamConnection;
+    this.answered = true;
+    this.sent = 101;
+    this.upgraded = protocol;
+    this.phase = "relay";
+    this.#endAttempt("101");
+    this.engine.answered(this);
+    this.client.startTunnel(this, head, meaning, upstream, chunk.subarray(next));
+    this.engine.releaseHead(head);
+    this.#responseHead = null;
+    return chunk.length;
+  }
+
+  #answer(chunk: Buffer, next: number, head: Head, meaning: ResponseMeaning): void {
+    const { engine } = this;
+    this.phase = "relay";
+    this.#response = meaning;
+    this.#left = meaning.length;
+    if (meaning.length === CHUNKED) this.#decoder = new ChunkDecoder();
+    if (head.lint !== null) this.lint = head.lint;
+    this.answered = true;
+    this.sent = head.status;
+    engine.answered(this);
+    this.#consumed = next;
+    if (meaning.length === NO_BODY || meaning.length === 0) {
+      this.bytes += this.client.sendHead(this, head, meaning, NO_PARTS, true, null);
+      this.#responseComplete();
+    } else {
+      this.#consumed = this.#readBody(chunk, next, head);
+    }
+    if (!this.finished) {
+      engine.releaseHead(head);
+      this.#responseHead = null;
+    }
+  }
+
+  /** Relays what the chunk holds of the body; with `head` the first write carries the head too. */
+  #readBody(chunk: Buffer, position: number, head: Head | null): number {
+    const meaning = this.#response as ResponseMeaning;
+    const parts = PARTS;
+    parts.list.length = 0;
+    parts.bytes = 0;
+    let at = position;
+    let ended = false;
+    let trailers: Head | null = null;
+    let fault: Fault | null = null;
+    if (this.#decoder !== null) {
+      const decoder = this.#decoder;
+      for (;;) {
+        const event = decoder.next(chunk, at);
+        at = decoder.position;
+        if (event === CHUNK_DATA) {
+          parts.list.push(chunk.subarray(decoder.start, decoder.end));
+          parts.bytes += decoder.end - decoder.start;
+          continue;
+        }
+        if (event === CHUNK_DONE) {
+          ended = true;
+          trailers = decoder.trailers;
+        } else if (event === CHUNK_FAULT) fault = decoder.fault;
+        else at = chunk.length;
+        break;
+      }
+    } else {
+      let length = chunk.length - at;
+      if (meaning.length !== UNTIL_CLOSE) {
+        length = Math.min(length, this.#left);
+        this.#left -= length;
+        ended = this.#left === 0;
+      }
+      if (length > 0) {
+        parts.list.push(
+          at === 0 && length === chunk.length ? chunk : chunk.subarray(at, at + length),
+        );
+        parts.bytes = length;
+      }
+      at += length;
+    }
+    if (head !== null)
+      this.bytes += this.client.sendHead(this, head, meaning, parts, ended, trailers);
+    else if (parts.bytes > 0 || ended) this.bytes += this.client.sendBody(parts, ended, trailers);
+    parts.list.length = 0;
+    if (fault !== null) {
+      this.cause = "bad chunk";
+      this.fail("H18", "bad chunk");
+      return chunk.length;
+    }
+    if (ended) this.#responseComplete();
+    else this.#touch();
+    return at;
+  }
+
+  #responseComplete(): void {
+    this.#responseDone = true;
+    this.lastByteAt = this.#now();
+    this.#endAttempt(String(this.sent));
+    if (this.client.backlog === 0) this.#complete();
+    else {
+      this.#touch();
+      this.client.whenFlushed(() => this.#complete());
+    }
+  }
+
+  /** Everything was written: the connection goes back to the pool, the line to the log. */
+  #complete(): void {
+    if (this.finished) return;
+    const { upstream } = this;
+    const meaning = this.#response as ResponseMeaning;
+    const app = this.app as AppRoute;
+    const now = this.lastByteAt;
+    this.upstream = null;
+    if (upstream !== null) {
+      if (
+        meaning.keepAlive &&
+        this.requestDone &&
+        !this.#upstreamBroken &&
+        app.settings.keepAlive
+      ) {
+        upstream.announcedIdleMs = meaning.keepAliveMs;
+        if (this.#upstreamPaused) upstream.socket.resume();
+        upstream.pool.release(upstream, now, app.settings.timeouts.backendIdleMs);
+      } else upstream.destroy();
+    }
+    const { backend } = this;
+    if (backend !== null) {
+      backend.firstByteMs =
+        backend.firstByteMs === 0
+          ? this.firstByteMs
+          : backend.firstByteMs * 0.8 + this.firstByteMs * 0.2;
+      if (this.sent >= 500 && app.settings.ejectOn5xx) this.engine.blame(app, backend);
+      else backend.succeeded(now);
+    }
+    this.#finish(true);
+  }
+
+  #responseFault(fault: Fault): void {
+    this.cause = fault.cause;
+    this.fail(fault.status === 502 ? "H25" : "H17", fault.cause);
+  }
+
+  /** {@link UpstreamUser} */
+  onUpstreamEnd(): void {
+    if (this.finished) return;
+    if (this.#response !== null) {
+      if (this.#responseDone) return;
+      if (this.#response.length === UNTIL_CLOSE) {
+        this.bytes += this.client.sendBody(NO_PARTS, true, null);
+        this.#responseComplete();
+        return;
+      }
+    }
+    this.#upstreamLost("closed");
+  }
+
+  /** {@link UpstreamUser} */
+  onUpstreamClose(error: Error | null): void {
+    if (this.finished) return;
+    if (this.#responseDone) {
+      this.#upstreamBroken = true;
+      this.upstream = null;
+      return;
+    }
+    this.#upstreamLost(error === null ? "closed" : "reset");
+  }
+
+  /** The backend went away before its answer was complete. */
+  #upstreamLost(how: string): void {
+    const { upstream } = this;
+    this.upstream = null;
+    upstream?.destroy();
+    if (this.#responseBytesSeen) {
+      if (this.#response === null) return this.fail("H17", "truncated head");
+      return this.fail("H18", how);
+    }
+    this.#endAttempt(how);
+    if (this.#canRetry()) {
+      const backend = this.backend as Backend;
+      this.#freshRetried = true;
+      this.#checkin();
+      this.#headSent = false;
+      this.phase = "policy";
+      this.engine.retried(this.app as AppRoute, "reused-socket");
+      const now = this.#now();
+      if (backend.isGood(now)) return this.#startAttempt(backend, now);
+      return this.#choose(true);
+    }
+    this.fail("H13", how);
+  }
+
+  #canRetry(): boolean {
+    if (this.#freshRetried || this.#clientLeft) return false;
+    const { method } = this.meaning as RequestMeaning;
+    const { settings } = this.app as AppRoute;
+    if (this.reused) {
+      const keyed =
+        settings.retryIdempotencyKey && ((this.head as Head).times[F.idempotencyKey] as number) > 0;
+      return (
+        (IDEMPOTENT.has(method) || keyed) &&
+        (this.#retainable || this.received === 0) &&
+        this.engine.mayRetry(this.app as AppRoute, "reset")
+      );
+    }
+    return (
+      settings.retryFreshReset &&
+      (method === "GET" || method === "HEAD") &&
+      this.received === 0 &&
+      this.engine.mayRetry(this.app as AppRoute, "reset")
+    );
+  }
+
+  /** The client closed or reset its connection. */
+  clientGone(): void {
+    if (this.finished) return;
+    this.#clientLeft = true;
+    if (this.app?.settings.finishOnAbort === true && this.#headSent && this.requestDone) return;
+    this.fail("H27", null);
+  }
+
+  /** The limit of the phase passed. */
+  onLimit(now: number): void {
+    if (this.finished) return;
+    switch (this.phase) {
+      case "queue": {
+        const app = this.app as AppRoute;
+        if (app.up.length === 0) return this.fail("H20", null);
+        if (app.up.every((backend) => !backend.isGood(now))) {
+          if (now >= this.#connectsUntil) return this.fail("H34", null);
+          return this.#choose(true);
+        }
+        return this.fail("H11", "queue-timeout");
+      }
+      case "send":
+        return this.fail(this.#clientPaused ? "H15" : "H28", null);
+      case "wait":
+        return this.fail("H12", null);
+      case "relay":
+        if (this.client.backlog > 0) return this.fail("H28", "client does not read");
+        return this.fail(this.requestDone ? "H15" : "H28", null);
+      default:
+        return this.fail("H99", "limit");
+    }
+  }
+
+  /** Ends the exchange with an H-code: an answer when none has begun, else a cut. */
+  fail(code: HCode, cause: string | null): void {
+    if (this.finished) return;
+    this.failure = FAILURES[code];
+    this.cause = cause ?? this.cause;
+    this.#endAttempt(code);
+    this.lastByteAt = this.#now();
+    this.#abandonUpstream();
+    if (this.failure.blame && this.backend !== null)
+      this.engine.blame(this.app as AppRoute, this.backend);
+    if (code === "H27" || code === "H24") this.client.kill();
+    else if (this.answered) this.client.kill();
+    else {
+      const status = code === "H28" ? 408 : this.failure.status;
+      this.sent = status;
+      this.bytes += this.engine.sendFailure(this, status);
+    }
+    this.#finish(false);
+  }
+
+  /** Ends the exchange because the request broke a rule (H26). */
+  failFault(fault: Fault): void {
+    if (this.finished) return;
+    this.failure = FAILURES.H26;
+    this.cause = fault.cause;
+    this.ownStatus = fault.status;
+    this.engine.malformed(fault, this);
+    this.lastByteAt = this.#now();
+    this.#endAttempt("H26");
+    this.#abandonUpstream();
+    if (this.answered) this.client.kill();
+    else {
+      this.sent = fault.status;
+      this.bytes += this.engine.sendFault(this, fault);
+    }
+    this.#finish(false);
+  }
+
+  /** Ends the exchange with an answer that is no H-code. `fields` are complete lines. */
+  refuse(status: number, cause: string, message: string, fields = ""): void {
+    if (this.finished) return;
+    this.ownStatus = status;
+    this.cause = cause;
+    this.lastByteAt = this.#now();
+    this.#abandonUpstream();
+    if (this.answered) this.client.kill();
+    else {
+      this.sent = status;
+      this.bytes += this.engine.sendRefusal(this, status, message, fields);
+    }
+    this.#finish(this.requestDone);
+  }
+
+  /** Ends the exchange with a body of the router's own, such as a challenge answer or a redirect. */
+  respond(status: number, fields: string, body: Buffer = EMPTY): void {
+    this.ownStatus = status;
+    this.sent = status;
+    this.lastByteAt = this.#now();
+    this.bytes += this.client.sendOwn(this, status, fields, body);
+    this.#finish(this.requestDone);
+  }
+
+  /** A tunnel came to its end. */
+  tunnelEnded(code: HCode | null, cause: string | null, closeCode: number): void {
+    if (this.finished) return;
+    this.lastByteAt = this.#now();
+    this.closeCode = closeCode;
+    if (code !== null) {
+      this.failure = FAILURES[code];
+      this.cause = cause;
+    }
+    this.upstream = null;
+    this.#finish(false);
+  }
+
+  #abandonUpstream(): void {
+    const { upstream } = this;
+    this.upstream = null;
+    upstream?.destroy();
+  }
+
+  #finish(clean: boolean): void {
+    if (this.finished) return;
+    this.finished = true;
+    const app = this.app;
+    if (app !== null) {
+      this.#leaveQueue();
+      if (this.#counted) app.inFlight--;
+    }
+    const failedIn = this.phase;
+    this.phase = "done";
+    this.engine.wheel.clear(this.client);
+    this.engine.ended(this, failedIn);
+    this.#checkin();
+    if (this.#responseHead !== null) this.engine.releaseHead(this.#responseHead);
+    this.#responseHead = null;
+    this.#retained = [];
+    this.client.done(clean && this.requestDone);
+    if (this.head !== null) this.engine.releaseHead(this.head);
+  }
+}
+
+const PARTS = { list: [] as Buffer[], bytes: 0 };
+const NO_PARTS = Object.freeze({ list: [] as Buffer[], bytes: 0 });

@@ -1,0 +1,236 @@
+import diagnostics from "node:diagnostics_channel";
+import type { AccessRecord } from "../access-log/line.ts";
+import type { AttemptRecord, Exchange, Phase } from "./exchange.ts";
+
+/** What is known of a request when it is over. */
+export interface EndedRequest extends AccessRecord {
+  /** Empty for an unknown host. */
+  readonly app: string;
+  /** Phase in which it ended. */
+  readonly phase: Phase;
+}
+
+/** A past request with each of its attempts, for `/requests/<id>`. */
+export interface RequestTrace {
+  readonly requestId: string;
+  readonly app: string;
+  readonly status: number;
+  readonly code: string | null;
+  readonly cause: string | null;
+  readonly phase: Phase;
+  /** ms since the epoch. */
+  readonly startedAt: number;
+  readonly queueMs: number;
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+  readonly totalMs: number;
+  readonly attempts: readonly AttemptRecord[];
+}
+
+/** Borders of duration histograms, in seconds. */
+export const DURATION_BORDERS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
+
+/** Borders of the overhead histogram, in seconds. */
+export const OVERHEAD_BORDERS: readonly number[] = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 1,
+];
+
+/** Counts by border, plus sum and count. */
+export class Histogram {
+  readonly borders: readonly number[];
+  readonly counts: Float64Array;
+  sum = 0;
+  count = 0;
+
+  constructor(borders: readonly number[]) {
+    this.borders = borders;
+    this.counts = new Float64Array(borders.length + 1);
+  }
+
+  observe(value: number): void {
+    let i = 0;
+    while (i < this.borders.length && value > (this.borders[i] as number)) i++;
+    (this.counts[i] as number)++;
+    this.sum += value;
+    this.count++;
+  }
+}
+
+/** Counters of one app; `""` stands for requests of no app. */
+export class AppCounters {
+  /** By `class|method|protocol`. */
+  readonly requests = new Map<string, number>();
+  /** By `code|cause`. */
+  readonly errors = new Map<string, number>();
+  readonly connects = new Map<string, number>();
+  readonly retries = new Map<string, number>();
+  readonly aborts = new Map<string, number>();
+  readonly tunnels = new Map<string, number>();
+  readonly tunnelSeconds = new Map<string, Histogram>();
+  readonly durations = {
+    queue: new Histogram(DURATION_BORDERS),
+    connect: new Histogram(DURATION_BORDERS),
+    first_byte: new Histogram(DURATION_BORDERS),
+    total: new Histogram(DURATION_BORDERS),
+  };
+  attempts = 0;
+  reused = 0;
+  queue = 0;
+  queueRejected = 0;
+  desyncs = 0;
+  truncated = 0;
+  trailersDropped = 0;
+  retryBudgetExhausted = 0;
+  received = 0;
+  sent = 0;
+}
+
+function add(map: Map<string, number>, key: string, amount = 1): void {
+  map.set(key, (map.get(key) ?? 0) + amount);
+}
+
+const MAX_TRACES = 10_000;
+const METHOD_CLASSES = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+const requestEnd = diagnostics.channel("dynokit:router:request:end");
+
+/** Counts what happens and remembers the last requests; read by the admin listener. */
+export class Observer {
+  readonly inFlight = new Set<Exchange>();
+  readonly apps = new Map<string, AppCounters>();
+  readonly overhead = new Histogram(OVERHEAD_BORDERS);
+  readonly connections = new Map<string, number>();
+  readonly connectionsTotal = new Map<string, number>();
+  /** By `listener|rule`. */
+  readonly malformed = new Map<string, number>();
+  /** By `app|rule`. */
+  readonly lint = new Map<string, number>();
+  readonly tlsFailures = new Map<string, number>();
+  readonly tlsHandshakes = new Map<string, Histogram>();
+  completed = 0;
+  /** Called when nothing is in flight any more; set while a router closes. */
+  onIdle: (() => void) | null = null;
+  readonly #ring: (RequestTrace | undefined)[] = new Array(MAX_TRACES);
+  #next = 0;
+
+  app(id: string): AppCounters {
+    let counters = this.apps.get(id);
+    if (counters === undefined) {
+      counters = new AppCounters();
+      this.apps.set(id, counters);
+    }
+    return counters;
+  }
+
+  connectionOpened(listener: string): void {
+    add(this.connections, listener);
+    add(this.connectionsTotal, listener);
+  }
+
+  connectionClosed(listener: string): void {
+    add(this.connections, listener, -1);
+  }
+
+  connect(app: string, result: string): void {
+    add(this.app(app).connects, result);
+  }
+
+  retry(app: string, reason: string): void {
+    add(this.app(app).retries, reason);
+  }
+
+  malformedRequest(listener: string, rule: string): void {
+    add(this.malformed, `${listener}|${rule}`);
+  }
+
+  tunnelOpened(app: string, protocol: string): void {
+    add(this.app(app).tunnels, protocol.toLowerCase());
+  }
+
+  tunnelClosed(app: string, protocol: string, seconds: number): void {
+    const counters = this.app(app);
+    const name = protocol.toLowerCase();
+    add(counters.tunnels, name, -1);
+    let histogram = counters.tunnelSeconds.get(name);
+    if (histogram === undefined) {
+      histogram = new Histogram(DURATION_BORDERS);
+      counters.tunnelSeconds.set(name, histogram);
+    }
+    histogram.observe(seconds);
+  }
+
+  tlsHandshake(listener: string, seconds: number): void {
+    let histogram = this.tlsHandshakes.get(listener);
+    if (histogram === undefined) {
+      histogram = new Histogram(DURATION_BORDERS);
+      this.tlsHandshakes.set(listener, histogram);
+    }
+    histogram.observe(seconds);
+  }
+
+  tlsFailure(listener: string, reason: string): void {
+    add(this.tlsFailures, `${listener}|${reason}`);
+  }
+
+  began(exchange: Exchange): void {
+    this.inFlight.add(exchange);
+  }
+
+  ended(exchange: Exchange, record: EndedRequest): void {
+    this.inFlight.delete(exchange);
+    this.completed++;
+    const counters = this.app(record.app);
+    const method = METHOD_CLASSES.has(record.method) ? record.method : "other";
+    const group = record.status === 0 ? "none" : `${Math.floor(record.status / 100)}xx`;
+    add(counters.requests, `${group}|${method}|${record.protocol}`);
+    const totalMs = exchange.lastByteAt - exchange.startedAt;
+    const { durations } = counters;
+    durations.total.observe(totalMs / 1000);
+    if (exchange.queueMs > 0) durations.queue.observe(exchange.queueMs / 1000);
+    if (exchange.connectMs > 0) durations.connect.observe(exchange.connectMs / 1000);
+    if (exchange.firstByteMs >= 0) {
+      durations.first_byte.observe(exchange.firstByteMs / 1000);
+      this.overhead.observe((exchange.sentHeadAt - exchange.startedAt) / 1000);
+    }
+    counters.received += exchange.received;
+    counters.sent += exchange.bytes;
+    if (record.code !== null) {
+      add(counters.errors, `${record.code}|${record.cause ?? ""}`);
+      if (record.code === "H27") add(counters.aborts, record.phase);
+      if (record.code === "H11") counters.queueRejected++;
+      if (record.code === "H18") counters.truncated++;
+    }
+    if (exchange.lint !== null) add(this.lint, `${record.app}|${exchange.lint}`);
+    this.#ring[this.#next] = {
+      requestId: record.requestId,
+      app: record.app,
+      status: record.status,
+      code: record.code,
+      cause: record.cause,
+      phase: record.phase,
+      startedAt: exchange.startedEpoch,
+      queueMs: exchange.queueMs,
+      connectMs: exchange.connectMs,
+      firstByteMs: exchange.firstByteMs,
+      totalMs,
+      attempts: exchange.attempts,
+    };
+    this.#next = (this.#next + 1) % MAX_TRACES;
+    if (requestEnd.hasSubscribers) requestEnd.publish(record);
+    if (this.onIdle !== null && this.inFlight.size === 0) this.onIdle();
+  }
+
+  /** A recent request by its id, newest first. */
+  trace(requestId: string): RequestTrace | undefined {
+    for (let i = 0; i < MAX_TRACES; i++) {
+      const trace = this.#ring[(this.#next - 1 - i + MAX_TRACES) % MAX_TRACES] as
+        | RequestTrace
+        | undefined;
+      if (trace === undefined) return undefined;
+      if (trace.requestId === requestId) return trace;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,251 @@
+import { connect, type Socket, type SocketConnectOpts } from "node:net";
+import type { Backend } from "../table/backend.ts";
+import { Timed } from "../time/wheel.ts";
+import type { Engine } from "./engine.ts";
+
+/** Why a connect failed. `local` is this machine's fault: no sockets or ports left. */
+export type ConnectFailure = "refused" | "timeout" | "local";
+
+/** What uses an upstream connection: an exchange or a tunnel. */
+export interface UpstreamUser {
+  onConnected(connection: UpstreamConnection): void;
+  onConnectFailed(connection: UpstreamConnection, reason: ConnectFailure): void;
+  /** `chunk` is only valid during the call. Returns false to pause. */
+  onUpstreamData(chunk: Buffer): boolean;
+  onUpstreamDrain(): void;
+  /** The backend sent FIN. */
+  onUpstreamEnd(): void;
+  /** The connection is gone; `error` unless it ended in order. */
+  onUpstreamClose(error: Error | null): void;
+}
+
+const LOCAL_FAULTS = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"]);
+
+// One buffer for all reads from backends: every octet kept longer than its callback is copied.
+const SHARED = Buffer.allocUnsafeSlow(65_536);
+
+/** One connection to one backend; used by one exchange at a time. */
+export class UpstreamConnection extends Timed {
+  readonly backend: Backend;
+  readonly pool: Pool;
+  readonly socket: Socket;
+  user: UpstreamUser | null = null;
+  connected = false;
+  closed = false;
+  /** FIN of the backend was read. */
+  ended = false;
+  /** Exchanges served. */
+  uses = 0;
+  /** Monotonic ms at which it became idle. */
+  idleSince = 0;
+  connectStart: number;
+  /** Limit of idle time that the app announced, ms; 0 = none. */
+  announcedIdleMs = 0;
+  idleLimitMs = 60_000;
+  #error: Error | null = null;
+
+  constructor(pool: Pool, backend: Backend, connectMs: number) {
+    super();
+    this.pool = pool;
+    this.backend = backend;
+    this.connectStart = pool.engine.clock.monotonic();
+    const address = backend.address ?? { host: "127.0.0.1", port: 1 };
+    const options = {
+      ...("socketPath" in address
+        ? { path: address.socketPath }
+        : { host: address.host, port: address.port, noDelay: true }),
+      allowHalfOpen: true,
+      onread: {
+        buffer: SHARED,
+        callback: (bytes: number) => this.#onRead(bytes),
+      },
+    };
+    this.socket = connect(options as SocketConnectOpts);
+    this.socket.on("connect", () => this.#onConnect());
+    this.socket.on("drain", () => this.user?.onUpstreamDrain());
+    this.socket.on("end", () => this.#onEnd());
+    this.socket.on("error", (error) => {
+      this.#error = error;
+    });
+    this.socket.on("close", () => this.#onClose());
+    pool.engine.wheel.set(this, connectMs);
+  }
+
+  #onConnect(): void {
+    this.connected = true;
+    this.pool.engine.wheel.clear(this);
+    this.user?.onConnected(this);
+  }
+
+  #onRead(bytes: number): boolean {
+    const { user } = this;
+    if (user === null) {
+      // Octets that nobody asked for: the next request must never see them.
+      this.pool.desync(this);
+      this.destroy();
+      return true;
+    }
+    return user.onUpstreamData(SHARED.subarray(0, bytes));
+  }
+
+  #onEnd(): void {
+    this.ended = true;
+    if (this.user === null) {
+      this.pool.learn(this);
+      this.destroy();
+    } else this.user.onUpstreamEnd();
+  }
+
+  #onClose(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.pool.engine.wheel.remove(this);
+    this.pool.forget(this);
+    const { user } = this;
+    if (user === null) return;
+    this.user = null;
+    if (this.connected) user.onUpstreamClose(this.#error);
+    else {
+      const code = (this.#error as NodeJS.ErrnoException | null)?.code ?? "";
+      user.onConnectFailed(
+        this,
+        LOCAL_FAULTS.has(code) ? "local" : code === "ETIMEDOUT" ? "timeout" : "refused",
+      );
+    }
+  }
+
+  override onDeadline(): void {
+    if (!this.connected) {
+      const { user } = this;
+      this.user = null;
+      this.destroy();
+      user?.onConnectFailed(this, "timeout");
+    } else if (this.user === null) this.destroy();
+  }
+
+  /** Whether the next request may be written right now. */
+  get usable(): boolean {
+    return !this.closed && !this.ended && !this.socket.destroyed && this.socket.writable;
+  }
+
+  /** Closes at once; the user is not told. */
+  destroy(): void {
+    this.user = null;
+    if (!this.closed) {
+      this.closed = true;
+      this.pool.engine.wheel.remove(this);
+      this.pool.forget(this);
+    }
+    this.socket.destroy();
+  }
+}
+
+/** Connections to one backend; idle ones are reused last in, first out (spec/router.md §15). */
+export class Pool {
+  readonly engine: Engine;
+  readonly backend: Backend;
+  readonly appId: string;
+  readonly #idle: UpstreamConnection[] = [];
+  readonly #all = new Set<UpstreamConnection>();
+  #desyncs: number[] = [];
+
+  constructor(engine: Engine, backend: Backend, appId: string) {
+    this.engine = engine;
+    this.backend = backend;
+    this.appId = appId;
+  }
+
+  get idleCount(): number {
+    return this.#idle.length;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** All connections, for tunnels and shutdown. */
+  connections(): Iterable<UpstreamConnection> {
+    return this.#all;
+  }
+
+  /**
+   * An idle connection, or null.
+   *
+   * @param maxAgeMs - Take only one that was used within this time.
+   */
+  take(now: number, maxAgeMs: number): UpstreamConnection | null {
+    for (;;) {
+      const connection = this.#idle.at(-1);
+      if (connection === undefined) return null;
+      if (now - connection.idleSince > maxAgeMs) return null;
+      this.#idle.pop();
+      if (connection.usable) {
+        this.engine.wheel.clear(connection);
+        return connection;
+      }
+      connection.destroy();
+    }
+  }
+
+  /** A new connection; its user is told how the connect went. */
+  open(user: UpstreamUser, connectMs: number): UpstreamConnection {
+    const connection = new UpstreamConnection(this, this.backend, connectMs);
+    connection.user = user;
+    this.#all.add(connection);
+    return connection;
+  }
+
+  /** Takes a connection back after a clean exchange. */
+  release(connection: UpstreamConnection, now: number, idleMs: number): void {
+    connection.user = null;
+    if (
+      !connection.usable ||
+      this.backend.state !== "up" ||
+      this.#idle.length >= this.engine.options.idlePerBackend ||
+      this.engine.closing
+    ) {
+      connection.destroy();
+      return;
+    }
+    connection.idleSince = now;
+    let limit = idleMs;
+    if (connection.announcedIdleMs > 0)
+      limit = Math.min(limit, Math.max(1, connection.announcedIdleMs - 1000));
+    if (this.backend.learnedIdleMs > 0)
+      limit = Math.min(limit, Math.max(1, this.backend.learnedIdleMs - 1000));
+    this.#idle.push(connection);
+    this.engine.wheel.setAt(connection, now + limit);
+  }
+
+  /** The app closed an idle connection: remember after how long. */
+  learn(connection: UpstreamConnection): void {
+    const life = this.engine.clock.monotonic() - connection.idleSince;
+    if (connection.uses === 0 || life < 1100) return;
+    const { backend } = this;
+    if (backend.learnedIdleMs === 0 || life < backend.learnedIdleMs) backend.learnedIdleMs = life;
+  }
+
+  /** Octets outside any exchange. Three within a minute are worth a warning in the log. */
+  desync(_connection: UpstreamConnection): void {
+    const now = this.engine.clock.monotonic();
+    this.#desyncs = this.#desyncs.filter((at) => now - at < 60_000);
+    this.#desyncs.push(now);
+    this.engine.desynced(this, this.#desyncs.length);
+  }
+
+  forget(connection: UpstreamConnection): void {
+    this.#all.delete(connection);
+    const at = this.#idle.lastIndexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  /** Closes what is idle. */
+  closeIdle(): void {
+    for (const connection of [...this.#idle]) connection.destroy();
+  }
+
+  /** Closes everything. */
+  destroy(): void {
+    for (const connection of [...this.#all]) connection.destroy();
+  }
+}

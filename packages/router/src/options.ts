@@ -1,0 +1,140 @@
+import { z } from "zod";
+import { REQUEST_LIMITS, RESPONSE_LIMITS } from "./codec/head.ts";
+import { isToken } from "./codec/octets.ts";
+import type { EngineOptions } from "./forward/engine.ts";
+import { AddressSet } from "./table/address-set.ts";
+import { parseOptions } from "./table/settings.ts";
+
+const ms = z.number().int().min(1).max(86_400_000);
+const count = z.number().int().min(1);
+const token = z.string().refine(isToken, "must be an HTTP token");
+
+const headLimits = z
+  .strictObject({
+    startLineBytes: count,
+    fieldLineBytes: count,
+    fieldNameBytes: count,
+    cookieLineBytes: count,
+    fields: count.max(30_000),
+    headBytes: count.max(16_000_000),
+  })
+  .partial();
+
+const schema = z.strictObject({
+  timeouts: z
+    .strictObject({ headMs: ms, clientIdleMs: ms, tlsHandshakeMs: ms })
+    .partial()
+    .optional(),
+  limits: z
+    .strictObject({
+      request: headLimits,
+      response: headLimits,
+      maxClientConnections: count,
+      idlePerBackend: z.number().int().min(0),
+    })
+    .partial()
+    .optional(),
+  compat: z.enum(["none", "heroku"]).optional(),
+  strict: z.enum(["enforce", "report"]).optional(),
+  strictResponse: z.boolean().optional(),
+  obsFold: z.enum(["refuse", "replace"]).optional(),
+  allowTrace: z.boolean().optional(),
+  pathPolicy: z.enum(["as-is", "reject-ambiguous"]).optional(),
+  via: token.optional(),
+  requestIdField: token.optional(),
+  xff: z.enum(["append", "replace"]).optional(),
+  trustedProxies: z.array(z.string()).optional(),
+  dropUntrustedForwarded: z.boolean().optional(),
+  peerPort: z.boolean().optional(),
+  echoRequestId: z.boolean().optional(),
+  tracing: z.boolean().optional(),
+  refuseLoops: z.boolean().optional(),
+  affinityKeys: z.array(z.string().min(16)).min(1).optional(),
+  channel: z.string().min(1).optional(),
+  extraLogKeys: z.boolean().optional(),
+  acmeChallenge: z
+    .custom<(token: string, hostname: string) => string | undefined>(
+      (value) => typeof value === "function",
+    )
+    .optional(),
+  onError: z.custom<(error: unknown) => void>((value) => typeof value === "function").optional(),
+});
+
+/**
+ * Settings of a router that hold for all its apps; those of one app are in the route table.
+ *
+ * | Setting | Default | Meaning |
+ * | --- | --- | --- |
+ * | `timeouts.headMs` | 10 000 | from the first octet of a head to its last |
+ * | `timeouts.clientIdleMs` | 60 000 | between requests of a connection |
+ * | `limits.request`, `.response` | Heroku's | see `HeadLimits` |
+ * | `compat` | `none` | `heroku` takes over Heroku's lenient readings |
+ * | `strict` | `enforce` | `report` lets soft rules pass and counts them |
+ * | `via` | `dynokit` | name in `Via` |
+ * | `requestIdField` | `X-Request-Id` | |
+ * | `xff` | `append` | `replace` forgets what untrusted clients claim |
+ * | `trustedProxies` | none | CIDR ranges of hops that may name the client |
+ */
+export type RouterSettings = z.input<typeof schema>;
+
+/** Limits that the listeners keep themselves. */
+export interface RouterLimits {
+  readonly maxClientConnections: number;
+  readonly tlsHandshakeMs: number;
+}
+
+/** Checks the settings; throws `invalid-option`. */
+export function parseRouterOptions(settings: RouterSettings): {
+  readonly engine: EngineOptions;
+  readonly limits: RouterLimits;
+} {
+  const options = parseOptions(schema, settings, "The router's option");
+  const requestIdField = options.requestIdField ?? "X-Request-Id";
+  return {
+    limits: {
+      maxClientConnections: options.limits?.maxClientConnections ?? 100_000,
+      tlsHandshakeMs: options.timeouts?.tlsHandshakeMs ?? 10_000,
+    },
+    engine: {
+      rules: {
+        compat: options.compat ?? "none",
+        strict: options.strict ?? "enforce",
+        allowTrace: options.allowTrace ?? true,
+        pathPolicy: options.pathPolicy ?? "as-is",
+      },
+      requestLimits: Object.freeze({ ...REQUEST_LIMITS, ...defined(options.limits?.request) }),
+      responseLimits: Object.freeze({ ...RESPONSE_LIMITS, ...defined(options.limits?.response) }),
+      obsFold: options.obsFold ?? "refuse",
+      strictResponse: options.strictResponse ?? false,
+      headMs: options.timeouts?.headMs ?? 10_000,
+      clientIdleMs: options.timeouts?.clientIdleMs ?? 60_000,
+      idlePerBackend: options.limits?.idlePerBackend ?? 64,
+      via: options.via ?? "dynokit",
+      requestIdField,
+      requestIdName: requestIdField.toLowerCase(),
+      xff: options.xff ?? "append",
+      trustedProxies:
+        options.trustedProxies === undefined ? null : new AddressSet(options.trustedProxies),
+      dropUntrustedForwarded: options.dropUntrustedForwarded ?? false,
+      peerPort: options.peerPort ?? false,
+      echoRequestId: options.echoRequestId ?? false,
+      tracing: options.tracing ?? false,
+      refuseLoops: options.refuseLoops ?? false,
+      affinityKeys:
+        options.affinityKeys === undefined
+          ? null
+          : options.affinityKeys.map((key) => Buffer.from(key)),
+      channel: options.channel ?? "router",
+      extraLogKeys: options.extraLogKeys ?? false,
+      acmeChallenge: options.acmeChallenge ?? null,
+      onError: options.onError ?? (() => {}),
+    },
+  };
+}
+
+/** Without entries that are undefined. */
+function defined<T extends object>(value: T | undefined): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(
+    Object.entries(value ?? {}).filter(([, entry]) => entry !== undefined),
+  ) as never;
+}
