@@ -271,7 +271,7 @@ export class Manifold {
   }
 
   async #ready(): Promise<Found> {
-    if (this.#closing) {
+    if (this.#closing !== undefined) {
       throw new ManifoldError("closed", "the manifold is closed; make a new one");
     }
     this.#recovery ??= recoverAll(this.#context.drivers, this.#host.logger).catch(

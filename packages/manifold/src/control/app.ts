@@ -10,9 +10,11 @@ import type {
   OneOffOptions,
   Rollout,
 } from "../types.ts";
+import { adoptedPlan, isOneOff, sortForAdoption } from "./adoption.ts";
 import type { PlanContext } from "./formation-plan.ts";
 import { formationPlans, oneOffPlan } from "./formation-plan.ts";
 import type { Host } from "./host.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import { OneOff, oneOffName } from "./one-off.ts";
 import type { Plan } from "./plan.ts";
 import type { RolloutTarget } from "./rollout.ts";
@@ -36,13 +38,13 @@ export class AppControl implements SlotOwner {
   readonly #rolling = new Set<string>();
   readonly #waiting = new Set<{ slot: Slot; runner: DynoRunner }>();
   #rollout: RolloutRun | undefined;
-  #idleTimer: unknown;
-  #touchedAt = 0;
+  readonly #idle: IdleWatch;
 
   constructor(id: string, host: Host, context: PlanContext) {
     this.id = id;
     this.#host = host;
     this.#context = context;
+    this.#idle = new IdleWatch(host.clock, () => this.#sleep());
   }
 
   get formation(): Formation | undefined {
@@ -79,7 +81,7 @@ export class AppControl implements SlotOwner {
       this.#rollout = undefined;
       if (result.status === "succeeded") this.#stable = formation;
       else if (result.status === "failed") this.#fallBack(formation);
-      this.#watchIdle();
+      this.#idle.watch([...this.#plans.values()]);
     });
     return rollout;
   }
@@ -167,7 +169,7 @@ export class AppControl implements SlotOwner {
     this.#rollout?.supersede();
     this.#rollout = undefined;
     this.#formation = undefined;
-    this.#host.clock.clearTimeout(this.#idleTimer);
+    this.#idle.close();
     const slots = [...this.#slots.values()].flat();
     this.#slots.clear();
     const ends = slots.map((slot) => this.#retire(slot, cause));
@@ -202,13 +204,13 @@ export class AppControl implements SlotOwner {
 
   detach(): void {
     this.#rollout?.supersede();
-    this.#host.clock.clearTimeout(this.#idleTimer);
+    this.#idle.close();
     for (const runner of this.runners()) runner.detach();
   }
 
   /** There was traffic: puts idling off. */
   touch(): void {
-    this.#touchedAt = this.#host.clock.now();
+    this.#idle.touch();
   }
 
   /** Starts what idles. */
@@ -219,7 +221,13 @@ export class AppControl implements SlotOwner {
     }
   }
 
-  changed(_slot: Slot, _runner: DynoRunner, event: DynoEvent): void {
+  changed(slot: Slot, runner: DynoRunner, event: DynoEvent): void {
+    if (event.to === "crashed" && runner.plan.foreign && slot.current === runner) {
+      // What it ran is not known any more: the place starts what it should run now.
+      queueMicrotask(() => {
+        if (!slot.retired && slot.current === runner) slot.recreate("crash-restart");
+      });
+    }
     if (event.to === "up" && this.#waiting.size > 0) {
       // Not in the middle of the step that made it up.
       queueMicrotask(() => this.#placeWaiting());
@@ -278,12 +286,14 @@ export class AppControl implements SlotOwner {
     if (!kept || !this.#stable) return;
     this.#formation = this.#stable;
     this.#plans = formationPlans(this.#stable, this.#context);
-    for (const slot of slots) {
-      const plan = this.#plans.get(slot.type);
-      if (plan && !slot.isOutdatedFor(plan)) slot.plan = plan;
-    }
     this.#retireSurplus();
-    this.#fill("release");
+    void Promise.all(this.#fill("release"));
+    for (const slot of [...this.#slots.values()].flat()) {
+      const plan = this.#plans.get(slot.type);
+      if (!plan || !slot.isOutdatedFor(plan)) continue;
+      slot.plan = plan;
+      slot.recreate("release");
+    }
   }
 
   #retireSurplus(): void {
@@ -315,6 +325,7 @@ export class AppControl implements SlotOwner {
           slot.abandonNext("release");
         if (!slot.isOutdatedFor(plan)) {
           slot.plan = plan;
+          slot.current?.follow(plan);
           slot.abandonNext("release");
         }
       }
@@ -343,20 +354,8 @@ export class AppControl implements SlotOwner {
     const { labels } = handle;
     const driver = this.#context.drivers.get(handle.driver);
     if (!driver) return;
-    const base =
-      this.#plans.get(labels.type) ?? orphanPlan(labels.type, this.#formation!, this.#context);
-    const release = { id: labels.release, version: Number(labels.releaseVersion) };
-    const current =
-      labels.release === base.release.id &&
-      (labels["fingerprint"] ?? base.fingerprint) === base.fingerprint;
-    const plan: Plan = current
-      ? base
-      : {
-          ...base,
-          driver,
-          release,
-          fingerprint: labels["fingerprint"] ?? `release ${labels.release}`,
-        };
+    const formation = this.#formation as Formation;
+    const plan = adoptedPlan(handle, driver, formation, this.#plans, this.#context);
     const oneOff = isOneOff(handle, this.#plans);
     const record = newRecord(this.#host, plan, {
       dyno: labels.dyno,
@@ -377,7 +376,10 @@ export class AppControl implements SlotOwner {
     const index = Number(labels.dyno.slice(labels.dyno.lastIndexOf(".") + 1));
     const slots = this.#slotsOf(labels.type);
     if (!Number.isInteger(index) || index < 1) return;
-    while (slots.length < index) slots.push(new Slot(this.#host, this, base, slots.length + 1));
+    while (slots.length < index)
+      slots.push(
+        new Slot(this.#host, this, this.#plans.get(labels.type) ?? plan, slots.length + 1),
+      );
     const slot = slots[index - 1] as Slot;
     const taken = slot.current !== undefined;
     const runner = slot.runner(plan, record);
@@ -412,26 +414,6 @@ export class AppControl implements SlotOwner {
     }
   }
 
-  #watchIdle(): void {
-    this.#host.clock.clearTimeout(this.#idleTimer);
-    this.#idleTimer = undefined;
-    const routed = [...this.#plans.values()].filter((plan) => plan.routed && plan.policy.idle);
-    const afterMs = Math.min(
-      ...routed.map((plan) => (plan.policy.idle ? plan.policy.idle.afterMs : Infinity)),
-    );
-    if (!Number.isFinite(afterMs)) return;
-    this.#touchedAt = Math.max(this.#touchedAt, this.#host.clock.now());
-    const look = () => {
-      const rest = this.#touchedAt + afterMs - this.#host.clock.now();
-      if (rest > 0) this.#idleTimer = this.#host.clock.setTimeout(look, rest);
-      else {
-        this.#sleep();
-        this.#idleTimer = this.#host.clock.setTimeout(look, afterMs);
-      }
-    };
-    this.#idleTimer = this.#host.clock.setTimeout(look, afterMs);
-  }
-
   /** Takes every type with an idle policy to sleep; workers go with the web dynos. */
   #sleep(): void {
     for (const slots of this.#slots.values()) {
@@ -448,29 +430,4 @@ function matches(runner: DynoRunner, selector: DynoSelector): boolean {
     (selector.dyno === undefined || record.dyno === selector.dyno) &&
     (selector.type === undefined || record.type === selector.type)
   );
-}
-
-/** What is wanted first, then the youngest: of several dynos of one name the first is kept. */
-function sortForAdoption(
-  found: readonly DriverHandle[],
-  plans: ReadonlyMap<string, Plan>,
-): DriverHandle[] {
-  const wanted = ({ labels }: DriverHandle) => {
-    const plan = plans.get(labels.type);
-    if (!plan || labels.release !== plan.release.id) return 0;
-    return (labels["fingerprint"] ?? plan.fingerprint) === plan.fingerprint ? 2 : 1;
-  };
-  return [...found].sort((a, b) => wanted(b) - wanted(a) || b.startedAt - a.startedAt);
-}
-
-function isOneOff(handle: DriverHandle, plans: ReadonlyMap<string, Plan>): boolean {
-  const { kind, type } = handle.labels;
-  if (kind !== undefined) return kind === "one-off";
-  return !plans.has(type) && ["run", "release", "scheduler"].includes(type);
-}
-
-/** For a dyno of a type that the formation no longer has: only to end it by. */
-function orphanPlan(type: string, formation: Formation, context: PlanContext): Plan {
-  const one = { ...formation, processes: { [type]: { command: type, quantity: 0 } } };
-  return formationPlans(one, context).get(type) as Plan;
 }

@@ -52,7 +52,7 @@ export async function pumpLogs(
   const flush = async () => {
     if (scheduled) clearImmediate(scheduled);
     scheduled = undefined;
-    while (writing) await writing;
+    while (writing !== undefined) await writing;
     const batch = pending;
     if (!batch) return;
     pending = undefined;
@@ -77,7 +77,7 @@ export async function pumpLogs(
       if (pending && pending.source !== source) await flush();
       add(chunk, source);
       if (pending!.lines.length >= maxLines || pending!.bytes >= maxBytes) await flush();
-      else if (writing) await writing;
+      else if (writing !== undefined) await writing;
       // Lines that arrive in the same turn go together.
       else scheduled ??= setImmediate(() => void flush());
     }

@@ -25,6 +25,8 @@ export interface Plan {
   readonly tty?: { readonly columns: number; readonly rows: number } | undefined;
   readonly attach: boolean;
   readonly runtimeMetrics: boolean;
+  /** Of a dyno that was found and runs another release. */
+  readonly foreign?: true;
   /** Changes when a running dyno has to be replaced. */
   readonly fingerprint: string;
 }

@@ -1,5 +1,6 @@
 import { sleep } from "../clock.ts";
-import type { DriverHandle, DynoSpec, ExitResult } from "../driver/contract.ts";
+import type { DriverHandle, DynoAddress, DynoSpec, ExitResult } from "../driver/contract.ts";
+import { bootTimeoutText, listeningAdvice } from "../lifecycle/boot-advice.ts";
 import type { DynoInput, DynoRecord, Effect, TimerName } from "../lifecycle/record.ts";
 import { reduce } from "../lifecycle/reducer.ts";
 import type { DynoCause, DynoEvent, DynoInfo } from "../types.ts";
@@ -21,6 +22,8 @@ export interface RunnerOwner {
 
 export type Settled = { readonly ready: true } | { readonly ready: false; readonly reason: string };
 
+/** ms that the advice for R10 may take. */
+const inspectMs = 1000;
 /** ms that the last output has to arrive before the line about the exit. */
 const lastOutputMs = 200;
 
@@ -59,16 +62,22 @@ export class DynoRunner {
   }
 
   /** Says that the dyno exists and starts it unless it has to wait. */
-  begin(from: null = null): void {
+  begin(): void {
     this.#emit(
       {
-        from,
+        from: null,
         to: this.record.state,
         cause: this.record.origin,
         ...(this.record.replaces !== undefined && { replaces: this.record.replaces }),
       },
       this.record.id,
     );
+  }
+
+  /** Goes on under a plan that does not ask for another process. */
+  follow(plan: Plan): void {
+    this.plan = plan;
+    this.record = { ...this.record, policy: plan.policy, release: plan.release };
   }
 
   /** Takes over a dyno that the driver has already. */
@@ -116,13 +125,19 @@ export class DynoRunner {
   settled(): Promise<Settled> {
     const now = settledState(this.record);
     if (now) return Promise.resolve(now);
-    return new Promise((resolve) => (this.#settleWaiters ??= []).push(resolve));
+    return new Promise((resolve) => {
+      this.#settleWaiters ??= [];
+      this.#settleWaiters.push(resolve);
+    });
   }
 
   /** Resolves when no process of the dyno is left and none will come. */
   ended(): Promise<void> {
     if (this.isOver || this.#closed) return Promise.resolve();
-    return new Promise((resolve) => (this.#endWaiters ??= []).push(resolve));
+    return new Promise((resolve) => {
+      this.#endWaiters ??= [];
+      this.#endWaiters.push(resolve);
+    });
   }
 
   /** Lets go of the dyno without ending it. */
@@ -159,46 +174,45 @@ export class DynoRunner {
   #run(effect: Effect): void {
     switch (effect.type) {
       case "event":
-        return this.#emit(effect.event, effect.id);
+        this.#emit(effect.event, effect.id);
+        break;
       case "launch":
-        return this.#launch();
+        this.#launch();
+        break;
       case "abort-launch":
-        return this.#attempt?.abort();
+        this.#attempt?.abort();
+        break;
       case "probe":
-        return this.#probe();
+        this.#probe();
+        break;
       case "timer":
-        return this.#startTimer(effect.name, effect.ms);
+        this.#startTimer(effect.name, effect.ms);
+        break;
       case "cancel":
-        return this.#cancel(effect.name);
+        this.#cancel(effect.name);
+        break;
       case "drain":
-        void this.#host
-          .drain(
-            { app: this.record.app, dyno: this.record.dyno, id: this.record.id },
-            effect.timeoutMs,
-          )
-          .then(() => this.dispatch({ type: "drained" }));
-        return;
+        void this.#drain(effect.timeoutMs);
+        break;
       case "signal":
-        return this.#call("stop", (id) =>
-          this.plan.driver.stop(id, {
-            signal: effect.signal,
-            timeoutMs: effect.timeoutMs,
-            scope: effect.scope,
-          }),
-        );
+        void this.#stop(effect);
+        break;
       case "hangup":
         void this.#owner.hangup?.(this);
-        return;
+        break;
       case "discard":
         this.#attempt?.abort();
         this.#attempt = undefined;
-        return this.#discard(effect.id);
+        void this.#discard(effect.id);
+        break;
       case "replace":
-        return this.#owner.replace(this, effect);
+        this.#owner.replace(this, effect);
+        break;
       case "ended":
         this.#host.runners.delete(this.record.id);
         this.#owner.ended(this);
-        return this.#finish("stopped");
+        this.#finish("stopped");
+        break;
     }
   }
 
@@ -225,41 +239,33 @@ export class DynoRunner {
   #launch(): void {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const { record, plan } = this;
+    const { plan } = this;
+    const { id } = this.record;
     const { signal } = attempt;
+    let begun = false;
+    const giveUp = () => {
+      if (!begun) this.#refused(signal.reason, signal);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
     const start = async () => {
+      // Given up while it waited for its turn: that was reported already.
+      if (signal.aborted) return;
+      begun = true;
       const spec = this.#spec();
       if (plan.driver.capabilities().prepare) await plan.driver.prepare?.(spec, { signal });
-      return plan.driver.start(spec, { signal });
+      const handle = await plan.driver.start(spec, { signal });
+      if (this.#closed) return;
+      // A start that was to be aborted and came through has an exit to wait for all the same.
+      if (signal.aborted) this.#attempt = new AbortController();
+      this.#follow(id, (this.#attempt ?? attempt).signal);
+      this.dispatch({ type: "launched", ...(handle.address && { address: handle.address }) });
     };
-    void this.#host.starts
-      .add(start, { signal })
-      .then((handle) => {
-        if (this.#closed) return;
-        // The exit of this very attempt is awaited even when the start was to be aborted.
-        if (signal.aborted) this.#attempt = new AbortController();
-        this.#follow(record.id, this.#attempt!.signal);
-        this.dispatch({
-          type: "launched",
-          ...(handle?.address && { address: handle.address }),
-        });
-      })
-      .catch((error: unknown) => this.#refused(error, signal));
+    void this.#host.starts.add(start).catch((error: unknown) => this.#refused(error, signal));
   }
 
   #refused(error: unknown, signal: AbortSignal): void {
     if (this.#closed) return;
-    if (!signal.aborted) {
-      this.#host.logger.warn(
-        {
-          app: this.record.app,
-          dyno: this.record.dyno,
-          code: driverErrorCode(error),
-          error: messageOf(error),
-        },
-        "dyno did not start",
-      );
-    }
+    if (!signal.aborted) this.#warn(error, "dyno did not start");
     const checksum = isChecksumError(error);
     this.dispatch({
       type: "refused",
@@ -331,10 +337,7 @@ export class DynoRunner {
       } catch (error) {
         if (signal.aborted) return "aborted";
         if (!isRetryable(error)) {
-          this.#host.logger.error(
-            { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
-            "dyno was lost",
-          );
+          this.#warn(error, "dyno was lost");
           return "lost";
         }
         await sleep(this.#host.clock, retryMs(tries), signal);
@@ -357,11 +360,7 @@ export class DynoRunner {
       })
       // The boot time-out ends what never becomes ready.
       .catch((error: unknown) => {
-        if (!signal.aborted)
-          this.#host.logger.warn(
-            { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
-            "readiness unknown",
-          );
+        if (!signal.aborted) this.#warn(error, "readiness unknown");
       });
   }
 
@@ -382,9 +381,38 @@ export class DynoRunner {
     );
   }
 
-  /** R10 with what the driver saw: the ports that the dyno does listen on. */
+  /** R10 with what the driver saw: the addresses that the dyno does listen on. */
   async #bootTimeout(): Promise<void> {
-    this.dispatch({ type: "timer", name: "boot" });
+    const { id, address } = this.record;
+    const advice = await this.#listeningAdvice(id, address);
+    if (this.record.id !== id) return;
+    const detail = bootTimeoutText(this.record);
+    this.dispatch({
+      type: "timer",
+      name: "boot",
+      detail: advice ? `${detail}. ${advice}` : detail,
+    });
+  }
+
+  async #listeningAdvice(
+    id: string,
+    address: DynoAddress | undefined,
+  ): Promise<string | undefined> {
+    try {
+      const late = new AbortController();
+      const seen = await Promise.race([
+        this.plan.driver.inspect(id),
+        sleep(this.#host.clock, inspectMs, late.signal),
+      ]);
+      late.abort();
+      if (!seen) return undefined;
+      const { listening } = seen;
+      const port = address && "port" in address ? address.port : undefined;
+      return listeningAdvice(listening ?? [], port);
+    } catch {
+      // The advice is an extra; the time-out stands without it.
+      return undefined;
+    }
   }
 
   #cancel(name: TimerName): void {
@@ -394,37 +422,41 @@ export class DynoRunner {
     this.#host.clock.clearTimeout(handle);
   }
 
-  /** A driver call that has to happen in the end: tried again while the attempt lives. */
-  #call(what: string, call: (id: string) => Promise<void>): void {
-    const { id } = this.record;
-    const attempt = this.#attempt;
-    const run = async () => {
-      for (
-        let tries = 0;
-        !this.#closed && this.record.id === id && this.#attempt === attempt;
-        tries++
-      ) {
-        try {
-          return await call(id);
-        } catch (error) {
-          this.#host.logger.warn(
-            { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
-            `driver failed to ${what} the dyno`,
-          );
-          await sleep(this.#host.clock, retryMs(tries), attempt?.signal);
-        }
-      }
-    };
-    void run();
+  async #drain(timeoutMs: number): Promise<void> {
+    const { app, dyno, id } = this.record;
+    await this.#host.drain({ app, dyno, id }, timeoutMs);
+    this.dispatch({ type: "drained" });
   }
 
-  #discard(id: string): void {
-    this.plan.driver.destroy(id, { force: true }).catch((error: unknown) => {
-      this.#host.logger.warn(
-        { app: this.record.app, dyno: this.record.dyno, error: messageOf(error) },
-        "driver failed to remove what the dyno left",
-      );
-    });
+  /** Has to happen in the end: tried again while the process may live. */
+  async #stop({ signal, timeoutMs, scope }: Extract<Effect, { type: "signal" }>): Promise<void> {
+    const { id } = this.record;
+    const attempt = this.#attempt;
+    for (let tries = 0; !this.#closed && this.#attempt === attempt; tries++) {
+      try {
+        await this.plan.driver.stop(id, { signal, timeoutMs, scope });
+        return;
+      } catch (error) {
+        this.#warn(error, "driver failed to stop the dyno");
+        await sleep(this.#host.clock, retryMs(tries), attempt?.signal);
+      }
+    }
+  }
+
+  async #discard(id: string): Promise<void> {
+    try {
+      await this.plan.driver.destroy(id, { force: true });
+    } catch (error) {
+      this.#warn(error, "driver failed to remove what the dyno left");
+    }
+  }
+
+  #warn(error: unknown, message: string): void {
+    const { app, dyno } = this.record;
+    this.#host.logger.warn(
+      { app, dyno, code: driverErrorCode(error), error: messageOf(error) },
+      message,
+    );
   }
 
   #settle(): void {

@@ -1,9 +1,10 @@
 import type { DynoState } from "../types.ts";
+import { bootTimeoutText } from "./boot-advice.ts";
 import { end, gone, launchedWhileStopping, overdue, sendSignal, stopAgain } from "./ending.ts";
 import { crashed, fault } from "./failing.ts";
 import type { DynoInput, DynoRecord, Effect, ReduceContext, Step } from "./record.ts";
 import { launched, place, ready, renew } from "./starting.ts";
-import { emit, move, seconds, step } from "./step.ts";
+import { emit, move, step } from "./step.ts";
 
 type Of<T extends DynoInput["type"]> = Extract<DynoInput, { type: T }>;
 type Transition<T extends DynoInput["type"]> = (
@@ -138,12 +139,6 @@ const timerWhileCrashed: Transition<"timer"> = (record, input, context) =>
   input.name === "retry" && input.id !== undefined
     ? renew(record, { type: "renew", id: input.id, cause: "crash-restart" }, context)
     : step(record);
-
-/** The text of R10. */
-export function bootTimeoutText(record: DynoRecord): string {
-  const name = record.type === "web" ? "Web" : record.type;
-  return `${name} process failed to bind to $PORT within ${seconds(record.policy.bootTimeoutMs)} of launch`;
-}
 
 export const transitions: TransitionTable = {
   provisioning: { place, stop, admit: (record) => step({ ...record, held: false }) },

@@ -95,8 +95,13 @@ export class MemoryDyno {
   /** Resolves at the next line, at the exit, when it listens, or when `signal` aborts. */
   changed(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      (this.#wakers ??= []).push(resolve);
-      signal?.addEventListener("abort", () => resolve(), { once: true });
+      const wake = () => {
+        signal?.removeEventListener("abort", wake);
+        resolve();
+      };
+      this.#wakers ??= [];
+      this.#wakers.push(wake);
+      signal?.addEventListener("abort", wake, { once: true });
     });
   }
 
