@@ -1,0 +1,716 @@
+import type { Clock } from "../clock.ts";
+import type { StoredMessage } from "../message.ts";
+import { RETRY, retryDelayMs } from "./backoff.ts";
+import { Batch } from "./batch.ts";
+import { BatchSizer } from "./batch-sizer.ts";
+import type { BatchEncoder, FrameAnnouncement } from "./encode/encoder.ts";
+import type { DrainHealth, DrainState } from "./health.ts";
+import { Intake } from "./intake.ts";
+import { Ledger, type LedgerView, type LossCause } from "./ledger.ts";
+import {
+  certificateNotice,
+  channelLossNotice,
+  type DrainNotice,
+  rejectedNotice,
+} from "./notices.ts";
+import type { ParsedDrainOptions } from "./options.ts";
+import { Latch } from "./signal.ts";
+import type { DrainSource } from "./source.ts";
+import type { DrainRecord, DrainStore } from "./store/drain-store.ts";
+import type {
+  DrainTransport,
+  OutgoingFrame,
+  ProbeReport,
+  SendOutcome,
+} from "./transport/transport.ts";
+
+/** Receiver side of a drain; replaced as a whole when its URL or options change. */
+export interface DrainOutput {
+  readonly masked: string;
+  readonly options: ParsedDrainOptions;
+  readonly encoder: BatchEncoder;
+  readonly transport: DrainTransport;
+}
+
+/** What a drain is made with. */
+export interface DrainDependencies {
+  readonly id: string;
+  readonly token: string;
+  readonly source: DrainSource;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly store: DrainStore;
+  /** Writes a line about the drain into its channel. */
+  readonly notify: (notice: DrainNotice) => void;
+  /** Called when the state changes. */
+  readonly onState?: (from: DrainState, to: DrainState) => void;
+}
+
+/** The next request of a drain, not sent. */
+export interface DrainPreview {
+  /** Request line and headers with secrets masked; empty for kinds without one. */
+  readonly head: string;
+  readonly body: Buffer;
+  readonly frameId: string;
+  readonly messages: number;
+}
+
+/** Result of a replay that was accepted. */
+export interface ReplayTicket {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** Messages of the range that the channel still has and the filter lets through. */
+  readonly messages: number;
+  /** Messages of the range that are gone. */
+  readonly trimmed: number;
+  /** Settles with the number that was delivered. */
+  readonly done: Promise<number>;
+}
+
+const REPORT_EVERY_MS = 60_000;
+const NOTICE_EVERY_MS = 3_600_000;
+
+/**
+ * Delivers the messages of a channel to one receiver, in order, at least once. Every message that
+ * is not delivered is in the ledger with its cause.
+ */
+export class Drain {
+  readonly id: string;
+  readonly token: string;
+  readonly #dependencies: DrainDependencies;
+  readonly #clock: Clock;
+  readonly #ledger = new Ledger();
+  readonly #intake: Intake;
+  readonly #wake = new Latch();
+  readonly #inFlight = new Set<Batch>();
+  /** Batches of an earlier process that wait for their next try. */
+  readonly #resumed: Batch[] = [];
+  readonly #replays: Batch[] = [];
+  readonly #replaying = new Map<Batch, (delivered: number) => void>();
+  readonly #stop = new AbortController();
+  readonly #noticed = new Map<string, number>();
+  #output: DrainOutput;
+  #sizer: BatchSizer;
+  #attempt = new AbortController();
+  #sleepers = new Set<() => void>();
+  #workers: Promise<void>[] = [];
+  #saving: Promise<void> = Promise.resolve();
+  #paused = false;
+  #flushing = false;
+  #failures = 0;
+  #failingSince: number | undefined;
+  #heldSince: number | undefined;
+  #goneSince: number | undefined;
+  #disabled: string | undefined;
+  #lastError: DrainHealth["lastError"];
+  #lastSuccessAt: number | undefined;
+  #nextTryAt: number | undefined;
+  #reportTimer: unknown;
+  #reportedAt = Number.NEGATIVE_INFINITY;
+  #lingerTimer: unknown;
+  #state: DrainState = "healthy";
+  #closing: Promise<LedgerView> | undefined;
+  #reportedTotal = 0;
+  #replayCount = 0;
+
+  constructor(dependencies: DrainDependencies, output: DrainOutput, fromSeq: number) {
+    this.id = dependencies.id;
+    this.token = dependencies.token;
+    this.#dependencies = dependencies;
+    this.#clock = dependencies.clock;
+    this.#output = output;
+    this.#sizer = new BatchSizer(output.options);
+    this.#intake = new Intake({
+      source: dependencies.source,
+      ledger: this.#ledger,
+      query: output.options.query,
+      fromSeq,
+      now: () => this.#clock.now(),
+      onChange: () => {
+        this.#reportLoss();
+        this.#wake.set();
+      },
+    });
+  }
+
+  /** Takes over the record of an earlier process and starts to deliver. */
+  async start(): Promise<void> {
+    const record = await this.#dependencies.store.load(this.id);
+    if (record) this.#restore(record);
+    const workers = this.#output.options.concurrency;
+    for (let i = 0; i < workers; i++) this.#workers.push(this.#work());
+  }
+
+  #restore(record: DrainRecord): void {
+    const { source } = this.#dependencies;
+    this.#ledger.restore(record.ledger);
+    this.#disabled = record.disabled;
+    this.#goneSince = record.goneSince;
+    const renumbered = record.epoch !== source.epoch || record.seenSeq > source.nextSeq;
+    if (renumbered) {
+      // The numbers of the record mean nothing any more: what was pending is gone.
+      for (const { firstSeq, lastSeq } of record.boundaries)
+        this.#lose("trimmed", firstSeq, lastSeq);
+      this.#lose("trimmed", record.readSeq, record.seenSeq - 1);
+      this.#intake.resume(source.firstSeq, source.firstSeq);
+      return;
+    }
+    for (const boundary of record.boundaries) {
+      const { firstSeq, lastSeq, announcement, attempts } = boundary;
+      const taken = this.#intake.reread(firstSeq, lastSeq);
+      if (taken.trimmed > 0) this.#lose("trimmed", firstSeq, firstSeq + taken.trimmed - 1);
+      this.#ledger.filtered += taken.filtered;
+      if (taken.messages.length === 0) continue;
+      this.#inFlight.add(new Batch(this.token, taken, taken.messages, { announcement, attempts }));
+    }
+    this.#resumed.push(...this.#inFlight);
+    this.#intake.resume(record.seenSeq, record.readSeq);
+  }
+
+  get output(): DrainOutput {
+    return this.#output;
+  }
+
+  get pending(): number {
+    let count = this.#intake.unread;
+    for (const batch of this.#inFlight)
+      if (batch.replay === undefined) count += batch.messages.length;
+    return count;
+  }
+
+  get ledger(): LedgerView {
+    return this.#ledger.view(this.pending);
+  }
+
+  get health(): DrainHealth {
+    const now = this.#clock.now();
+    let bytes = this.#intake.unreadBytes;
+    let oldest = this.#intake.oldestMs;
+    for (const batch of this.#inFlight) {
+      for (const message of batch.messages) bytes += message.body.length;
+      const first = batch.messages[0];
+      if (first) oldest = Math.min(oldest ?? Infinity, first.receivedAt / 1000);
+    }
+    return {
+      state: this.#state,
+      paused: this.#paused,
+      lag: {
+        messages: this.pending,
+        bytes,
+        seconds: oldest === undefined ? 0 : Math.max(0, (now - oldest) / 1000),
+      },
+      failures: this.#failures,
+      ...(this.#lastError ? { lastError: this.#lastError } : {}),
+      ...(this.#lastSuccessAt === undefined ? {} : { lastSuccessAt: this.#lastSuccessAt }),
+      ...(this.#failingSince === undefined ? {} : { failingSince: this.#failingSince }),
+      ...(this.#nextTryAt === undefined ? {} : { nextTryAt: this.#nextTryAt }),
+      ...(this.#disabled === undefined ? {} : { disabled: this.#disabled }),
+    };
+  }
+
+  /** Stops delivering; messages wait in the buffer and the oldest are lost when it is full. */
+  pause(): void {
+    this.#paused = true;
+    this.#attempt.abort();
+    this.#hurry();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#hurry();
+  }
+
+  /** Replaces the receiver and forgets the failures of the old one. */
+  async replace(output: DrainOutput): Promise<void> {
+    const old = this.#output;
+    this.#output = output;
+    this.#sizer = new BatchSizer(output.options);
+    this.#intake.setQuery(output.options.query);
+    for (const batch of this.#inFlight) batch.frame = undefined;
+    this.#failures = 0;
+    this.#failingSince = undefined;
+    this.#heldSince = undefined;
+    this.#goneSince = undefined;
+    if (this.#disabled !== undefined) this.#intake.reopen();
+    this.#disabled = undefined;
+    this.#updateState();
+    this.#attempt.abort();
+    this.#hurry();
+    await old.transport.close();
+  }
+
+  /** Sends one marked line on a connection of its own and reports what happened. */
+  async test(): Promise<ProbeReport> {
+    const now = this.#clock.now();
+    const line = testMessage(this.token, now);
+    const batch = new Batch(`${this.token}\ntest ${now}`, { firstSeq: 0, lastSeq: 0 }, [line]);
+    return this.#output.transport.probe(this.#encode(batch, this.#output), this.#stop.signal);
+  }
+
+  /** The next batch as it would be sent, without sending it. */
+  preview(): DrainPreview {
+    const output = this.#output;
+    const [current] = this.#inFlight;
+    const from = this.#intake.readSeq;
+    const to = Math.min(this.#intake.seenSeq, from + 100) - 1;
+    // A filter's stages keep state, so a preview goes through a run of its own.
+    const run = output.options.query?.pipeline();
+    const { messages } = this.#dependencies.source.read(from, Math.max(0, to - from + 1));
+    const next = messages.flatMap((message) => [...(run ? run.push(message) : [message])]);
+    const batch =
+      current ?? new Batch(this.token, { firstSeq: from, lastSeq: Math.max(from, to) }, next);
+    const frame = this.#encode(batch, output);
+    return {
+      head: output.transport.preview(frame),
+      body: frame.body,
+      frameId: frame.id,
+      messages: frame.count,
+    };
+  }
+
+  /** Sends messages that the channel still has once more, ahead of newer ones. */
+  replay(range: { readonly fromSeq: number; readonly toSeq?: number }): ReplayTicket {
+    const { source } = this.#dependencies;
+    const fromSeq = Math.max(1, range.fromSeq);
+    const toSeq = Math.min(range.toSeq ?? source.nextSeq - 1, source.nextSeq - 1);
+    const taken = this.#intake.reread(fromSeq, toSeq);
+    const number = ++this.#replayCount;
+    const done: Promise<number>[] = [];
+    let part: StoredMessage[] = [];
+    let bytes = 0;
+    const cut = () => {
+      const [first] = part;
+      const last = part[part.length - 1];
+      if (!first || !last) return;
+      const range = { firstSeq: first.seq, lastSeq: last.seq };
+      const batch = new Batch(this.token, range, part, { replay: number });
+      done.push(new Promise((settle) => this.#replaying.set(batch, settle)));
+      this.#replays.push(batch);
+      part = [];
+      bytes = 0;
+    };
+    const limits = this.#sizer.limits(this.#output.encoder.overhead);
+    for (const message of taken.messages) {
+      bytes += message.body.length + limits.overhead;
+      if (part.length >= limits.messages || (part.length > 0 && bytes > limits.bytes)) cut();
+      part.push(message);
+    }
+    cut();
+    this.#wake.set();
+    return {
+      fromSeq,
+      toSeq,
+      messages: taken.messages.length,
+      trimmed: taken.trimmed,
+      done: Promise.all(done).then((counts) => counts.reduce((sum, count) => sum + count, 0)),
+    };
+  }
+
+  /**
+   * Stops following the channel, delivers what waits for at most `timeoutMs`, and keeps the rest in
+   * the store. Idempotent.
+   */
+  close(timeoutMs: number): Promise<LedgerView> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<LedgerView> {
+    this.#intake.close();
+    this.#flushing = true;
+    this.#hurry();
+    const timer = this.#clock.setTimeout(() => this.#abort(), timeoutMs);
+    if (timeoutMs <= 0 || this.#idle) this.#abort();
+    await Promise.all(this.#workers);
+    this.#clock.clearTimeout(timer);
+    this.#abort();
+    await this.#save();
+    await this.#output.transport.close();
+    return this.ledger;
+  }
+
+  /** Ends at once; what waits is lost with the cause `removed`, and the record goes. */
+  async remove(): Promise<LedgerView> {
+    await this.close(0);
+    this.#dropPending("removed");
+    this.#clock.clearTimeout(this.#reportTimer);
+    await this.#dependencies.store.remove(this.id);
+    return this.ledger;
+  }
+
+  #abort(): void {
+    this.#stop.abort();
+    this.#attempt.abort();
+    this.#clock.clearTimeout(this.#reportTimer);
+    this.#clock.clearTimeout(this.#lingerTimer);
+    this.#hurry();
+    for (const settle of this.#replaying.values()) settle(0);
+    this.#replaying.clear();
+  }
+
+  /** Lets everything go that waits for time to pass. */
+  #hurry(): void {
+    for (const wake of [...this.#sleepers]) wake();
+    this.#wake.set();
+  }
+
+  get #idle(): boolean {
+    return this.#paused || this.#disabled !== undefined;
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const batch = this.#idle ? undefined : this.#next();
+      if (batch) {
+        await this.#deliver(batch);
+        continue;
+      }
+      if (this.#flushing && this.#finished) return;
+      await this.#wake.wait();
+    }
+  }
+
+  get #finished(): boolean {
+    return this.#intake.unread === 0 && this.#replays.length + this.#resumed.length === 0;
+  }
+
+  /** The next batch: those of an earlier process first, then replays, then the channel. */
+  #next(): Batch | undefined {
+    const resumed = this.#resumed.shift();
+    if (resumed) return resumed;
+    const replay = this.#replays.shift();
+    if (replay) this.#inFlight.add(replay);
+    if (replay) return replay;
+    return this.#cut();
+  }
+
+  #cut(): Batch | undefined {
+    const now = this.#clock.now();
+    const wait = this.#flushing ? 0 : this.#sizer.lingerMs(this.#intake.unread, now);
+    if (wait > 0) {
+      this.#clock.clearTimeout(this.#lingerTimer);
+      this.#lingerTimer = this.#clock.setTimeout(() => this.#wake.set(), wait);
+      return undefined;
+    }
+    const limits = this.#sizer.limits(this.#output.encoder.overhead);
+    for (;;) {
+      const taken = this.#intake.take(limits);
+      if (!taken) return undefined;
+      if (taken.messages.length === 0) continue;
+      const batch = new Batch(this.token, taken, taken.messages, {
+        announcement: this.#announcement(now),
+      });
+      this.#sizer.cut(taken.messages.length, this.#intake.unread, now);
+      this.#inFlight.add(batch);
+      return batch;
+    }
+  }
+
+  #announcement(now: number): FrameAnnouncement | undefined {
+    const loss = this.#ledger.unannounced;
+    if (!loss || this.#intake.hidesLoss) return undefined;
+    // A batch of another worker announces it already.
+    for (const batch of this.#inFlight) if (batch.announcement) return undefined;
+    const range = this.#ledger.view(0).ranges.at(-1);
+    return {
+      ...loss,
+      atUs: now * 1000,
+      ...(range
+        ? { fromSeq: range.toSeq - loss.count + 1, toSeq: range.toSeq, cause: range.cause }
+        : {}),
+    };
+  }
+
+  #encode(batch: Batch, output: DrainOutput): OutgoingFrame {
+    if (batch.frame) return batch.frame;
+    const { body, count, ends } = output.encoder.encode(batch.messages, batch.announcement);
+    batch.frame = {
+      id: batch.id,
+      body,
+      count,
+      contentType: output.encoder.contentType,
+      ...(ends ? { ends } : {}),
+    };
+    return batch.frame;
+  }
+
+  async #deliver(batch: Batch): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const output = this.#output;
+      if (this.#idle) {
+        if (!this.#inFlight.has(batch)) return;
+        await this.#wake.wait();
+        continue;
+      }
+      batch.attempts++;
+      await this.#save();
+      if (this.#stop.signal.aborted) return;
+      this.#attempt = new AbortController();
+      const outcome = await output.transport.send(
+        this.#encode(batch, output),
+        this.#attempt.signal,
+      );
+      if (outcome.kind === "aborted") continue;
+      if (outcome.kind === "too-large" && batch.messages.length > 1) {
+        await this.#deliverHalves(batch);
+        return;
+      }
+      if (this.#conclude(batch, outcome)) {
+        await this.#settle(batch, outcome);
+        return;
+      }
+      await this.#sleep(this.#retryDelay(outcome));
+    }
+  }
+
+  async #deliverHalves(batch: Batch): Promise<void> {
+    this.#sizer.tooLarge(this.#encodedSize(batch));
+    const halves = batch.halves(this.token);
+    this.#inFlight.delete(batch);
+    // The first half stays in front, so that a record lists them in order.
+    for (const half of halves) this.#inFlight.add(half);
+    const before = this.#ledger.replayed;
+    for (const half of halves) await this.#deliver(half);
+    this.#replaying.get(batch)?.(this.#ledger.replayed - before);
+    this.#replaying.delete(batch);
+  }
+
+  #encodedSize(batch: Batch): number {
+    return batch.frame?.body.length ?? 0;
+  }
+
+  /** Books the outcome; true when the batch is done with. */
+  #conclude(batch: Batch, outcome: SendOutcome): boolean {
+    const now = this.#clock.now();
+    switch (outcome.kind) {
+      case "delivered":
+        this.#succeed(now);
+        this.#bookDelivered(batch, outcome.rejected ?? 0, now);
+        return true;
+      case "too-large":
+        this.#succeed(now);
+        this.#loseBatch(batch, "too-large");
+        return true;
+      case "rejected":
+        this.#fail(outcome.reason, now);
+        this.#loseBatch(batch, "rejected");
+        return true;
+      default:
+        return this.#failed(batch, outcome, now);
+    }
+  }
+
+  #bookDelivered(batch: Batch, rejected: number, now: number): void {
+    this.#inFlight.delete(batch);
+    if (batch.replay !== undefined) {
+      this.#ledger.replayed += batch.messages.length;
+      return;
+    }
+    const count = batch.messages.length;
+    const refused = Math.min(count, rejected);
+    this.#ledger.delivered += count - refused;
+    this.#ledger.lose("rejected", batch.firstSeq, batch.lastSeq, refused, now);
+    if (batch.announcement) this.#ledger.announced(batch.announcement.count, now);
+    if (refused > 0) this.#reportLoss();
+  }
+
+  #failed(batch: Batch, outcome: SendOutcome, now: number): boolean {
+    const reason = "reason" in outcome ? outcome.reason : outcome.kind;
+    this.#fail(reason, now);
+    const held =
+      outcome.kind === "refused" || outcome.kind === "gone" || outcome.kind === "blocked";
+    this.#heldSince = held ? (this.#heldSince ?? now) : undefined;
+    this.#goneSince = outcome.kind === "gone" ? (this.#goneSince ?? now) : undefined;
+    this.#tell(outcome, now);
+    this.#updateState();
+    if (this.#goneSince !== undefined && now - this.#goneSince >= RETRY.goneMs) {
+      this.#disable("answered 410 for 24 hours", now);
+      return true;
+    }
+    const since = Math.max(this.#failingSince ?? now, batch.newestMs);
+    if (now - since < RETRY.maxAgeMs) return false;
+    this.#loseBatch(batch, outcome.kind === "blocked" ? "blocked" : held ? "held" : "expired");
+    return true;
+  }
+
+  #tell(outcome: SendOutcome, now: number): void {
+    const { token } = this;
+    if (outcome.kind === "certificate") {
+      const notice = certificateNotice(outcome.reason, this.#output.masked);
+      this.#notice(`L14 ${outcome.reason}`, notice, now);
+      this.#lastError = {
+        reason: outcome.reason,
+        at: now,
+        ...(outcome.certificate ? { certificate: outcome.certificate } : {}),
+      };
+    } else if (outcome.kind === "temporary" && outcome.redirect !== undefined) {
+      this.#notice("L16 redirect", rejectedNotice(token, outcome.reason), now);
+    } else if (
+      outcome.kind === "refused" ||
+      outcome.kind === "gone" ||
+      outcome.kind === "blocked" ||
+      (outcome.kind === "temporary" && outcome.unresolved)
+    ) {
+      this.#notice(`L16 ${outcome.reason}`, rejectedNotice(token, outcome.reason), now);
+    }
+  }
+
+  /** The same complaint at most once an hour. */
+  #notice(key: string, notice: DrainNotice, now: number): void {
+    const last = this.#noticed.get(key);
+    if (last !== undefined && now - last < NOTICE_EVERY_MS) return;
+    if (this.#noticed.size >= 32) this.#noticed.clear();
+    this.#noticed.set(key, now);
+    this.#dependencies.notify(notice);
+  }
+
+  #succeed(now: number): void {
+    this.#failures = 0;
+    this.#failingSince = undefined;
+    this.#heldSince = undefined;
+    this.#goneSince = undefined;
+    this.#nextTryAt = undefined;
+    this.#lastSuccessAt = now;
+    this.#updateState();
+  }
+
+  #fail(reason: string, now: number): void {
+    this.#failures++;
+    this.#failingSince ??= now;
+    this.#lastError = { reason, at: now };
+    this.#updateState();
+  }
+
+  #disable(reason: string, now: number): void {
+    this.#disabled = reason;
+    this.#intake.close();
+    this.#dropPending("disabled");
+    this.#notice("L16 disabled", rejectedNotice(this.token, `${reason} and was disabled`), now);
+    this.#updateState();
+  }
+
+  #dropPending(cause: LossCause): void {
+    for (const batch of [...this.#inFlight]) this.#loseBatch(batch, cause);
+    this.#lose(cause, this.#intake.readSeq, this.#intake.seenSeq - 1);
+    this.#intake.readSeq = this.#intake.seenSeq;
+  }
+
+  #loseBatch(batch: Batch, cause: LossCause): void {
+    if (!this.#inFlight.delete(batch) || batch.replay !== undefined) return;
+    this.#ledger.lose(
+      cause,
+      batch.firstSeq,
+      batch.lastSeq,
+      batch.messages.length,
+      this.#clock.now(),
+    );
+    this.#reportLoss();
+  }
+
+  #lose(cause: LossCause, fromSeq: number, toSeq: number): void {
+    this.#ledger.lose(cause, fromSeq, toSeq, toSeq - fromSeq + 1, this.#clock.now());
+  }
+
+  async #settle(batch: Batch, outcome: SendOutcome): Promise<void> {
+    this.#replaying.get(batch)?.(outcome.kind === "delivered" ? batch.messages.length : 0);
+    this.#replaying.delete(batch);
+    // Otherwise the next boundary carries this result along.
+    if (this.#intake.unread === 0) await this.#save();
+  }
+
+  #retryDelay(outcome: SendOutcome): number {
+    const held =
+      outcome.kind === "refused" || outcome.kind === "gone" || outcome.kind === "blocked";
+    if (held) return RETRY.probeMs;
+    const wish = outcome.kind === "temporary" ? outcome.retryAfterMs : undefined;
+    return retryDelayMs(this.#failures, this.#dependencies.random, wish);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    this.#nextTryAt = this.#clock.now() + ms;
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#clock.clearTimeout(timer);
+        this.#sleepers.delete(wake);
+        this.#nextTryAt = undefined;
+        resolve();
+      };
+      const timer = this.#clock.setTimeout(wake, ms);
+      this.#sleepers.add(wake);
+      if (this.#stop.signal.aborted) wake();
+    });
+  }
+
+  /** L10 in history and tails, about once a minute. */
+  #reportLoss(): void {
+    if (this.#reportTimer !== undefined || this.#stop.signal.aborted) return;
+    if (this.#ledger.lostTotal === this.#reportedTotal) return;
+    const wait = Math.max(0, this.#reportedAt + REPORT_EVERY_MS - this.#clock.now());
+    this.#reportTimer = this.#clock.setTimeout(() => {
+      this.#reportTimer = undefined;
+      this.#reportedAt = this.#clock.now();
+      this.#reportedTotal = this.#ledger.lostTotal;
+      const loss = this.#ledger.takeUnreported();
+      if (loss) this.#dependencies.notify(channelLossNotice(this.token, loss));
+    }, wait);
+  }
+
+  #updateState(): void {
+    const from = this.#state;
+    const to = this.#stateNow();
+    if (from === to) return;
+    this.#state = to;
+    this.#dependencies.onState?.(from, to);
+  }
+
+  #stateNow(): DrainState {
+    if (this.#disabled !== undefined) return "disabled";
+    if (this.#heldSince !== undefined) return "held";
+    if (this.#failures >= RETRY.openAfter) return "open";
+    return this.#failures > 0 ? "degraded" : "healthy";
+  }
+
+  /** Writes the record, one write at a time. A store that fails costs crash safety, not delivery. */
+  #save(): Promise<void> {
+    const { store, source } = this.#dependencies;
+    this.#saving = this.#saving.then(async () => {
+      try {
+        await store.save(this.id, {
+          version: 1,
+          epoch: source.epoch,
+          seenSeq: this.#intake.seenSeq,
+          readSeq: this.#intake.readSeq,
+          boundaries: [...this.#inFlight]
+            .filter((batch) => batch.replay === undefined)
+            .map((batch) => batch.boundary),
+          ledger: this.#ledger.record(),
+          goneSince: this.#goneSince,
+          disabled: this.#disabled,
+        });
+      } catch {
+        this.#lastError = { reason: "its state could not be saved", at: this.#clock.now() };
+      }
+    });
+    return this.#saving;
+  }
+}
+
+function testMessage(token: string, now: number): StoredMessage {
+  const micros = now * 1000;
+  return {
+    seq: 0,
+    id: `${now}-0`,
+    ts: micros,
+    receivedAt: micros,
+    pri: 174,
+    facility: 21,
+    severity: 6,
+    source: "heroku",
+    procid: "logplex",
+    hostname: "",
+    msgid: "",
+    sd: [],
+    body: Buffer.from(`This is a test of drain '${token}'.`),
+    flags: new Set(),
+  };
+}

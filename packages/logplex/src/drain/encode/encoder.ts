@@ -1,0 +1,29 @@
+import type { StoredMessage } from "../../message.ts";
+import type { LossCause } from "../ledger.ts";
+import type { Announcement } from "../notices.ts";
+
+/** Loss told to the receiver, with what strict dialects add as structured data. */
+export interface FrameAnnouncement extends Announcement {
+  readonly fromSeq?: number;
+  readonly toSeq?: number;
+  readonly cause?: LossCause;
+  /** When the frame was cut, µs since the epoch: the time of the notice. */
+  readonly atUs: number;
+}
+
+/** A batch in the form of its dialect. */
+export interface EncodedBatch {
+  readonly body: Buffer;
+  /** Messages in the body as the receiver counts them, an L10 included. */
+  readonly count: number;
+  /** Ends of the messages in `body`, for transports that must not cut one in two. */
+  readonly ends?: Uint32Array;
+}
+
+/** Turns batches of messages into bytes. */
+export interface BatchEncoder {
+  readonly contentType: string;
+  encode(messages: readonly StoredMessage[], announcement?: FrameAnnouncement): EncodedBatch;
+  /** About how many bytes a message takes beside its body. */
+  readonly overhead: number;
+}
