@@ -25,7 +25,11 @@ function commandOf(spec: DynoSpec): string[] {
 }
 
 /** What the engine is asked to create: confined, limited and labelled. */
-export function containerOptions(spec: DynoSpec, settings: Settings): ContainerCreateOptions {
+export function containerOptions(
+  spec: DynoSpec,
+  settings: Settings,
+  network: string,
+): ContainerCreateOptions {
   const limits = spec.limits ?? {};
   const memory = limits.memoryKillBytes ?? limits.memoryBytes;
   const environment: Record<string, string> = { HOME: "/app", ...spec.env };
@@ -57,7 +61,7 @@ export function containerOptions(spec: DynoSpec, settings: Settings): ContainerC
     HostConfig: {
       // An init that reaps and forwards signals: a program that is PID 1 ignores SIGTERM.
       Init: true,
-      NetworkMode: settings.network,
+      NetworkMode: network,
       CapDrop: ["ALL"],
       SecurityOpt: ["no-new-privileges"],
       OomScoreAdj: 0,

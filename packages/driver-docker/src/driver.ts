@@ -16,7 +16,7 @@ import type {
   RecoverResult,
   StopOptions,
 } from "@dynokit/manifold";
-import { DriverError } from "@dynokit/manifold";
+import { DriverError, escalatingStop, throwIfAborted, untilAborted } from "@dynokit/manifold";
 import type Docker from "dockerode";
 import { containerName, containerOptions, LABEL } from "./container-spec.ts";
 import { connect, engineError, ensureNetwork, isMissing } from "./engine.ts";
@@ -65,6 +65,7 @@ class DockerDriver implements DynoDriver {
   readonly #docker: Docker;
   readonly #settings: Settings;
   readonly #open = new Set<Readable>();
+  #network: Promise<string> | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -99,16 +100,16 @@ class DockerDriver implements DynoDriver {
 
   async prepare(spec: DynoSpec): Promise<void> {
     if (spec.slug) await verifySlug(spec.slug);
-    await ensureNetwork(this.#docker, this.#settings);
+    await this.#ensureNetwork();
   }
 
   async start(
     spec: DynoSpec,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<DriverHandle> {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     await this.prepare(spec);
-    const create = containerOptions(spec, this.#settings);
+    const create = containerOptions(spec, this.#settings, await this.#ensureNetwork());
     if (spec.cwd !== undefined) {
       create.WorkingDir = spec.cwd;
       // `Mounts` refuses a directory that does not exist; `Binds` would make it.
@@ -126,16 +127,15 @@ class DockerDriver implements DynoDriver {
     try {
       if (spec.slug?.path !== undefined)
         await container.putArchive(createReadStream(spec.slug.path), { path: "/app" });
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
       await container.start();
-      signal?.throwIfAborted();
+      throwIfAborted(signal);
       if (spec.tty) await container.resize({ w: spec.tty.columns, h: spec.tty.rows });
       return this.#handle(await container.inspect());
     } catch (error) {
       await container.remove({ force: true, v: true }).catch((fault: unknown) => {
         if (!isMissing(fault)) throw engineError(fault, `Removing the container of ${spec.id}`);
       });
-      if (signal?.aborted) throw signal.reason;
       throw engineError(error, `Starting dyno ${spec.labels.dyno}`);
     }
   }
@@ -152,13 +152,8 @@ class DockerDriver implements DynoDriver {
 
   async wait(id: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ExitResult> {
     await this.#inspect(id);
-    try {
-      // Answers at once for a container that has ended already.
-      await this.#container(id).wait({ ...(signal ? { abortSignal: signal } : {}) });
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (!isMissing(error)) throw engineError(error, `Waiting for dyno ${id}`);
-    }
+    // Answers at once for a container that has ended already.
+    await untilAborted(this.#ended(id), signal);
     return exitResult(await this.#inspect(id));
   }
 
@@ -167,19 +162,16 @@ class DockerDriver implements DynoDriver {
     const info = await this.#find(id);
     if (!info?.State.Running) return;
     const container = this.#container(id);
-    const ended = container.wait().catch(ignoreMissing);
-    if (timeoutMs > 0) {
+    await escalatingStop({
+      timeoutMs,
+      exited: this.#ended(id),
       // The engine signals only its init, which passes it to one child; Heroku signals all.
-      if (scope === "all") await signalAll(container, signal).catch(() => this.#kill(id, signal));
-      else await this.#kill(id, signal);
-      const timer = new AbortController();
-      const late = delay(timeoutMs, "late", { signal: timer.signal }).catch(() => "ended");
-      const first = await Promise.race([ended, late]);
-      timer.abort();
-      if (first !== "late") return;
-    }
-    await this.#kill(id, "SIGKILL");
-    await ended;
+      ask: () =>
+        scope === "all"
+          ? signalAll(container, signal).catch(() => this.#kill(id, signal))
+          : this.#kill(id, signal),
+      kill: () => this.#kill(id, "SIGKILL"),
+    });
   }
 
   async destroy(id: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
@@ -309,6 +301,7 @@ class DockerDriver implements DynoDriver {
 
   async *events(signal: AbortSignal): AsyncGenerator<DriverEvent> {
     const label = [`${LABEL.platform}=${this.#settings.platform}`];
+    // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
     const source = (await this.#docker.getEvents({
       filters: { type: ["container"], event: ["oom"], label },
     })) as Readable;
@@ -355,8 +348,26 @@ class DockerDriver implements DynoDriver {
     }
   }
 
+  /** One network for all starts; a failure is tried again by the next one. */
+  #ensureNetwork(): Promise<string> {
+    this.#network ??= ensureNetwork(this.#docker, this.#settings).catch((error: unknown) => {
+      this.#network = undefined;
+      throw error;
+    });
+    return this.#network;
+  }
+
   #container(id: string): Docker.Container {
     return this.#docker.getContainer(containerName(id));
+  }
+
+  /** Resolves when the container has ended or is gone. */
+  async #ended(id: string): Promise<void> {
+    try {
+      await this.#container(id).wait();
+    } catch (error) {
+      if (!isMissing(error)) throw engineError(error, `Waiting for dyno ${id}`);
+    }
   }
 
   async #kill(id: string, signal: string): Promise<void> {
@@ -388,7 +399,8 @@ class DockerDriver implements DynoDriver {
   #handle(info: Docker.ContainerInspectInfo): DriverHandle {
     const labels = info.Config.Labels;
     const port = labels[LABEL.port];
-    const host = info.NetworkSettings.Networks[this.#settings.network]?.IPAddress;
+    const [network] = Object.values(info.NetworkSettings.Networks);
+    const host = network?.IPAddress;
     return {
       version: 1,
       driver: "docker",

@@ -42,24 +42,33 @@ export function connect(settings: Settings): Docker {
   return new Docker({ socketPath: settings.socketPath });
 }
 
-/** Makes the dynos' network when it is missing: dyno to dyno blocked, no way out without egress. */
-export async function ensureNetwork(docker: Docker, settings: Settings): Promise<void> {
+/**
+ * Id of the dynos' network, made when it is missing: dyno to dyno blocked, no way out without
+ * egress. The engine lets several networks have one name, so of two made at the same moment the
+ * older one counts and the other is removed.
+ */
+export async function ensureNetwork(docker: Docker, settings: Settings): Promise<string> {
+  const find = async () => {
+    // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
+    const all = await docker.listNetworks({ filters: { name: [settings.network] } });
+    return all
+      .filter(({ Name }) => Name === settings.network)
+      .sort((a, b) => (a.Created ?? "").localeCompare(b.Created ?? "") || a.Id.localeCompare(b.Id))
+      .map(({ Id }) => Id);
+  };
   try {
-    await docker.getNetwork(settings.network).inspect();
+    const [known] = await find();
+    if (known !== undefined) return known;
+    const made = await docker.createNetwork({
+      Name: settings.network,
+      Driver: "bridge",
+      Internal: !settings.egress,
+      Options: { "com.docker.network.bridge.enable_icc": "false" },
+    });
+    const [oldest = made.id] = await find();
+    if (oldest !== made.id) await made.remove();
+    return oldest;
   } catch (error) {
-    if (!isMissing(error)) throw engineError(error, `Looking for network ${settings.network}`);
-    await docker
-      .createNetwork({
-        Name: settings.network,
-        CheckDuplicate: true,
-        Driver: "bridge",
-        Internal: !settings.egress,
-        Options: { "com.docker.network.bridge.enable_icc": "false" },
-      })
-      .catch((fault: unknown) => {
-        // Two dynos that start at once both find it missing; one of them makes it.
-        if ((fault as EngineFault).statusCode !== 409)
-          throw engineError(fault, `Making network ${settings.network}`);
-      });
+    throw engineError(error, `Making network ${settings.network}`);
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { DriverSession, DynoDriver, ExitResult } from "@dynokit/manifold";
+import { throwIfAborted } from "@dynokit/manifold";
 import type Docker from "dockerode";
 import { engineError } from "./engine.ts";
 import { dockerSession } from "./session.ts";
@@ -38,7 +39,7 @@ export async function execIn(
   argv: readonly string[],
   options: ExecOptions,
 ): Promise<DriverSession> {
-  options.signal?.throwIfAborted();
+  throwIfAborted(options.signal);
   // The engine has no call that signals an exec'd program, so its PID is noted inside.
   const pidFile = `/tmp/.dynokit-exec-${randomUUID()}`;
   const startedAt = Date.now();

@@ -39,6 +39,7 @@ export async function importImage(docker: Docker): Promise<void> {
     }
     writeFileSync(join(root, "etc/passwd"), "root:x:0:0::/root:/bin/sh\n");
     const archive = execFileSync("tar", ["-c", "-C", root, "."], { maxBuffer: 1 << 30 });
+    // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
     const progress = await docker.importImage(Readable.from([archive]) as unknown as string, {
       repo: "dynokit-test",
       tag: "latest",
