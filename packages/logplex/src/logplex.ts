@@ -4,9 +4,16 @@ import { Channel } from "./channel/channel.ts";
 import { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 import type { LogBatch, LogSink } from "./contract.ts";
 import { LogplexError } from "./errors.ts";
+import { type Budget, Budgets, DEFAULT_BUDGET } from "./input/budget.ts";
+import { FrameIds } from "./input/frame-ids.ts";
 import { HttpListener, type HttpListenOptions } from "./input/http-listener.ts";
+import type { Ingress, Switches } from "./input/ingress.ts";
+import { SyslogListener, type SyslogListenOptions } from "./input/syslog-listener.ts";
+import { UdpListener, type UdpListenOptions } from "./input/udp-listener.ts";
+import { Counters } from "./metrics/counters.ts";
 import { DEFAULT_RETENTION, type Retention } from "./ring/ring.ts";
 import { type Session, type SessionOptions, Sessions } from "./session/sessions.ts";
+import { type Credential, type CredentialOptions, Credentials } from "./token/credentials.ts";
 import { type TokenOptions, Tokens } from "./token/tokens.ts";
 
 /** Options of {@link Logplex}. */
@@ -20,6 +27,8 @@ export interface LogplexOptions {
   /** Pause between keep-alives of an open session; default 15,000 ms. */
   readonly keepAliveMs?: number | undefined;
   readonly limits?: LogplexLimits | undefined;
+  /** What one token may write; `false` for no limit. Default 10,000 lines/s and 5 MiB/s. */
+  readonly budget?: Partial<Budget> | false | undefined;
 }
 
 /** Upper bounds. */
@@ -30,10 +39,35 @@ export interface LogplexLimits {
   readonly tailsPerChannel?: number;
 }
 
+interface Listener {
+  open(): Promise<ListenAddress>;
+  close(): Promise<void>;
+}
+
 /** What {@link Logplex.listen} opens. */
 export interface ListenOptions {
   /** Inputs and sessions over HTTP. */
   readonly http?: HttpListenOptions | undefined;
+  /** Syslog over TCP, or over TLS when `tls` is given; several listeners may be given. */
+  readonly syslog?: SyslogListenOptions | readonly SyslogListenOptions[] | undefined;
+  /** Syslog over UDP. */
+  readonly udp?: UdpListenOptions | undefined;
+}
+
+/** Where a listener accepts. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What {@link Logplex.listen} opened. */
+export interface ListenResult {
+  readonly http?: ListenAddress;
+  /** The first syslog listener. */
+  readonly syslog?: ListenAddress;
+  /** All syslog listeners in the order given. */
+  readonly syslogs: readonly ListenAddress[];
+  readonly udp?: ListenAddress;
 }
 
 /**
@@ -52,8 +86,19 @@ export class Logplex implements LogSink {
   readonly #limits: Required<LogplexLimits>;
   readonly #channels = new Map<string, Channel>();
   readonly #tokens: Tokens;
+  readonly #credentials: Credentials;
   readonly #sessions: Sessions;
-  readonly #listeners: { close(): Promise<void> }[] = [];
+  readonly #counters = new Counters();
+  readonly #ingress: Ingress;
+  /** Switches of the operator; change them at any time. */
+  readonly switches: Switches = {
+    ingress: true,
+    history: true,
+    tails: true,
+    drains: true,
+    api: true,
+  };
+  readonly #listeners: Listener[] = [];
   #closing: Promise<void> | undefined;
 
   constructor(options: LogplexOptions = {}) {
@@ -62,6 +107,19 @@ export class Logplex implements LogSink {
     this.#retention = { ...DEFAULT_RETENTION, ...options.retention };
     this.#limits = { channels: 100_000, tailsPerChannel: 50, ...options.limits };
     this.#tokens = new Tokens(random);
+    this.#credentials = new Credentials(random);
+    const budget = options.budget === false ? undefined : { ...DEFAULT_BUDGET, ...options.budget };
+    this.#ingress = {
+      clock: this.#clock,
+      tokens: this.#tokens,
+      credentials: this.#credentials,
+      budgets: new Budgets(budget, this.#clock),
+      frameIds: new FrameIds(this.#clock),
+      counters: this.#counters,
+      switches: this.switches,
+      channel: (id) => this.channel(id),
+      durable: () => undefined,
+    };
     this.#sessions = new Sessions({
       key: options.sessionKey ?? random(32),
       clock: this.#clock,
@@ -121,6 +179,16 @@ export class Logplex implements LogSink {
     return this.#tokens.revoke(id);
   }
 
+  /** Makes a right that spans channels: writing to any of them, or the management API. */
+  createCredential(options: CredentialOptions): Credential {
+    return this.#credentials.create(options);
+  }
+
+  /** Takes such a right back. False when there was none. */
+  revokeCredential(id: string): boolean {
+    return this.#credentials.revoke(id);
+  }
+
   /** Makes a capability to read a channel. Throws `not-found` and `bad-query`. */
   createSession(channel: string, options: SessionOptions = {}): Session {
     this.channel(channel);
@@ -136,17 +204,40 @@ export class Logplex implements LogSink {
   }
 
   /** Opens listeners. Resolves when all of them accept connections. */
-  async listen(
-    options: ListenOptions,
-  ): Promise<{ readonly http?: { host: string; port: number } }> {
+  async listen(options: ListenOptions): Promise<ListenResult> {
     this.#assertOpen();
-    if (options.http === undefined) return {};
-    const listener = new HttpListener({
-      sessions: this.#sessions,
-      options: options.http,
-    });
+    const { syslog } = options;
+    const wanted: readonly SyslogListenOptions[] =
+      syslog === undefined ? [] : Array.isArray(syslog) ? syslog : [syslog as SyslogListenOptions];
+    const http =
+      options.http === undefined
+        ? undefined
+        : await this.#open(
+            new HttpListener({
+              ingress: this.#ingress,
+              sessions: this.#sessions,
+              options: options.http,
+            }),
+          );
+    const syslogs: ListenAddress[] = [];
+    for (const one of wanted)
+      syslogs.push(await this.#open(new SyslogListener(this.#ingress, one)));
+    const udp =
+      options.udp === undefined
+        ? undefined
+        : await this.#open(new UdpListener(this.#ingress, options.udp));
+    return {
+      ...(http === undefined ? {} : { http }),
+      ...(syslogs[0] === undefined ? {} : { syslog: syslogs[0] }),
+      syslogs,
+      ...(udp === undefined ? {} : { udp }),
+    };
+  }
+
+  async #open(listener: Listener): Promise<ListenAddress> {
+    const address = await listener.open();
     this.#listeners.push(listener);
-    return { http: await listener.open() };
+    return address;
   }
 
   /** Ends listeners, tails and drains. Idempotent; afterwards no timer or socket remains. */

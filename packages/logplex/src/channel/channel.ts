@@ -3,11 +3,13 @@ import type { LogBatch } from "../contract.ts";
 import { LogplexError } from "../errors.ts";
 import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
 import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
+import type { Batch } from "../ring/batch.ts";
 import { createHead, type Head } from "../ring/head.ts";
 import { type ReadResult, type Retention, Ring } from "../ring/ring.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
 import { compileFilter, type Filter, type FilterOptions } from "./filter.ts";
 import { HeadCache } from "./head-cache.ts";
+import { RejectionNotices } from "./loss-notice.ts";
 import { DEFAULT_LAG, type SubscribeOptions, type Subscription } from "./subscription.ts";
 
 /** Options of {@link Channel.history}. */
@@ -16,6 +18,13 @@ export interface HistoryOptions extends FilterOptions {
   readonly limit?: number | undefined;
   /** Only messages with a smaller number; default: all. */
   readonly beforeSeq?: number | undefined;
+}
+
+/** Loss before the input, as a shuttle reports it (spec/logplex.md §5.1). */
+export interface ProducerLoss {
+  /** `dropped`: its buffer was full (L12). `lost`: it could not deliver (L13). */
+  readonly cause: "dropped" | "lost";
+  readonly count: number;
 }
 
 /** What a channel is made with. */
@@ -47,6 +56,8 @@ export class Channel {
   readonly #clock: Clock;
   readonly #followers = new Set<Follower>();
   readonly #heads = new HeadCache();
+  readonly #rejections: RejectionNotices;
+  readonly #producerLosses = new Map<ProducerLoss["cause"], ProducerLoss>();
   readonly #tails = new Set<Tail>();
   readonly #maxTails: number;
   #splits = 0;
@@ -56,6 +67,7 @@ export class Channel {
     this.#maxTails = options.maxTails ?? 50;
     this.#clock = options.clock;
     this.#ring = new Ring(options.retention);
+    this.#rejections = new RejectionNotices(options.clock, (text) => this.notice(text));
   }
 
   /** The number that the next message gets. */
@@ -120,11 +132,40 @@ export class Channel {
     }
   }
 
+  /** Adds messages none of which is longer than a line may be; see {@link Ring.appendBatch}. */
+  appendBatch(batch: Batch, receivedAt: number): void {
+    this.#ring.appendBatch(batch, receivedAt);
+  }
+
   /** Ends a batch: applies the retention and tells the readers. */
   commit(): void {
     const { nextSeq } = this.#ring;
     this.trim();
     for (const follower of this.#followers) follower.onAppend(nextSeq);
+  }
+
+  /** Adds a line of the platform, `heroku[logplex]`; PRI 172 unless said (spec/logplex.md §10.1). */
+  notice(text: string, pri = 172): void {
+    const now = this.#clock.now() * 1000;
+    const body = Buffer.from(text);
+    this.append(createHead(pri, "heroku", "logplex"), now, now, 0, body, 0, body.length);
+    this.commit();
+  }
+
+  /** Counts messages that an input refused; the channel says so at most once a minute (L17). */
+  rejected(count: number, reason: string): void {
+    this.#rejections.add(count, reason);
+  }
+
+  /** Counts messages that a producer says it lost before they came here. */
+  producerLost(cause: ProducerLoss["cause"], count: number): void {
+    const known = this.#producerLosses.get(cause);
+    this.#producerLosses.set(cause, { cause, count: (known?.count ?? 0) + count });
+  }
+
+  /** What producers said they lost, by cause. */
+  get producerLosses(): readonly ProducerLoss[] {
+    return [...this.#producerLosses.values()];
   }
 
   /** Applies the retention now. */
@@ -203,6 +244,7 @@ export class Channel {
   /** Ends all tails; readers of a closed channel see their iteration end. */
   close(): void {
     for (const tail of this.#tails) tail.close();
+    this.#rejections.close();
     this.#followers.clear();
   }
 
@@ -238,6 +280,3 @@ export class Channel {
     return floor;
   }
 }
-
-/** A notice of the platform, as `Error L11 …`: PRI 172, `heroku[logplex]`. */
-export const NOTICE_HEAD: Head = createHead(172, "heroku", "logplex");

@@ -1,13 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Sessions } from "../session/sessions.ts";
+import { HttpLogs, type HttpLogsOptions } from "./http-logs.ts";
+import type { Ingress } from "./ingress.ts";
+import { sendError } from "./reply.ts";
 
 /** Options of the HTTP listener. */
-export interface HttpListenOptions {
+export interface HttpListenOptions extends HttpLogsOptions {
   /** Default 8601; 0 chooses a free one. */
   readonly port?: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
+  /** Open connections; default 1,024. */
+  readonly maxConnections?: number;
 }
 
 /** Serves inputs, sessions and health on a port of its own. */
@@ -16,12 +21,26 @@ export class HttpListener {
   readonly #options: HttpListenOptions;
   readonly #sessions: Sessions;
 
-  constructor(context: { readonly sessions: Sessions; readonly options: HttpListenOptions }) {
+  readonly #ingress: Ingress;
+  readonly #logs: HttpLogs;
+
+  constructor(context: {
+    readonly ingress: Ingress;
+    readonly sessions: Sessions;
+    readonly options: HttpListenOptions;
+  }) {
     this.#options = context.options;
     this.#sessions = context.sessions;
-    this.#server = createServer((request, response) => {
-      this.#route(request, response).catch(() => response.destroy());
-    });
+    this.#ingress = context.ingress;
+    this.#logs = new HttpLogs(context.ingress, context.options);
+    this.#server = createServer(
+      { headersTimeout: 15_000, requestTimeout: 60_000, keepAliveTimeout: 65_000 },
+      (request, response) => {
+        // What rejects here is a peer that went away in the middle of its request.
+        this.#route(request, response).catch(() => response.destroy());
+      },
+    );
+    this.#server.maxConnections = context.options.maxConnections ?? 1024;
   }
 
   open(): Promise<{ host: string; port: number }> {
@@ -50,10 +69,16 @@ export class HttpListener {
       await this.#sessions.serve(pathname.slice("/sessions/".length), request, response);
       return;
     }
-    if (pathname === "/healthcheck" || pathname === "/healthz") {
-      response.writeHead(200, { "Content-Type": "text/plain" }).end("OK");
+    if (pathname === "/logs" || pathname === "/v1/logs") {
+      await this.#logs.handle(request, response);
       return;
     }
-    response.writeHead(404, { "Content-Type": "text/plain" }).end("Not found\n");
+    if (pathname === "/healthcheck" || pathname === "/healthz") {
+      const { ingress } = this.#ingress.switches;
+      response.writeHead(ingress ? 200 : 503, { "Content-Type": "text/plain" });
+      response.end(ingress ? "OK" : "SYSTEM BOOTING");
+      return;
+    }
+    sendError(response, 404, "not_found", "There is nothing at this path.");
   }
 }

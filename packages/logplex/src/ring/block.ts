@@ -13,8 +13,13 @@ export class Block {
   readonly data: Buffer;
   readonly capacity: number;
   count = 0;
-  /** Message `i` is `data[ends[i], ends[i + 1])`. */
+  /** Bytes of `data` in use. */
+  used = 0;
+  /** Message `i` is `data[starts[i], ends[i])`; between messages there may be the octets of headers. */
+  readonly starts: Uint32Array;
   readonly ends: Uint32Array;
+  /** Bytes of the bodies before message `i` in this block. */
+  readonly before: Uint32Array;
   readonly ts: Float64Array;
   readonly receivedAt: Float64Array;
   readonly flags: Uint8Array;
@@ -29,22 +34,27 @@ export class Block {
     // Not from Node's shared pool: a view of it would pin foreign data.
     this.data = Buffer.allocUnsafeSlow(bytes);
     this.capacity = messages;
-    this.ends = new Uint32Array(messages + 1);
+    this.starts = new Uint32Array(messages);
+    this.ends = new Uint32Array(messages);
+    this.before = new Uint32Array(messages + 1);
     this.ts = new Float64Array(messages);
     this.receivedAt = new Float64Array(messages);
     this.flags = new Uint8Array(messages);
   }
 
-  /** The block that follows `previous` and has room for a body of `needed` bytes. */
-  static after(previous: Block | undefined, seq: number, position: number, needed: number): Block {
+  /** The block that follows `previous` and has room for `needed` bytes. */
+  static after(
+    previous: Block | undefined,
+    seq: number,
+    position: number,
+    needed: number,
+    count: number,
+  ): Block {
     // Small first blocks keep an idle channel small; doubling keeps a busy one fast.
-    const bytes = Math.max(
-      needed,
-      previous === undefined ? 2048 : Math.min(BLOCK_BYTES, previous.data.length * 2),
-    );
+    const bytes = previous === undefined ? 2048 : Math.min(BLOCK_BYTES, previous.data.length * 2);
     const messages =
       previous === undefined ? 16 : Math.min(BLOCK_MESSAGES, Math.max(16, previous.capacity * 2));
-    return new Block(seq, position, bytes, messages);
+    return new Block(seq, position, Math.max(needed, bytes), Math.max(count, messages));
   }
 
   /** Sequence number after the last message. */
@@ -52,8 +62,8 @@ export class Block {
     return this.firstSeq + this.count;
   }
 
-  /** True when a body of `size` bytes fits. */
-  fits(size: number): boolean {
-    return this.count < this.capacity && this.ends[this.count]! + size <= this.data.length;
+  /** True when `count` messages in `size` bytes fit. */
+  fits(size: number, count: number): boolean {
+    return this.count + count <= this.capacity && this.used + size <= this.data.length;
   }
 }

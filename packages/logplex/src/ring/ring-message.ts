@@ -63,7 +63,7 @@ export class RingMessage implements StoredMessage {
     if (this.#body === undefined) {
       const block = this.#block;
       const index = this.seq - block.firstSeq;
-      this.#body = block.data.subarray(block.ends[index], block.ends[index + 1]);
+      this.#body = block.data.subarray(block.starts[index], block.ends[index]);
     }
     return this.#body;
   }
@@ -71,14 +71,14 @@ export class RingMessage implements StoredMessage {
   /** Bytes of the body, without making a view. */
   get bodyLength(): number {
     const index = this.seq - this.#block.firstSeq;
-    return this.#block.ends[index + 1]! - this.#block.ends[index]!;
+    return this.#block.ends[index]! - this.#block.starts[index]!;
   }
 
   /** Copies the body to `target` at `at` and returns the offset after it. */
   copyBody(target: Buffer, at: number): number {
     const block = this.#block;
     const index = this.seq - block.firstSeq;
-    return at + block.data.copy(target, at, block.ends[index], block.ends[index + 1]);
+    return at + block.data.copy(target, at, block.starts[index], block.ends[index]);
   }
 
   /** The fields of spec/logplex.md §2.1, as `--json` prints them. */

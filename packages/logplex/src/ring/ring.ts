@@ -1,4 +1,5 @@
 import type { SplitInfo } from "../message.ts";
+import type { Batch } from "./batch.ts";
 import { Block } from "./block.ts";
 import type { Head } from "./head.ts";
 import { RingMessage } from "./ring-message.ts";
@@ -58,7 +59,7 @@ export class Ring {
   /** Bytes that the buffers of this ring take. */
   get allocatedBytes(): number {
     let bytes = 0;
-    for (const block of this.#blocks) bytes += block.data.length + block.capacity * 29;
+    for (const block of this.#blocks) bytes += block.data.length + block.capacity * 37;
     return bytes;
   }
 
@@ -75,17 +76,15 @@ export class Ring {
     split?: SplitInfo,
   ): number {
     const size = end - start;
-    let block = this.#last;
-    if (block === undefined || !block.fits(size)) {
-      block = Block.after(block, this.nextSeq, this.#endPosition, size);
-      this.#blocks.push(block);
-      this.#last = block;
-    }
+    const block = this.#room(size, 1);
     const index = block.count;
-    const at = block.ends[index]!;
+    const at = block.used;
     if (Buffer.isBuffer(source)) source.copy(block.data, at, start, end);
     else block.data.set(source.subarray(start, end), at);
-    block.ends[index + 1] = at + size;
+    block.used = at + size;
+    block.starts[index] = at;
+    block.ends[index] = at + size;
+    block.before[index + 1] = block.before[index]! + size;
     block.ts[index] = ts;
     block.receivedAt[index] = receivedAt;
     block.flags[index] = flags;
@@ -105,13 +104,60 @@ export class Ring {
     return seq;
   }
 
+  /**
+   * Copies the messages of a batch in with one copy of all their octets, which includes what lies
+   * between the bodies. Returns the number after the last one.
+   */
+  appendBatch(batch: Batch, receivedAt: number): number {
+    const { count, buffer } = batch;
+    if (count === 0 || buffer === undefined) return this.nextSeq;
+    const from = batch.starts[0]!;
+    const size = batch.ends[count - 1]! - from;
+    const block = this.#room(size, count);
+    const shift = block.used - from;
+    buffer.copy(block.data, block.used, from, from + size);
+    block.used += size;
+    let index = block.count;
+    let before = block.before[index]!;
+    for (let one = 0; one < count; one += 1, index += 1) {
+      const start = batch.starts[one]!;
+      const end = batch.ends[one]!;
+      block.starts[index] = start + shift;
+      block.ends[index] = end + shift;
+      before += end - start;
+      block.before[index + 1] = before;
+      block.ts[index] = batch.ts[one]!;
+      block.receivedAt[index] = receivedAt;
+      block.flags[index] = batch.flags[one]!;
+      block.heads.push(batch.heads[one]!);
+      const text = batch.texts[one];
+      if (text !== undefined) {
+        block.texts ??= new Map();
+        block.texts.set(index, text);
+      }
+    }
+    this.#endPosition += before - block.before[block.count]!;
+    block.count = index;
+    this.nextSeq += count;
+    return this.nextSeq;
+  }
+
+  #room(size: number, count: number): Block {
+    const last = this.#last;
+    if (last?.fits(size, count) === true) return last;
+    const block = Block.after(last, this.nextSeq, this.#endPosition, size, count);
+    this.#blocks.push(block);
+    this.#last = block;
+    return block;
+  }
+
   /** Bytes of bodies before message `seq`. */
   positionOf(seq: number): number {
     if (seq >= this.nextSeq) return this.#endPosition;
     const block = this.#blocks[this.#find(seq)];
     if (block === undefined) return this.#endPosition;
     if (seq < block.firstSeq) return block.position;
-    return block.position + block.ends[seq - block.firstSeq]!;
+    return block.position + block.before[seq - block.firstSeq]!;
   }
 
   /**
@@ -130,7 +176,7 @@ export class Ring {
       let index = Math.max(0, visible - block.firstSeq);
       while (
         index < block.count &&
-        (block.position + block.ends[index]! < minimum || block.receivedAt[index]! < oldest)
+        (block.position + block.before[index]! < minimum || block.receivedAt[index]! < oldest)
       )
         index += 1;
       visible = block.firstSeq + index;
@@ -163,7 +209,7 @@ export class Ring {
       const block = this.#blocks[at]!;
       for (let index = Math.max(0, seq - block.firstSeq); index < block.count; index += 1) {
         if (messages.length >= maxMessages) return { messages, trimmed, nextSeq: seq };
-        bytes += block.ends[index + 1]! - block.ends[index]!;
+        bytes += block.ends[index]! - block.starts[index]!;
         if (bytes > maxBytes && messages.length > 0) return { messages, trimmed, nextSeq: seq };
         messages.push(new RingMessage(block, index));
         seq += 1;

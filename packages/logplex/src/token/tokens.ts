@@ -29,6 +29,8 @@ export function digest(secret: string): string {
 
 /** All tokens of a router. Two tokens of one name may live together, for rotation. */
 export class Tokens {
+  /** Changes with every change, so that a reader knows when to look again. */
+  version = 0;
   readonly #byDigest = new Map<string, Token>();
   readonly #byChannel = new Map<string, Set<string>>();
   readonly #random: RandomBytes;
@@ -56,6 +58,7 @@ export class Tokens {
         "conflict",
         "This token id belongs to another channel; choose another.",
       );
+    this.version += 1;
     const token = { id, channel, name, privileged: options.privileged ?? name === "heroku" };
     this.#byDigest.set(key, token);
     let keys = this.#byChannel.get(channel);
@@ -77,6 +80,7 @@ export class Tokens {
     const key = digest(id);
     const token = this.#byDigest.get(key);
     if (token === undefined) return false;
+    this.version += 1;
     this.#byDigest.delete(key);
     this.#byChannel.get(token.channel)?.delete(key);
     return true;
@@ -88,6 +92,7 @@ export class Tokens {
   }
 
   deleteChannel(channel: string): void {
+    this.version += 1;
     for (const key of this.#byChannel.get(channel) ?? []) this.#byDigest.delete(key);
     this.#byChannel.delete(channel);
   }

@@ -1,0 +1,33 @@
+import type { Clock } from "../clock.ts";
+
+/** How long a frame id is remembered (spec/logplex.md §5.1). */
+export const FRAME_ID_TTL_MS = 10 * 60_000;
+const MAX_IDS = 200_000;
+
+/** Remembers the frame ids of accepted requests, so that a repeated one is not stored twice. */
+export class FrameIds {
+  readonly #clock: Clock;
+  /** Insertion order is the order of expiry. */
+  readonly #until = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whether this writer sent this id within the last 10 minutes. */
+  has(writer: string, id: string): boolean {
+    const until = this.#until.get(`${writer}\0${id}`);
+    return until !== undefined && until > this.#clock.now();
+  }
+
+  add(writer: string, id: string): void {
+    const now = this.#clock.now();
+    for (const [key, until] of this.#until) {
+      if (until > now && this.#until.size < MAX_IDS) break;
+      this.#until.delete(key);
+    }
+    const key = `${writer}\0${id}`;
+    this.#until.delete(key);
+    this.#until.set(key, now + FRAME_ID_TTL_MS);
+  }
+}

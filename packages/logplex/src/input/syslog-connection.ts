@@ -1,0 +1,117 @@
+import type { Socket } from "node:net";
+import { FrameParser, type Framing } from "../frame/frame-parser.ts";
+import type { InputDialect } from "../frame/syslog-parser.ts";
+import type { BudgetMeter } from "./budget.ts";
+import { type Destination, FrameIngest } from "./frame-ingest.ts";
+import { type Ingress, resolver } from "./ingress.ts";
+
+/** What connections of one listener share. */
+export interface SyslogConnectionOptions {
+  readonly framing: Framing;
+  readonly dialect: InputDialect;
+  readonly maxFrameBytes: number | undefined;
+  readonly idleTimeoutMs: number;
+  readonly maxMalformed: number;
+}
+
+/** Writes that may wait for the disk before a connection is paused. */
+const MAX_WAITING = 64;
+
+/** Reads one connection until it ends, misbehaves or is idle (spec/logplex.md §5.2). */
+export function serveSyslogConnection(
+  socket: Socket,
+  ingress: Ingress,
+  options: SyslogConnectionOptions,
+  bound: Destination | undefined,
+): void {
+  const { clock, tokens, counters, budgets } = ingress;
+  let malformed = 0;
+  let timer: unknown;
+  let waiting = 0;
+  let pausedForBudget = false;
+  let meter: BudgetMeter | undefined = bound === undefined ? undefined : budgets.of(bound.token.id);
+  const resolve = resolver(ingress);
+  const ingest = new FrameIngest({
+    dialect: options.dialect,
+    bound,
+    resolve: (appName) => {
+      const destination = resolve(appName);
+      // One sender is one token in practice; the latest is charged for what its connection brings.
+      if (destination !== undefined) meter = budgets.of(destination.token.id);
+      return destination;
+    },
+  });
+  let chunk: Buffer | undefined;
+  const parser = new FrameParser({
+    mode: "stream",
+    framing: options.framing,
+    maxFrameBytes: options.maxFrameBytes,
+    onFrame: (buffer, start, end, truncated) => {
+      const before = ingest.rejected;
+      ingest.frame(buffer, start, end, truncated);
+      if (buffer !== chunk) ingest.settle();
+      if (ingest.rejected > before && ingest.lastRejection === "malformed") malformed += 1;
+    },
+    onFault: () => {
+      malformed += 1;
+      counters.rejected.malformed += 1;
+    },
+  });
+
+  const resume = (): void => {
+    if (!pausedForBudget && waiting < MAX_WAITING) socket.resume();
+  };
+  const pauseFor = (ms: number): void => {
+    pausedForBudget = true;
+    socket.pause();
+    clock.clearTimeout(timer);
+    timer = clock.setTimeout(() => {
+      pausedForBudget = false;
+      resume();
+    }, ms);
+  };
+  const settle = (): void => {
+    const { accepted, bytes, rejected } = ingest;
+    const touched = ingest.flush();
+    counters.accept("syslog", accepted, bytes);
+    counters.rejected.unknown_token += rejected;
+    ingest.accepted = 0;
+    ingest.bytes = 0;
+    ingest.rejected = 0;
+    const pauseMs = meter?.charge(accepted, bytes) ?? 0;
+    if (pauseMs > 0) pauseFor(pauseMs);
+    const durable = ingress.durable(touched);
+    if (durable === undefined) return;
+    waiting += 1;
+    if (waiting >= MAX_WAITING) socket.pause();
+    const done = (): void => {
+      waiting -= 1;
+      resume();
+    };
+    // A failed disk is reported where it failed; the reader goes on in memory.
+    durable.then(done, done);
+  };
+
+  socket.on("data", (data: Buffer) => {
+    if (!ingress.switches.ingress) {
+      socket.destroy();
+      return;
+    }
+    chunk = data;
+    ingest.begin(data, clock.now() * 1000, tokens.version);
+    parser.push(data);
+    chunk = undefined;
+    settle();
+    if (malformed >= options.maxMalformed) socket.destroy();
+  });
+  socket.on("end", () => {
+    ingest.begin(Buffer.alloc(0), clock.now() * 1000, tokens.version);
+    parser.end();
+    settle();
+    socket.end();
+  });
+  socket.setTimeout(options.idleTimeoutMs, () => socket.destroy());
+  // A reset is the sender's way to leave; close follows.
+  socket.on("error", () => socket.destroy());
+  socket.on("close", () => clock.clearTimeout(timer));
+}
