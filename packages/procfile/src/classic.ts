@@ -3,7 +3,9 @@ import { rangeInLine } from "./position.ts";
 import type { Segment } from "./scan.ts";
 import type { LineNode } from "./tree.ts";
 
-const isSpace = (character: string | undefined) => character !== undefined && /\s/.test(character);
+const isSpace = (character: string | undefined) =>
+  // A byte order mark is white space to JavaScript only.
+  character !== undefined && character !== "\uFEFF" && /\s/.test(character);
 
 /**
  * Reads a line as Heroku's old slug compiler did: optional white space, a name, an optional

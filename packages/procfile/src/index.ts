@@ -1,3 +1,14 @@
+export type {
+  CompatCell,
+  CompatEntry,
+  CompatOutcome,
+  CompatPeer,
+  CompatReport,
+} from "./compat/compat.ts";
+export { compat } from "./compat/compat.ts";
+export type { Peer, PeerName } from "./compat/peers.ts";
+export { peers } from "./compat/peers.ts";
+export type { PeerProcess, PeerReading } from "./compat/read.ts";
 export type { Diagnostic, DiagnosticCode, Dialect, Severity } from "./diagnostic.ts";
 export { diagnosticTable } from "./diagnostic.ts";
 export type { EnvEditor } from "./edit/env.ts";
@@ -13,6 +24,7 @@ export { stringifyEnv } from "./env/stringify.ts";
 export type { EnvEntry, EnvNode, EnvTree } from "./env/tree.ts";
 export type { ProcfileErrorCode } from "./errors.ts";
 export { ProcfileError, procfileErrorCodes } from "./errors.ts";
+export { expandCommand } from "./expand.ts";
 export type { ExportTarget } from "./export/export.ts";
 export { exportFormation, exportTargets } from "./export/export.ts";
 export type {

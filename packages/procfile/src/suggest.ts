@@ -3,7 +3,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   if (word.length > 64) return undefined;
   const wanted = word.toLowerCase();
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let least = Math.ceil(wanted.length / 3) + 1;
   for (const candidate of candidates) {
     if (candidate.length > 128) continue;
     const distance = editDistance(wanted, candidate.toLowerCase());
