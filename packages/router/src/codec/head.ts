@@ -478,12 +478,11 @@ export class Head {
     if (buffer[i] !== COLON || i === line) return this.#notAField(buffer, start, line, end, i);
     const nameEnd = i;
     i++;
-    let octet = 0;
-    while (i < end && ((octet = buffer[i] as number) === SP || octet === HT)) i++;
+    while (i < end && (buffer[i] === SP || buffer[i] === HT)) i++;
     const valueStart = i;
     while (i < end && VALUE[buffer[i] as number] === 1) i++;
     if (i >= end) return NEED_MORE;
-    octet = buffer[i] as number;
+    const octet = buffer[i] as number;
     let next = i + 2;
     if (octet === CR) {
       if (i + 1 >= end) return NEED_MORE;
@@ -500,10 +499,7 @@ export class Head {
     const tooLong = this.#fieldLimit(start, line, nameEnd, i, next);
     if (tooLong !== null) return this.#refuse(tooLong);
     let valueEnd = i;
-    while (
-      valueEnd > valueStart &&
-      ((octet = buffer[valueEnd - 1] as number) === SP || octet === HT)
-    )
+    while (valueEnd > valueStart && (buffer[valueEnd - 1] === SP || buffer[valueEnd - 1] === HT))
       valueEnd--;
     const id = identifyField(buffer, line, nameEnd);
     if (id === F.setCookie && this.#kind === "response" && i - line > this.#limits.cookieLineBytes)

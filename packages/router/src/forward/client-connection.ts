@@ -448,7 +448,10 @@ export class ClientConnection extends ClientSide {
       return;
     }
     if (this.#socket.destroyed) return;
-    if (!this.#keepAlive || !this.#bodyDone || (!clean && !this.#bodyDone)) return this.#linger();
+    if (!this.#keepAlive || !this.#bodyDone || (!clean && !this.#bodyDone)) {
+      this.#linger();
+      return;
+    }
     this.#state = IDLE;
     this.#engine.wheel.set(this, this.#engine.options.clientIdleMs);
     if (this.#paused) {

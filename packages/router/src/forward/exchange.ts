@@ -169,14 +169,22 @@ export class Exchange implements Waiter, UpstreamUser {
   #choose(again: boolean): void {
     const app = this.app as AppRoute;
     const { engine } = this;
-    if (app.deleted) return this.fail("H14", "deleted");
+    if (app.deleted) {
+      this.fail("H14", "deleted");
+      return;
+    }
     if (app.up.length === 0) {
-      if (app.bootingCount > 0) return this.#wait(this.#timeouts.bootMs, again);
+      if (app.bootingCount > 0) {
+        this.#wait(this.#timeouts.bootMs, again);
+        return;
+      }
       if (app.sleepingCount > 0 || (app.settings.wake && app.crashedCount === 0)) {
         if (app.settings.wake || app.sleepingCount > 0) engine.routes.demand(app);
-        return this.#wait(this.#timeouts.bootMs, again);
+        this.#wait(this.#timeouts.bootMs, again);
+        return;
       }
-      return this.fail(app.crashedCount > 0 ? "H10" : "H14", null);
+      this.fail(app.crashedCount > 0 ? "H10" : "H14", null);
+      return;
     }
     const now = this.#now();
     const sticky = again ? null : engine.affinity.find(this);
@@ -188,23 +196,33 @@ export class Exchange implements Waiter, UpstreamUser {
         tried: this.#tried ?? NO_TRIED,
         hashKey: app.settings.balance === "hash" ? engine.hashKey(this) : null,
       });
-    if (typeof chosen !== "string") return this.#startAttempt(chosen, now);
-    if (chosen === "full") return this.#wait(this.#timeouts.queueMs, again);
+    if (typeof chosen !== "string") {
+      this.#startAttempt(chosen, now);
+      return;
+    }
+    if (chosen === "full") {
+      this.#wait(this.#timeouts.queueMs, again);
+      return;
+    }
     if (chosen === "wait") {
       let until = this.#connectsUntil;
       for (const backend of app.up)
         if (!backend.trial) until = Math.min(until, backend.quarantinedUntil);
-      return this.#wait(Math.max(1, until - now), again, true);
+      this.#wait(Math.max(1, until - now), again, true);
+      return;
     }
-    return this.fail(now >= this.#connectsUntil ? "H34" : "H21", null);
+    this.fail(now >= this.#connectsUntil ? "H34" : "H21", null);
+    return;
   }
 
   #wait(ms: number, again: boolean, untilTrial = false): void {
     const app = this.app as AppRoute;
     this.phase = "queue";
     if (!app.waiters.has(this)) {
-      if (app.waiters.size >= app.queueMax && app.up.length > 0)
-        return this.fail("H11", "queue-full");
+      if (app.waiters.size >= app.queueMax && app.up.length > 0) {
+        this.fail("H11", "queue-full");
+        return;
+      }
       app.waiters.add(this);
       if (this.#waitingSince === 0) this.#waitingSince = this.#now();
       this.#limit(ms);
@@ -290,8 +308,14 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#checkin();
     this.#tried ??= [];
     this.#tried.push(backend);
-    if (this.#clientLeft) return this.fail("H27", null);
-    if (reason === "local") return this.fail("H99", "no-sockets");
+    if (this.#clientLeft) {
+      this.fail("H27", null);
+      return;
+    }
+    if (reason === "local") {
+      this.fail("H99", "no-sockets");
+      return;
+    }
     const most = Math.min(10, Math.max(app.up.length, this.#tried.length));
     const untried = app.up.some((other) => !(this.#tried as Backend[]).includes(other));
     if (
@@ -301,10 +325,15 @@ export class Exchange implements Waiter, UpstreamUser {
       this.engine.mayRetry(app, "connect")
     ) {
       this.phase = "policy";
-      return this.#choose(true);
+      this.#choose(true);
+      return;
     }
-    if (now >= this.#connectsUntil && this.attempts.length > 1) return this.fail("H34", null);
-    return this.fail(reason === "timeout" ? "H19" : "H21", null);
+    if (now >= this.#connectsUntil && this.attempts.length > 1) {
+      this.fail("H34", null);
+      return;
+    }
+    this.fail(reason === "timeout" ? "H19" : "H21", null);
+    return;
   }
 
   #checkin(): void {
@@ -389,12 +418,10 @@ export class Exchange implements Waiter, UpstreamUser {
     this.received += data.length;
     if (this.finished || this.#responseDone) return;
     const app = this.app;
-    if (app !== null && this.received > app.settings.maxBodyBytes)
-      return this.refuse(
-        413,
-        "body-too-large",
-        "The request body is larger than this app accepts.",
-      );
+    if (app !== null && this.received > app.settings.maxBodyBytes) {
+      this.refuse(413, "body-too-large", "The request body is larger than this app accepts.");
+      return;
+    }
     const { upstream } = this;
     if (this.#headSent && upstream !== null) {
       if (this.#upstreamBroken) return;
@@ -411,8 +438,10 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 
   #retain(data: Buffer): void {
-    if (!this.#mayRetain() || this.#retainedBytes + data.length > MAX_RETAINED)
-      return this.#forgetBody();
+    if (!this.#mayRetain() || this.#retainedBytes + data.length > MAX_RETAINED) {
+      this.#forgetBody();
+      return;
+    }
     this.#retained.push(data);
     this.#retainedBytes += data.length;
   }
@@ -726,8 +755,12 @@ export class Exchange implements Waiter, UpstreamUser {
     this.upstream = null;
     upstream?.destroy();
     if (this.#responseBytesSeen) {
-      if (this.#response === null) return this.fail("H17", "truncated head");
-      return this.fail("H18", how);
+      if (this.#response === null) {
+        this.fail("H17", "truncated head");
+        return;
+      }
+      this.fail("H18", how);
+      return;
     }
     this.#endAttempt(how);
     if (this.#canRetry()) {
@@ -738,8 +771,12 @@ export class Exchange implements Waiter, UpstreamUser {
       this.phase = "policy";
       this.engine.retried(this.app as AppRoute, "reused-socket");
       const now = this.#now();
-      if (backend.isGood(now)) return this.#startAttempt(backend, now);
-      return this.#choose(true);
+      if (backend.isGood(now)) {
+        this.#startAttempt(backend, now);
+        return;
+      }
+      this.#choose(true);
+      return;
     }
     this.fail("H13", how);
   }
@@ -779,22 +816,37 @@ export class Exchange implements Waiter, UpstreamUser {
     switch (this.phase) {
       case "queue": {
         const app = this.app as AppRoute;
-        if (app.up.length === 0) return this.fail("H20", null);
-        if (app.up.every((backend) => !backend.isGood(now))) {
-          if (now >= this.#connectsUntil) return this.fail("H34", null);
-          return this.#choose(true);
+        if (app.up.length === 0) {
+          this.fail("H20", null);
+          return;
         }
-        return this.fail("H11", "queue-timeout");
+        if (app.up.every((backend) => !backend.isGood(now))) {
+          if (now >= this.#connectsUntil) {
+            this.fail("H34", null);
+            return;
+          }
+          this.#choose(true);
+          return;
+        }
+        this.fail("H11", "queue-timeout");
+        return;
       }
       case "send":
-        return this.fail(this.#clientPaused ? "H15" : "H28", null);
+        this.fail(this.#clientPaused ? "H15" : "H28", null);
+        return;
       case "wait":
-        return this.fail("H12", null);
+        this.fail("H12", null);
+        return;
       case "relay":
-        if (this.client.backlog > 0) return this.fail("H28", "client does not read");
-        return this.fail(this.requestDone ? "H15" : "H28", null);
+        if (this.client.backlog > 0) {
+          this.fail("H28", "client does not read");
+          return;
+        }
+        this.fail(this.requestDone ? "H15" : "H28", null);
+        return;
       default:
-        return this.fail("H99", "limit");
+        this.fail("H99", "limit");
+        return;
     }
   }
 

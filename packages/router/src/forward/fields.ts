@@ -61,8 +61,7 @@ export function keptRequestFields(
       keep = false;
     if (
       keep &&
-      meaning.nominated !== null &&
-      meaning.nominated.includes(head.name(i).toLowerCase())
+      meaning.nominated?.includes(head.name(i).toLowerCase())
     )
       keep = false;
     if (keep && customId && head.name(i).toLowerCase() === options.requestIdName) keep = false;
@@ -122,8 +121,7 @@ export function keptResponseFields(head: Head, meaning: ResponseMeaning, camel: 
     let keep = id === 0 || DROP_FROM_RESPONSE[id] === 0;
     if (
       keep &&
-      meaning.nominated !== null &&
-      meaning.nominated.includes(head.name(i).toLowerCase())
+      meaning.nominated?.includes(head.name(i).toLowerCase())
     )
       keep = false;
     if (keep && !camel && head.lint === null) continue;

@@ -124,7 +124,10 @@ export class Tunnel implements UpstreamUser {
   clientEnded(): void {
     if (this.#ended) return;
     this.#clientEnded = true;
-    if (this.#upstreamEnded) return this.#finish();
+    if (this.#upstreamEnded) {
+      this.#finish();
+      return;
+    }
     this.upstream.socket.end();
     this.#waitForOther();
   }
@@ -134,7 +137,10 @@ export class Tunnel implements UpstreamUser {
     if (this.#ended) return;
     this.#upstreamEnded = true;
     this.#client.end();
-    if (this.#clientEnded) return this.#finish();
+    if (this.#clientEnded) {
+      this.#finish();
+      return;
+    }
     this.#waitForOther();
   }
 
@@ -152,14 +158,20 @@ export class Tunnel implements UpstreamUser {
   onUpstreamClose(error: Error | null): void {
     if (this.#ended) return;
     this.#upstreamEnded = true;
-    if (error === null || this.#closeSent) return this.#finish();
+    if (error === null || this.#closeSent) {
+      this.#finish();
+      return;
+    }
     this.#end("H18", "reset");
   }
 
   /** The client's socket is gone. */
   clientClosed(error: Error | null): void {
     if (this.#ended) return;
-    if (error === null || this.#closeSent) return this.#finish();
+    if (error === null || this.#closeSent) {
+      this.#finish();
+      return;
+    }
     this.#end("H27", "reset");
   }
 

@@ -219,7 +219,7 @@ function complete(text: string): boolean {
 
 /** `GET` with a Host and extra lines. */
 export function get(path = "/", ...lines: string[]): string {
-  return ["GET " + path + " HTTP/1.1", "Host: app.test", ...lines, "", ""].join("\r\n");
+  return [`GET ${path} HTTP/1.1`, "Host: app.test", ...lines, "", ""].join("\r\n");
 }
 
 /** Time that moves when a test says so. */
