@@ -19,6 +19,8 @@ export type { EnvDiagnosticCode } from "./env/diagnostics.ts";
 export { envDiagnosticTable } from "./env/diagnostics.ts";
 export type { EnvFile, ParseEnvOptions } from "./env/parse.ts";
 export { parseEnv } from "./env/parse.ts";
+export type { EnvPrecedence, MergedEnv } from "./env/precedence.ts";
+export { envPrecedence, mergeEnv } from "./env/precedence.ts";
 export type { EnvReader } from "./env/readers.ts";
 export { stringifyEnv } from "./env/stringify.ts";
 export type { EnvEntry, EnvNode, EnvTree } from "./env/tree.ts";

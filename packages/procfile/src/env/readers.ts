@@ -112,7 +112,18 @@ function readDocker(raw: string, offset: number): Found | null {
   };
 }
 
-const isSpace = (character: string | undefined) => character !== undefined && /\s/.test(character);
+const isSpace = (character: string | undefined) =>
+  character !== undefined && /[ \t\n\v\f\r]/.test(character);
+
+/** ASCII white space only: to Node a byte order mark is part of the key. */
+function trim(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isSpace(text[start])) start++;
+  while (end > start && isSpace(text[end - 1])) end--;
+  return text.slice(start, end);
+}
+
 const withoutCr = (text: string) => text.replaceAll("\r", "");
 
 /** Node's `--env-file` and `util.parseEnv`. */
@@ -124,7 +135,7 @@ function readNode(text: string, offset: number): Found | null {
   const relative = text.slice(start, end).indexOf("=");
   if (relative === -1) return null;
   const equals = start + relative;
-  const key = withoutCr(text.slice(start, equals)).trim();
+  const key = trim(withoutCr(text.slice(start, equals)));
   const exported = key.startsWith("export ");
   const name = exported ? key.slice(7) : key;
   const found = { name, nameStart: start + (exported ? 7 : 0) };
@@ -147,6 +158,6 @@ function readNode(text: string, offset: number): Found | null {
   }
   const rest = withoutCr(text.slice(from, end));
   const hash = first === '"' || first === "'" || first === "`" ? -1 : rest.indexOf("#");
-  const value = (hash === -1 ? rest : rest.slice(0, hash)).trim();
+  const value = trim(hash === -1 ? rest : rest.slice(0, hash));
   return { ...found, value, quote: "none", valueStart: from, valueEnd: end };
 }
