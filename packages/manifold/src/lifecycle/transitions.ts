@@ -170,5 +170,10 @@ export const transitions: TransitionTable = {
     timer: (record, input) => (input.name === "kill" ? overdue(record) : step(record)),
   },
   down: { renew },
-  complete: { renew },
+  // A one-off is over; a formation dyno that did its work keeps its place until it is ended.
+  complete: {
+    renew,
+    stop: (record, input, context) =>
+      record.kind === "formation" ? end(record, input, context) : step(record),
+  },
 };
