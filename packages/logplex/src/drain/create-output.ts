@@ -1,12 +1,21 @@
 import type { Clock } from "../clock.ts";
 import type { DrainOutput } from "./drain.ts";
 import type { BatchEncoder } from "./encode/encoder.ts";
+import {
+  createLokiEncoder,
+  createNdjsonEncoder,
+  createOtlpEncoder,
+  readOtlpReply,
+} from "./encode/json-encoders.ts";
 import { createOctetEncoder } from "./encode/octet-encoder.ts";
 import type { Resolve } from "./net/lookup.ts";
 import type { DrainPolicy } from "./net/policy.ts";
 import type { ParsedDrainOptions } from "./options.ts";
 import { createHttpTransport, type HttpTimeouts } from "./transport/http.ts";
+import { createFileTransport, createWriterTransport } from "./transport/local.ts";
+import { createStreamTransport } from "./transport/syslog-stream.ts";
 import type { DrainTransport } from "./transport/transport.ts";
+import { createUdpTransport } from "./transport/udp.ts";
 import type { DrainTarget } from "./url.ts";
 
 /** Surroundings of a drain's receiver side. */
@@ -23,29 +32,35 @@ export interface OutputContext {
 export function createOutput(
   target: DrainTarget,
   options: ParsedDrainOptions,
-  token: string,
+  identity: { readonly token: string; readonly channel: string },
   context: OutputContext,
 ): DrainOutput {
   return {
     masked: target.masked,
     options,
-    encoder: createEncoder(target, options, token),
-    transport: createTransport(target, options, token, context),
+    encoder: createEncoder(target, options, identity),
+    transport: createTransport(target, options, identity.token, context),
   };
 }
 
 function createEncoder(
   target: DrainTarget,
   options: ParsedDrainOptions,
-  token: string,
+  { token, channel }: { readonly token: string; readonly channel: string },
 ): BatchEncoder {
-  const { dialect, multiline } = options;
-  const onHttp = target.kind === "https";
-  return createOctetEncoder({
-    dialect: dialect === "logplex" ? "logplex" : "rfc5424",
-    hostname: onHttp && dialect === "logplex" ? "host" : token,
-    multiline,
-  });
+  const { dialect, multiline, labels } = options;
+  switch (dialect) {
+    case "ndjson":
+      return createNdjsonEncoder({ channel, labels });
+    case "otlp":
+      return createOtlpEncoder({ channel, labels });
+    case "loki":
+      return createLokiEncoder({ channel, labels });
+    default:
+  }
+  // Logplex sends the literal `host` over HTTPS, where the token travels in a header.
+  const hostname = target.kind === "https" && dialect === "logplex" ? "host" : token;
+  return createOctetEncoder({ dialect, hostname, multiline, counted: target.kind !== "udpsyslog" });
 }
 
 function createTransport(
@@ -54,12 +69,27 @@ function createTransport(
   token: string,
   context: OutputContext,
 ): DrainTransport {
-  return createHttpTransport({
-    ...context,
-    target,
-    drainToken: token,
-    headers: options.headers,
-    gzip: options.gzip,
-    ...(options.tls ? { tls: options.tls } : {}),
-  });
+  const tls = options.tls ? { tls: options.tls } : {};
+  switch (target.kind) {
+    case "syslog":
+    case "syslog+tls":
+      return createStreamTransport({ ...context, ...tls, target });
+    case "udpsyslog":
+      return createUdpTransport({ ...context, target });
+    case "file":
+      return createFileTransport(target.file as string);
+    case "stdout":
+      return createWriterTransport(process.stdout);
+    default:
+      return createHttpTransport({
+        ...context,
+        ...tls,
+        target,
+        headers: options.headers,
+        gzip: options.gzip,
+        concurrency: options.concurrency,
+        ...(options.dialect === "loki" || options.dialect === "otlp" ? {} : { drainToken: token }),
+        ...(options.dialect === "otlp" ? { readReply: readOtlpReply } : {}),
+      });
+  }
 }

@@ -162,7 +162,7 @@ export class DrainSet {
       this.#checkDuplicate(entry, url);
       const target = parseDrainUrl(url, this.#context.policy);
       const parsed = parseDrainOptions(options, target.kind);
-      const output = createOutput(target, parsed, entry.token, this.#context);
+      const output = createOutput(target, parsed, entry, this.#context);
       Object.assign(entry, { url, options, kind: target.kind });
       await entry.drain.replace(output);
     } else {
@@ -273,7 +273,7 @@ export class DrainSet {
         notify: (notice) => this.#options.notify?.(channel, notice),
         onState: (from, to) => this.#options.onState?.({ drain: id, channel, from, to }),
       },
-      createOutput(target, parsed, token, this.#context),
+      createOutput(target, parsed, entry, this.#context),
       fromSeq ?? source.nextSeq,
     );
   }

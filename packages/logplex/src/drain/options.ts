@@ -124,7 +124,7 @@ const DEFAULT_DIALECT: Readonly<Record<DrainKind, DrainDialect>> = {
   "otlp+https": "otlp",
   "loki+https": "loki",
   file: "ndjson",
-  stdout: "logplex",
+  stdout: "ndjson",
 };
 
 const ALLOWED_DIALECTS: Readonly<Record<DrainKind, readonly DrainDialect[]>> = {

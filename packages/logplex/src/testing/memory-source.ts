@@ -69,7 +69,8 @@ function createMessage(
   seq: number,
   now: number,
 ): StoredMessage {
-  const fields = typeof item === "string" ? { body: Buffer.from(item) } : item;
+  const fields: Partial<StoredMessage> =
+    typeof item === "string" ? { body: Buffer.from(item) } : item;
   const pri = fields.pri ?? 190;
   return {
     id: `${now}-${seq}`,

@@ -18,11 +18,11 @@ export function structuredData(message: StoredMessage): string {
     // An id may appear only once per message (RFC 5424 §6.3.2).
     if (seen.has(id)) continue;
     seen.add(id);
-    out += `[${id}${element.params.map(({ name: key, value }) => ` ${name(key)}="${escape(value)}"`).join("")}]`;
+    out += `[${id}${element.params.map(({ name: key, value }) => ` ${name(key)}="${escapeValue(value)}"`).join("")}]`;
   }
   const splitId = `split@${ENTERPRISE}`;
   if (split && !seen.has(splitId)) {
-    out += `[${splitId} group="${escape(split.group)}" i="${split.index}" n="${split.count}"]`;
+    out += `[${splitId} group="${escapeValue(split.group)}" i="${split.index}" n="${split.count}"]`;
   }
   return out;
 }
@@ -38,6 +38,6 @@ function name(text: string): string {
   return text.replace(/[^\x21-\x7e]|[="\]]/g, "_").slice(0, 32) || "_";
 }
 
-function escape(text: string): string {
+function escapeValue(text: string): string {
   return text.replace(/["\\\]]/g, "\\$&");
 }

@@ -59,6 +59,8 @@ export interface HttpTransportOptions {
   /** Headers of the user, checked by `parseDrainOptions`. */
   readonly headers: Readonly<Record<string, string>>;
   readonly gzip: boolean;
+  /** Connections at a time. */
+  readonly concurrency: number;
   readonly tls?: DrainTls;
   readonly timeouts?: Partial<HttpTimeouts>;
   /** Looks at the body of a 2xx reply, at most 64 KiB. */
@@ -110,7 +112,8 @@ class HttpTransport implements DrainTransport {
       this.#agentSince = now;
       outcome = await this.#request(frame, this.#agent, new Watch(clock, signal), undefined);
     }
-    if (outcome.kind !== "delivered") this.#dropAgent();
+    // The next try then asks DNS again; other requests in flight keep their connections.
+    if (outcome.kind !== "delivered" && this.#options.concurrency === 1) this.#dropAgent();
     else if (!this.#closed) {
       const idleMs = this.#timeouts.idleMs * (0.9 + random() * 0.2);
       this.#idleTimer = clock.setTimeout(() => this.#dropAgent(), idleMs);
@@ -158,7 +161,7 @@ class HttpTransport implements DrainTransport {
 
   #createAgent(keepAlive: boolean): HttpAgent {
     const { target } = this.#options;
-    const common = { keepAlive, maxSockets: 1, keepAliveMsecs: 30_000 };
+    const common = { keepAlive, maxSockets: this.#options.concurrency, keepAliveMsecs: 30_000 };
     return target.tls ? new HttpsAgent(common) : new HttpAgent(common);
   }
 
@@ -333,6 +336,7 @@ class Watch {
   readonly #signal: AbortSignal;
   readonly #timers = new Map<string, unknown>();
   readonly #ends: (() => void)[] = [];
+  #ended = false;
   readonly #failure: Promise<never>;
   #fail!: (error: Error) => void;
   readonly #onAbort = () => this.#fail(new Error("aborted"));
@@ -360,6 +364,9 @@ class Watch {
   }
 
   limit(name: string, ms: number, message: string): void {
+    // A request that was given up may still report that it was written.
+    if (this.#ended) return;
+    this.clear(name);
     this.#timers.set(
       name,
       this.#clock.setTimeout(() => this.#fail(new SendTimeout(message)), ms),
@@ -380,6 +387,7 @@ class Watch {
   }
 
   end(): void {
+    this.#ended = true;
     for (const name of [...this.#timers.keys()]) this.clear(name);
     this.#signal.removeEventListener("abort", this.#onAbort);
     for (const run of this.#ends) run();

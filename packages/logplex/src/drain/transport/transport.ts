@@ -61,7 +61,7 @@ export interface ProbeReport {
   readonly latencyMs: number;
 }
 
-/** Carries frames to one receiver. Sends of one transport are never called concurrently. */
+/** Carries frames to one receiver; as many sends at a time as the drain's `concurrency`. */
 export interface DrainTransport {
   /** Never rejects: every failure is an outcome. */
   send(frame: OutgoingFrame, signal: AbortSignal): Promise<SendOutcome>;
