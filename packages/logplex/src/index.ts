@@ -7,16 +7,68 @@ export type { FilterOptions } from "./channel/filter.ts";
 export type { Lag, SubscribeOptions, Subscription } from "./channel/subscription.ts";
 export { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 export type { LogBatch, LogSink } from "./contract.ts";
+export {
+  type CertificateFacts,
+  DENIED_PORTS,
+  type DrainDialect,
+  type DrainEvent,
+  type DrainHealth,
+  type DrainInfo,
+  type DrainKind,
+  type DrainOptions,
+  type DrainPolicy,
+  type DrainPreview,
+  type DrainRecord,
+  type DrainSource,
+  type DrainState,
+  type DrainStore,
+  type DrainTls,
+  type FrameBoundary,
+  type HttpTimeouts,
+  type LedgerRecord,
+  type LedgerView,
+  type LossCause,
+  type LostRange,
+  maskUrl,
+  memoryDrainStore,
+  type ProbeReport,
+  type ReplayTicket,
+  type Resolve,
+  type ResolvedAddress,
+  type SendOutcome,
+  type SourceHold,
+  type SourceRead,
+} from "./drain/index.ts";
 export { LOGPLEX_ERRORS, LogplexError, type LogplexErrorCode } from "./errors.ts";
 export { type DisplayOptions, displayLines, formatLine } from "./frame/display.ts";
+export { type EncodeOptions, encodeFrame, type FrameFields } from "./frame/encode.ts";
+export type { FrameFault, FrameFaultCode } from "./frame/fault.ts";
+export { FrameParser, type FrameParserOptions, type Framing } from "./frame/frame-parser.ts";
 export { MAX_LINE_BYTES, splitLine } from "./frame/split.ts";
+export { formatStructuredData, parseStructuredData } from "./frame/structured-data.ts";
+export { type InputDialect, SyslogParser } from "./frame/syslog-parser.ts";
 export { formatTimestamp, parseTimestamp } from "./frame/timestamp.ts";
+export type { Budget } from "./input/budget.ts";
 export type { HttpListenOptions } from "./input/http-listener.ts";
-export { type ListenOptions, Logplex, type LogplexLimits, type LogplexOptions } from "./logplex.ts";
+export type { HttpLogsOptions } from "./input/http-logs.ts";
+export type { SyslogListenOptions, SyslogTlsOptions } from "./input/syslog-listener.ts";
+export type { UdpListenOptions } from "./input/udp-listener.ts";
+export {
+  type AddDrainOptions,
+  type ListenAddress,
+  type ListenOptions,
+  type ListenResult,
+  Logplex,
+  type LogplexDrainOptions,
+  type LogplexLimits,
+  type LogplexOptions,
+  type UpdateDrainOptions,
+} from "./logplex.ts";
 export type { MessageFlag, SplitInfo, StoredMessage, StructuredElement } from "./message.ts";
 export { type CompileOptions, compileQuery, type Query } from "./query/index.ts";
 export type { ReadResult, Retention } from "./ring/ring.ts";
 export { messageToJson } from "./ring/ring-message.ts";
 export type { Session, SessionOptions } from "./session/sessions.ts";
 export { Tail, type TailEvent, type TailOptions } from "./tail/tail.ts";
+export type { Credential, CredentialOptions, Permission } from "./token/credentials.ts";
 export type { TokenOptions } from "./token/tokens.ts";

@@ -3,11 +3,24 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Channel } from "./channel/channel.ts";
 import { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 import type { LogBatch, LogSink } from "./contract.ts";
+import {
+  type DrainEvent,
+  type DrainHealth,
+  type DrainInfo,
+  type DrainOptions,
+  type DrainPreview,
+  DrainSet,
+  type AddDrainOptions as DrainSetAddOptions,
+  type DrainSetOptions,
+  type LedgerView,
+  type ProbeReport,
+  type ReplayTicket,
+} from "./drain/index.ts";
 import { LogplexError } from "./errors.ts";
 import { type Budget, Budgets, DEFAULT_BUDGET } from "./input/budget.ts";
 import { FrameIds } from "./input/frame-ids.ts";
 import { HttpListener, type HttpListenOptions } from "./input/http-listener.ts";
-import type { Ingress, Switches } from "./input/ingress.ts";
+import type { Ingress, SwitchChange, Switches } from "./input/ingress.ts";
 import { SyslogListener, type SyslogListenOptions } from "./input/syslog-listener.ts";
 import { UdpListener, type UdpListenOptions } from "./input/udp-listener.ts";
 import { Counters } from "./metrics/counters.ts";
@@ -27,8 +40,32 @@ export interface LogplexOptions {
   /** Pause between keep-alives of an open session; default 15,000 ms. */
   readonly keepAliveMs?: number | undefined;
   readonly limits?: LogplexLimits | undefined;
+  /** What operators decide about drains. */
+  readonly drains?: LogplexDrainOptions | undefined;
   /** What one token may write; `false` for no limit. Default 10,000 lines/s and 5 MiB/s. */
   readonly budget?: Partial<Budget> | false | undefined;
+}
+
+/** How drains behave in this process. */
+export interface LogplexDrainOptions
+  extends Pick<
+    DrainSetOptions,
+    "policy" | "store" | "resolve" | "maxPerChannel" | "userAgent" | "timeouts" | "random"
+  > {
+  readonly onState?: (event: DrainEvent) => void;
+}
+
+/** Options of {@link Logplex.addDrain}; `query` is another name of `filter`. */
+export interface AddDrainOptions extends DrainSetAddOptions {
+  /** LQ text; only messages that match are delivered. */
+  readonly query?: string | undefined;
+}
+
+/** Options of {@link Logplex.updateDrain}. */
+export interface UpdateDrainOptions {
+  readonly url?: string;
+  /** Replaces all options. */
+  readonly options?: DrainOptions & { readonly query?: string | undefined };
 }
 
 /** Upper bounds. */
@@ -82,6 +119,7 @@ export interface ListenResult {
  */
 export class Logplex implements LogSink {
   readonly #clock: Clock;
+  readonly #random: RandomBytes;
   readonly #retention: Retention;
   readonly #limits: Required<LogplexLimits>;
   readonly #channels = new Map<string, Channel>();
@@ -90,19 +128,21 @@ export class Logplex implements LogSink {
   readonly #sessions: Sessions;
   readonly #counters = new Counters();
   readonly #ingress: Ingress;
-  /** Switches of the operator; change them at any time. */
-  readonly switches: Switches = {
+  readonly #drains: DrainSet;
+  readonly #switches: Switches = {
     ingress: true,
     history: true,
     tails: true,
     drains: true,
     api: true,
   };
+  readonly #audit: SwitchChange[] = [];
   readonly #listeners: Listener[] = [];
   #closing: Promise<void> | undefined;
 
   constructor(options: LogplexOptions = {}) {
     const random = options.random ?? randomBytes;
+    this.#random = random;
     this.#clock = options.clock ?? systemClock;
     this.#retention = { ...DEFAULT_RETENTION, ...options.retention };
     this.#limits = { channels: 100_000, tailsPerChannel: 50, ...options.limits };
@@ -116,10 +156,16 @@ export class Logplex implements LogSink {
       budgets: new Budgets(budget, this.#clock),
       frameIds: new FrameIds(this.#clock),
       counters: this.#counters,
-      switches: this.switches,
+      switches: this.#switches,
       channel: (id) => this.channel(id),
       durable: () => undefined,
     };
+    this.#drains = new DrainSet({
+      ...options.drains,
+      clock: this.#clock,
+      source: (id) => this.channel(id),
+      notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
+    });
     this.#sessions = new Sessions({
       key: options.sessionKey ?? random(32),
       clock: this.#clock,
@@ -143,7 +189,10 @@ export class Logplex implements LogSink {
       clock: this.#clock,
       retention: this.#retention,
       maxTails: this.#limits.tailsPerChannel,
+      tailsAllowed: () => this.#switches.tails,
+      epoch: Buffer.from(this.#random(8)).toString("hex"),
     });
+    if (!this.#switches.history) channel.configure({ storing: false });
     this.#channels.set(id, channel);
     return channel;
   }
@@ -159,13 +208,17 @@ export class Logplex implements LogSink {
     this.#tokens.deleteChannel(id);
     if (channel === undefined) return false;
     this.#channels.delete(id);
+    await this.#drains.removeChannel(id);
     channel.close();
     return true;
   }
 
   /** Takes lines of a producer in this process. */
-  write(batch: LogBatch): void {
-    this.channel(batch.channel).write(batch);
+  write(batch: LogBatch): void | Promise<void> {
+    let bytes = 0;
+    for (const line of batch.lines) bytes += line.length;
+    this.#counters.accept("process", batch.lines.length, bytes);
+    return this.channel(batch.channel).write(batch);
   }
 
   /** Makes a right to write; the name becomes the source of what is written. Returns the token. */
@@ -189,10 +242,119 @@ export class Logplex implements LogSink {
     return this.#credentials.revoke(id);
   }
 
+  /** State of the switches of the operator. */
+  get switches(): Readonly<Switches> {
+    return this.#switches;
+  }
+
+  /** The last 1,000 changes of switches, oldest first. */
+  get audit(): readonly SwitchChange[] {
+    return this.#audit;
+  }
+
+  /** Turns a part of the router off or on at run time; `by` goes to the audit trail. */
+  setSwitch(name: keyof Switches, on: boolean, by = "operator"): void {
+    if (this.#switches[name] === on) return;
+    this.#switches[name] = on;
+    if (this.#audit.length >= 1000) this.#audit.shift();
+    this.#audit.push({ at: this.#clock.now(), name, on, by });
+    if (name === "history")
+      for (const channel of this.#channels.values()) channel.configure({ storing: on });
+    if (name === "drains")
+      for (const { id, url } of this.#drains.list()) {
+        if (url === undefined) continue;
+        if (on) this.#drains.resume(id);
+        else this.#drains.pause(id);
+      }
+    if (name === "tails" && !on) {
+      this.#sessions.close();
+      for (const channel of this.#channels.values()) channel.closeTails();
+    }
+  }
+
   /** Makes a capability to read a channel. Throws `not-found` and `bad-query`. */
   createSession(channel: string, options: SessionOptions = {}): Session {
     this.channel(channel);
     return this.#sessions.create(channel, options);
+  }
+
+  /**
+   * Adds an output to a channel; without URL only id and token are reserved. Throws
+   * `bad-drain-url`, `bad-query`, `conflict` and `limit-reached`.
+   */
+  async addDrain(
+    channel: string,
+    url: string | undefined,
+    options: AddDrainOptions = {},
+  ): Promise<DrainInfo> {
+    this.channel(channel);
+    const { query, ...rest } = options;
+    return this.#drains.add(channel, url, { ...rest, filter: rest.filter ?? query });
+  }
+
+  /** Changes URL or options of a drain; token, position and ledger stay. */
+  async updateDrain(drain: string, change: UpdateDrainOptions): Promise<DrainInfo> {
+    if (change.options === undefined)
+      return this.#drains.update(drain, change.url === undefined ? {} : { url: change.url });
+    const { query, ...rest } = change.options;
+    return this.#drains.update(drain, {
+      ...(change.url === undefined ? {} : { url: change.url }),
+      options: { ...rest, filter: rest.filter ?? query },
+    });
+  }
+
+  /** Ends a drain at once; what waits is lost. Returns its last account. */
+  removeDrain(drain: string): Promise<LedgerView | undefined> {
+    return this.#drains.remove(drain);
+  }
+
+  /** Drains of a channel, or of all, in the order they were added. */
+  drains(channel?: string): DrainInfo[] {
+    return this.#drains.list(channel);
+  }
+
+  /** A drain by id, token or URL. */
+  findDrain(name: string, channel?: string): DrainInfo | undefined {
+    return this.#drains.find(name, channel);
+  }
+
+  /** What became of the messages of a drain: delivered, lost by cause, filtered, waiting. */
+  ledger(drain: string): LedgerView {
+    return this.#drains.ledger(drain);
+  }
+
+  /** State, lag and last error of a drain. */
+  drainHealth(drain: string): DrainHealth {
+    return this.#drains.health(drain);
+  }
+
+  /** Sends one marked line and reports addresses, certificates, outcome and latency. */
+  testDrain(drain: string): Promise<ProbeReport> {
+    return this.#drains.test(drain);
+  }
+
+  /** Renders the next batch of a drain without sending it. */
+  previewDrain(drain: string): DrainPreview {
+    return this.#drains.preview(drain);
+  }
+
+  /** Holds a drain back; its messages wait. */
+  pauseDrain(drain: string): void {
+    this.#drains.pause(drain);
+  }
+
+  /** Lets a paused or disabled drain go on. */
+  resumeDrain(drain: string): void {
+    this.#drains.resume(drain);
+  }
+
+  /** Delivers messages that the channel still has once more; `since` in ms, `to` inclusive. */
+  replay(
+    drain: string,
+    range: { readonly fromSeq?: number; readonly since?: number; readonly to?: number },
+  ): ReplayTicket {
+    const { to, ...rest } = range;
+    return this.#drains.replay(drain, { ...rest, ...(to === undefined ? {} : { toSeq: to }) });
   }
 
   /**
@@ -240,16 +402,20 @@ export class Logplex implements LogSink {
     return address;
   }
 
-  /** Ends listeners, tails and drains. Idempotent; afterwards no timer or socket remains. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /**
+   * Ends listeners and tails, and gives drains at most `timeoutMs` (default 10 s) to deliver what
+   * waits. Idempotent; afterwards no timer or socket remains.
+   */
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? 10_000);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
-    this.#sessions.close();
-    for (const channel of this.#channels.values()) channel.close();
+  async #close(timeoutMs: number): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
+    this.#sessions.close();
+    await this.#drains.close({ timeoutMs });
+    for (const channel of this.#channels.values()) channel.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

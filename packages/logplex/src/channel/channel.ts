@@ -1,11 +1,14 @@
+import { isUtf8 } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import type { LogBatch } from "../contract.ts";
 import { LogplexError } from "../errors.ts";
 import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
+import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
 import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
 import type { Batch } from "../ring/batch.ts";
 import { createHead, type Head } from "../ring/head.ts";
 import { type ReadResult, type Retention, Ring } from "../ring/ring.ts";
+import { TAILS_FORBIDDEN } from "../tail/notice.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
 import { compileFilter, type Filter, type FilterOptions } from "./filter.ts";
 import { HeadCache } from "./head-cache.ts";
@@ -32,7 +35,20 @@ export interface ChannelOptions {
   readonly clock: Clock;
   readonly retention: Retention;
   /** Default 50. */
-  readonly maxTails?: number;
+  readonly maxTails?: number | undefined;
+  /** Asked at every new tail; default: yes. */
+  readonly tailsAllowed?: (() => boolean) | undefined;
+  /** Marks one life of the numbering; see {@link Channel.epoch}. */
+  readonly epoch?: string | undefined;
+}
+
+/** What may change about a channel while it lives. */
+export interface ChannelSettings {
+  /** Keep messages for history; otherwise they only pass through. Default true. */
+  readonly storing?: boolean;
+  /** Allow tails; default true. */
+  readonly tails?: boolean;
+  readonly retention?: Partial<Retention>;
 }
 
 interface Follower extends Subscription {
@@ -60,14 +76,38 @@ export class Channel {
   readonly #producerLosses = new Map<ProducerLoss["cause"], ProducerLoss>();
   readonly #tails = new Set<Tail>();
   readonly #maxTails: number;
+  readonly #tailsAllowed: () => boolean;
+  /** Changes when numbering starts anew, for instance because memory was lost in a restart. */
+  readonly epoch: string;
+  #retention: Retention;
+  #storing = true;
+  #tailing = true;
   #splits = 0;
 
   constructor(id: string, options: ChannelOptions) {
     this.id = id;
     this.#maxTails = options.maxTails ?? 50;
     this.#clock = options.clock;
+    this.#tailsAllowed = options.tailsAllowed ?? (() => true);
+    this.epoch = options.epoch ?? "";
+    this.#retention = options.retention;
     this.#ring = new Ring(options.retention);
     this.#rejections = new RejectionNotices(options.clock, (text) => this.notice(text));
+  }
+
+  /** Changes what a channel keeps and allows, at once. */
+  configure(settings: ChannelSettings): void {
+    this.#storing = settings.storing ?? this.#storing;
+    this.#tailing = settings.tails ?? this.#tailing;
+    this.#retention = { ...this.#retention, ...settings.retention };
+    this.#ring.retention = this.#storing ? this.#retention : { ...this.#retention, lines: 0 };
+    if (!this.#tailing) this.closeTails();
+    this.trim();
+  }
+
+  /** Whether tails may be opened. */
+  get tailable(): boolean {
+    return this.#tailing && this.#tailsAllowed();
   }
 
   /** The number that the next message gets. */
@@ -90,17 +130,37 @@ export class Channel {
     return this.#ring.endPosition - this.#ring.positionOf(seq);
   }
 
-  /** Takes the lines of one source; a trailing LF or CRLF of a line is not part of it. */
-  write(batch: Omit<LogBatch, "channel">): void {
+  /**
+   * Takes the lines of one source, or a single line; a trailing LF or CRLF of a line is not part of
+   * it. A promise settles when the lines are as durable as configured.
+   */
+  write(input: Omit<LogBatch, "channel"> | string | Uint8Array): void | Promise<void> {
+    const batch: Omit<LogBatch, "channel"> =
+      typeof input === "string" || input instanceof Uint8Array
+        ? {
+            source: "app",
+            proc: "",
+            lines: [typeof input === "string" ? Buffer.from(input) : input],
+            at: this.#clock.now(),
+          }
+        : input;
     const head = this.#heads.forLines(batch.source, batch.proc, batch.severity ?? 6);
     const ts = Math.round(batch.at * 1000);
     const receivedAt = this.#clock.now() * 1000;
     for (const line of batch.lines) {
       let end = line.length;
       if (end > 0 && line[end - 1] === 0x0a) end -= end > 1 && line[end - 2] === 0x0d ? 2 : 1;
-      this.append(head, ts, receivedAt, 0, line, 0, end);
+      this.append(head, ts, receivedAt, isUtf8(line) ? 0 : FLAG.notUtf8, line, 0, end);
     }
     this.commit();
+  }
+
+  /**
+   * A stream for the output of a process: it assembles lines and stamps each with the time of its
+   * first byte (spec/logplex.md §5.3).
+   */
+  stream(options: LineStreamOptions): LineStream {
+    return new LineStream(this, this.#clock, options);
   }
 
   /**
@@ -217,12 +277,14 @@ export class Channel {
 
   /**
    * History joined to live without gap or duplicate; see {@link Tail}. Throws `too-many-tails`
-   * beyond the limit of the channel and `bad-query`.
+   * beyond the limit of the channel, `forbidden` where tails are off (L20), and `bad-query`.
    *
    * @example
    * for await (const message of channel.tail({ query: "sev<=err" })) console.log(message.seq);
    */
   tail(options: TailOptions = {}): Tail {
+    if (!this.tailable && options.until === undefined)
+      throw new LogplexError("forbidden", `${TAILS_FORBIDDEN} Read the history instead.`);
     if (this.#tails.size >= this.#maxTails)
       throw new LogplexError(
         "too-many-tails",
@@ -241,9 +303,14 @@ export class Channel {
     return this.#tails.size;
   }
 
+  /** Ends all tails. */
+  closeTails(): void {
+    for (const tail of this.#tails) tail.close();
+  }
+
   /** Ends all tails; readers of a closed channel see their iteration end. */
   close(): void {
-    for (const tail of this.#tails) tail.close();
+    this.closeTails();
     this.#rejections.close();
     this.#followers.clear();
   }

@@ -119,7 +119,10 @@ export function readBody(
       if (transform === undefined) finish();
       else transform.end();
     };
-    const onClose = (): void => settle(new Error("The peer closed the connection."));
+    const onClose = (): void => {
+      // It also comes after the end, while the rest is still being inflated.
+      if (!request.complete) settle(new Error("The peer closed the connection."));
+    };
     transform?.on("data", add);
     transform?.on("end", finish);
     transform?.on("error", () =>

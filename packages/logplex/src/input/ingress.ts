@@ -21,6 +21,15 @@ export interface Switches {
   api: boolean;
 }
 
+/** One change of a switch, for the audit trail. */
+export interface SwitchChange {
+  /** ms since the epoch. */
+  readonly at: number;
+  readonly name: keyof Switches;
+  readonly on: boolean;
+  readonly by: string;
+}
+
 /** What all inputs share. */
 export interface Ingress {
   readonly clock: Clock;

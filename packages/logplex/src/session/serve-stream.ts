@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Channel } from "../channel/channel.ts";
 import type { Clock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
-import { createNotice, HISTORY_UNAVAILABLE } from "../tail/notice.ts";
+import { createNotice, HISTORY_UNAVAILABLE, TAILS_FORBIDDEN } from "../tail/notice.ts";
 import type { Tail, TailEvent } from "../tail/tail.ts";
 import type { SessionClaims } from "./session-token.ts";
 import { chooseStreamFormat, type StreamFormat } from "./stream-format.ts";
@@ -52,7 +52,7 @@ async function run(context: StreamContext, signal: AbortSignal): Promise<void> {
   const after = resumePoint(request);
   let tail: Tail;
   try {
-    const until = claims.tail ? undefined : channel.nextSeq;
+    const until = claims.tail && channel.tailable ? undefined : channel.nextSeq;
     tail = channel.tail({ ...claims, after, signal, until });
   } catch (error) {
     if (!LogplexError.is(error)) throw error;
@@ -72,8 +72,12 @@ async function run(context: StreamContext, signal: AbortSignal): Promise<void> {
     if (format.preamble !== "") response.write(format.preamble);
     // The head must reach a client that waits for the first line.
     else response.flushHeaders();
-    if (claims.tail) await follow(tail, format, context, signal);
+    if (claims.tail && channel.tailable) await follow(tail, format, context, signal);
     else await drain(tail, format, response, signal);
+    if (claims.tail && !channel.tailable && !response.writableEnded) {
+      const notice = createNotice(TAILS_FORBIDDEN, clock.now() * 1000, channel.nextSeq - 1);
+      response.write(format.encode({ kind: "message", message: notice }));
+    }
   } catch {
     // History is gone while it is read: the reader is told, the server goes on (L15).
     const notice = createNotice(HISTORY_UNAVAILABLE, clock.now() * 1000, 0);
