@@ -117,7 +117,7 @@ export class DrainSet {
     url: string | undefined,
     options: AddDrainOptions = {},
   ): Promise<DrainInfo> {
-    if (this.#closing) throw closed();
+    if (this.#closing !== undefined) throw closed();
     const { id = randomUUID(), token = createDrainToken(), fromSeq, ...own } = options;
     this.#checkIdentity(id, token);
     const siblings = this.#of(channel);

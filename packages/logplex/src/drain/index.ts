@@ -14,6 +14,7 @@ export type { DrainNotice } from "./notices.ts";
 export type { DrainDialect, DrainOptions } from "./options.ts";
 export type { DrainSource, SourceHold, SourceRead } from "./source.ts";
 export type { DrainRecord, DrainStore, FrameBoundary } from "./store/drain-store.ts";
+export { type FileDrainStoreOptions, fileDrainStore } from "./store/file-store.ts";
 export { memoryDrainStore } from "./store/memory-store.ts";
 export type { HttpTimeouts } from "./transport/http.ts";
 export type { DrainTls } from "./transport/tls.ts";
