@@ -1,1 +1,30 @@
-export {};
+export type { NewAccount } from "./auth/accounts.ts";
+export { scopeVerbs } from "./auth/scopes.ts";
+export { type Clock, systemClock } from "./clock.ts";
+export {
+  type Api,
+  type ApiOptions,
+  type AuthOptions,
+  createApi,
+  type DeployOptions,
+  type Interceptor,
+  type ListenOptions,
+  type TokenOptions,
+} from "./create-api.ts";
+export { ApiError, type ApiErrorCode, apiErrors, type FieldProblem } from "./errors.ts";
+export type { AuthorizeRequest } from "./http/dispatch.ts";
+export type { RateLimitOptions } from "./http/rate-limit.ts";
+export type { Logger } from "./logger.ts";
+export type { DeployResult } from "./platform/builds.ts";
+export type { PlatformLimits } from "./platform/platform.ts";
+export type {
+  BuilderPort,
+  BuildSourcePort,
+  LogplexPort,
+  ManifoldPort,
+  OneOffSessionPort,
+  RendezvousPort,
+  RoutesPort,
+  SessionStreamsPort,
+} from "./ports.ts";
+export { type OpenStoreOptions, openStore, type Store } from "./store/store.ts";

@@ -1,0 +1,52 @@
+import { notFound } from "../errors.ts";
+import type { Queries } from "../store/store.ts";
+import type { AccountRow, AppRow } from "../store/tables.ts";
+import { type Grant, visibleApps } from "./scopes.ts";
+
+/** The app of that id or name when the account may see it; others do not exist for it. */
+export async function findApp(queries: Queries, account: AccountRow, key: string): Promise<AppRow> {
+  const row = await queries
+    .selectFrom("apps")
+    .selectAll()
+    .where((expression) =>
+      expression.or([expression("id", "=", key), expression("name", "=", key)]),
+    )
+    .executeTakeFirst();
+  if (!row) throw notFound("app");
+  if (row.owner_id === account.id || account.admin === 1) return row;
+  const member = await queries
+    .selectFrom("collaborators")
+    .select("id")
+    .where("app_id", "=", row.id)
+    .where("account_id", "=", account.id)
+    .executeTakeFirst();
+  if (!member) throw notFound("app");
+  return row;
+}
+
+/** Apps an account owns or collaborates on; with `all` an administrator gets every app. */
+export async function listApps(
+  queries: Queries,
+  account: AccountRow,
+  grant: Grant,
+  all: boolean,
+): Promise<AppRow[]> {
+  let query = queries.selectFrom("apps").selectAll().orderBy("name");
+  if (!(all && account.admin === 1))
+    query = query.where((expression) =>
+      expression.or([
+        expression("owner_id", "=", account.id),
+        expression(
+          "id",
+          "in",
+          expression
+            .selectFrom("collaborators")
+            .select("app_id")
+            .where("account_id", "=", account.id),
+        ),
+      ]),
+    );
+  const rows = await query.execute();
+  const visible = visibleApps(grant);
+  return visible === undefined ? rows : rows.filter((row) => visible.has(row.id));
+}

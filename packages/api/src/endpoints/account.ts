@@ -1,0 +1,133 @@
+import { z } from "zod";
+import { accountBy } from "../auth/accounts.ts";
+import { ApiError, notFound } from "../errors.ts";
+import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
+import { accountSchema, presentAccount } from "../resources/account.ts";
+import type { AccountRow } from "../store/tables.ts";
+
+const update = z.object({
+  allow_tracking: z.boolean().optional(),
+  beta: z.boolean().optional(),
+  name: z.string().max(200).nullish(),
+});
+
+/** The account of a path: yours for `~`, another one only for an administrator. */
+async function target({ platform, account, params }: Context): Promise<AccountRow> {
+  const key = params["account"] ?? "~";
+  if (key === "~" || key === account.id || key.toLowerCase() === account.email) return account;
+  if (account.admin !== 1) throw notFound("account");
+  return await accountBy(platform, key);
+}
+
+async function change(context: Context<z.output<typeof update>>): Promise<unknown> {
+  const account = await target(context);
+  const { body } = context;
+  return await context.write(async ({ tx, now, event }) => {
+    const row: AccountRow = {
+      ...account,
+      allow_tracking:
+        body.allow_tracking === undefined ? account.allow_tracking : Number(body.allow_tracking),
+      beta: body.beta === undefined ? account.beta : Number(body.beta),
+      name: body.name === undefined ? account.name : body.name,
+      updated_at: now,
+    };
+    await tx
+      .updateTable("accounts")
+      .set({
+        allow_tracking: row.allow_tracking,
+        beta: row.beta,
+        name: row.name,
+        updated_at: now,
+      })
+      .where("id", "=", row.id)
+      .execute();
+    await event({ resource: "account", action: "update", data: { id: row.id, email: row.email } });
+    return presentAccount(row);
+  });
+}
+
+async function remove(context: Context): Promise<unknown> {
+  const account = await target(context);
+  return await context.write(async ({ tx, event }) => {
+    const owned = await tx
+      .selectFrom("apps")
+      .select("name")
+      .where("owner_id", "=", account.id)
+      .execute();
+    if (owned.length > 0)
+      throw new ApiError(
+        "invalid-params",
+        `The account owns ${owned.length} apps. Transfer or remove them first.`,
+      );
+    if (account.admin === 1) {
+      const admins = await tx.selectFrom("accounts").select("id").where("admin", "=", 1).execute();
+      if (admins.length === 1)
+        throw new ApiError("invalid-params", "The last administrator can't be removed.");
+    }
+    await tx.deleteFrom("authorizations").where("account_id", "=", account.id).execute();
+    await tx.deleteFrom("collaborators").where("account_id", "=", account.id).execute();
+    await tx.deleteFrom("features").where("owner_id", "=", account.id).execute();
+    await tx.deleteFrom("accounts").where("id", "=", account.id).execute();
+    await event({
+      resource: "account",
+      action: "destroy",
+      data: { id: account.id, email: account.email },
+    });
+    return presentAccount(account);
+  });
+}
+
+const shared = { resource: "account", response: accountSchema } as const;
+
+export const accountEndpoints: readonly Endpoint[] = (
+  [
+    ["/account", ""],
+    ["/users/{account}", " By User"],
+  ] as const
+).flatMap(([path, suffix]) => [
+  defineEndpoint({
+    ...shared,
+    title: `Info${suffix}`,
+    method: "GET",
+    path,
+    verb: "identity",
+    summary: "Shows an account.",
+    handler: async (context) => presentAccount(await target(context)),
+  }),
+  defineEndpoint({
+    ...shared,
+    title: `Update${suffix}`,
+    method: "PATCH",
+    path,
+    verb: "manage",
+    summary: "Changes an account.",
+    body: update,
+    bodyOptional: true,
+    handler: change,
+  }),
+  defineEndpoint({
+    ...shared,
+    title: `Delete${suffix}`,
+    method: "DELETE",
+    path,
+    verb: "manage",
+    summary: "Removes an account that owns no apps, with its tokens.",
+    handler: remove,
+  }),
+]);
+
+export const rateLimitEndpoints: readonly Endpoint[] = [
+  defineEndpoint({
+    resource: "rate-limit",
+    title: "Info",
+    method: "GET",
+    path: "/account/rate-limits",
+    verb: "identity",
+    summary: "Tells how many requests you have left; asking costs none.",
+    free: true,
+    response: z.strictObject({ remaining: z.int() }).meta({ id: "rate-limit" }),
+    handler: async ({ platform, account }) => ({
+      remaining: platform.accountLimit.remaining(account.id),
+    }),
+  }),
+];

@@ -1,0 +1,71 @@
+import type { z } from "zod";
+import { ApiError, type FieldProblem } from "../errors.ts";
+
+const maxBodyBytes = 1024 * 1024;
+
+/**
+ * The JSON body of a request; an absent or empty one is `undefined`, whatever the content type
+ * says (heroku-client sends a JSON type with no body on GET and DELETE).
+ */
+export async function readBody(request: Request): Promise<unknown> {
+  if (!request.body) return undefined;
+  const declared = Number(request.headers.get("content-length") ?? 0);
+  if (declared > maxBodyBytes) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > maxBodyBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  const bytes = Buffer.concat(chunks);
+  if (bytes.length === 0) return undefined;
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (type === "application/x-www-form-urlencoded" && !/^\s*[[{"]/.test(bytes.toString("latin1")))
+    return Object.fromEntries(new URLSearchParams(bytes.toString("utf8")));
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ApiError("bad-request", "The body is not UTF-8.");
+  }
+  if (text.trim() === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, which may hold a secret.
+    throw new ApiError("bad-request", "The body is not valid JSON.");
+  }
+}
+
+function tooLarge(): ApiError {
+  return new ApiError("too-large", `The body is larger than ${maxBodyBytes} bytes.`, {
+    headers: { connection: "close" },
+  });
+}
+
+/** @throws ApiError `invalid-params` with a JSON pointer for each field that is wrong. */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, where = "body"): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const errors: FieldProblem[] = parsed.error.issues.slice(0, 50).flatMap((issue) => {
+    const base = `/${issue.path.map(escapePointer).join("/")}`.replace(/^\/$/, "");
+    if (issue.code === "unrecognized_keys")
+      return issue.keys.map((key) => ({
+        pointer: `${base}/${escapePointer(key)}`,
+        message: "is not a field of this request",
+      }));
+    return [{ pointer: base, message: issue.message }];
+  });
+  const summary = errors
+    .slice(0, 5)
+    .map(
+      ({ pointer, message }) => `${pointer === "" ? `The ${where}` : pointer.slice(1)}: ${message}`,
+    )
+    .join("; ");
+  throw new ApiError("invalid-params", `${summary}.`, { errors });
+}
+
+function escapePointer(part: PropertyKey): string {
+  return String(part).replaceAll("~", "~0").replaceAll("/", "~1");
+}

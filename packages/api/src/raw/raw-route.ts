@@ -1,0 +1,21 @@
+import type { Platform } from "../platform/platform.ts";
+
+/** A request outside the JSON table: uploads, downloads and streams. */
+export interface RawCall {
+  readonly platform: Platform;
+  readonly request: Request;
+  readonly url: URL;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** A route whose body is not the API's JSON. Its capability is in the URL. */
+export interface RawRoute {
+  readonly method: "GET" | "PUT" | "POST";
+  readonly path: string;
+  readonly summary: string;
+  /** Content types of a good answer, for the documents. */
+  readonly types: readonly string[];
+  /** Content type of the body it takes. */
+  readonly accepts?: string;
+  readonly handler: (call: RawCall) => Promise<Response>;
+}
