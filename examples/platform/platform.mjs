@@ -1,0 +1,57 @@
+// The assembly: all parts of dynokit as one platform, on embedded defaults.
+import { join } from "node:path";
+import { createApi, openStore } from "@dynokit/api";
+import { Builder } from "@dynokit/builder";
+import { Logplex } from "@dynokit/logplex";
+import { Manifold, processDriver } from "@dynokit/manifold";
+import { Router, RouteTable } from "@dynokit/router";
+
+/**
+ * Opens everything and resolves to the running platform; `close` stops its dynos and leaves
+ * nothing behind. When a part cannot be opened, those that were are closed again.
+ */
+export async function startPlatform({ data, port, apiPort, logger }) {
+  const opened = [];
+  const close = async () => {
+    for (const part of opened.splice(0).reverse()) await part();
+  };
+  try {
+    const store = await openStore(data);
+    opened.push(() => store.close());
+
+    // Drains may go to this machine: the operator and the users are the same person here.
+    const logplex = new Logplex({
+      drains: { policy: { allowInsecure: true, allowPrivate: true } },
+    });
+    opened.push(() => logplex.close());
+
+    const driver = processDriver({ stateDirectory: join(data, "dynos") });
+    opened.push(() => driver.close());
+    const manifold = new Manifold({ driver, logs: logplex, logger });
+    opened.push(() => manifold.close());
+
+    const routes = new RouteTable();
+    routes.follow(manifold); // dynos that come up and go down become backends
+    const router = new Router({ routes, logs: logplex });
+    opened.push(() => router.close({ drainMs: 5_000 }));
+    const front = await router.listen({ port, host: "127.0.0.1" });
+
+    const builder = new Builder({ directory: join(data, "build") });
+    opened.push(() => builder.close());
+    const api = await createApi({
+      store,
+      manifold,
+      routes,
+      logplex,
+      builder,
+      logger,
+      webUrl: (host) => `http://${host}:${front.port}/`,
+    });
+    opened.push(() => api.close());
+    await api.listen({ port: apiPort, host: "127.0.0.1" });
+    return { api, routerUrl: front.url, routerPort: front.port, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
