@@ -46,6 +46,8 @@ export class ProcfileError extends Error {
 
 /** A value for a message: quoted, control characters escaped, at most 60 characters of it. */
 export function quoted(value: string): string {
+  // Nearly every name is plain, and a file may have a diagnostic for each of its lines.
+  if (value.length <= 60 && /^[\w .:/@+=-]*$/.test(value)) return `"${value}"`;
   const short = value.length > 60 ? `${value.slice(0, 57)}...` : value;
   return JSON.stringify(short).replaceAll(
     /[\u007f-\u00a0\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,

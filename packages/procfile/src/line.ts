@@ -23,15 +23,14 @@ export function readLine(
   report: Report,
 ): LineNode {
   const { start, end, eol, line, lineStart } = segment;
-  const node = (kind: LineKind, entry?: Entry): LineNode => ({
-    kind,
-    offset: start,
-    line,
-    column: start - lineStart + 1,
-    text: text.slice(start, end),
-    eol,
-    ...(entry ? { entry } : {}),
-  });
+  const node = (kind: LineKind, entry?: Entry): LineNode => {
+    const column = start - lineStart + 1;
+    const content = text.slice(start, end);
+    // Spelt out twice: spreading an optional member costs more than all the rest of the line.
+    return entry
+      ? { kind, offset: start, line, column, text: content, eol, entry }
+      : { kind, offset: start, line, column, text: content, eol };
+  };
   const range = (from: number, to: number) => rangeInLine(line, lineStart, from, to);
   let first = start;
   while (first < end && isBlank(text.charCodeAt(first))) first++;

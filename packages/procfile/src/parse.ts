@@ -61,7 +61,9 @@ export function parse(text: string, options: ParseOptions = {}): Procfile {
   const diagnostics: Diagnostic<DiagnosticCode>[] = [];
   const report: Report = (code, range, message, fix) => {
     const severity = severityOf(code, dialect);
-    if (severity) diagnostics.push({ code, severity, message, range, ...(fix ? { fix } : {}) });
+    if (!severity) return;
+    if (fix) diagnostics.push({ code, severity, message, range, fix });
+    else diagnostics.push({ code, severity, message, range });
   };
   if (exceeds(text, maxBytes)) {
     report("too-large", rangeInLine(1, 0, 0, 0), messages.tooLarge(maxBytes));
