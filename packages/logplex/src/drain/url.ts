@@ -78,25 +78,24 @@ const KNOWN = "https, syslog, syslog+tls, udpsyslog, ndjson+https, otlp+https, l
  * are resolved and checked at every connect, addresses already here.
  */
 export function parseDrainUrl(text: string, policy: DrainPolicy): DrainTarget {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    // The cause is left out: it holds the URL with its secrets.
-    throw refuse("it is no URL", `write for instance https://logs.example.com/path (${KNOWN})`);
-  }
+  const url = readUrl(text);
   if (text.length > 2048) throw refuse("it is longer than 2048 characters", "shorten it");
   if (url.protocol === "file:" || url.protocol === "stdout:") return parseLocal(text, url, policy);
   const scheme = Object.hasOwn(SCHEMES, url.protocol) ? SCHEMES[url.protocol] : undefined;
   if (!scheme) {
-    throw refuse(`the scheme "${url.protocol.slice(0, -1)}" is unknown`, `use one of ${KNOWN}`);
+    // Without `//` what looks like a scheme may be the user of `user:password@host`.
+    const name = /^[^:]+:\/\//.test(text)
+      ? `the scheme "${url.protocol.slice(0, -1)}"`
+      : "its scheme";
+    throw refuse(`${name} is unknown`, `use one of ${KNOWN}`);
   }
   // URLs of unknown schemes get no host normalisation: numbers such as 0x7f000001 stay as they are.
-  const normal = new URL(`http${text.slice(text.indexOf(":"))}`);
+  const normal = readUrl(`http${text.slice(text.indexOf(":"))}`);
   const host = normal.hostname.replace(/^\[|\]$/g, "");
   if (host === "") throw refuse("it names no host", "write scheme://host[:port]");
   const explicit = portOf(text);
   const port = explicit ?? scheme.port;
+  if (port < 1 || port > 65_535) throw refuse("its port is out of range", "use 1 to 65535");
   const target: DrainTarget = {
     kind: scheme.kind,
     url: text,
@@ -110,6 +109,15 @@ export function parseDrainUrl(text: string, policy: DrainPolicy): DrainTarget {
   };
   checkPolicy(target, scheme, policy);
   return target;
+}
+
+function readUrl(text: string): URL {
+  try {
+    return new URL(text);
+  } catch {
+    // The cause is left out: it holds the URL with its secrets.
+    throw refuse("it is no URL", `write for instance https://logs.example.com/path (${KNOWN})`);
+  }
 }
 
 function pathOf(url: URL, scheme: Scheme): string {
