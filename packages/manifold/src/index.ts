@@ -1,9 +1,31 @@
+export type { AutoscaleOptions, AutoscalePolicy, Scalable } from "./autoscale/autoscale.ts";
+export { autoscale, decideQuantity } from "./autoscale/autoscale.ts";
 export type { Clock, TimerHandle } from "./clock.ts";
 export { systemClock } from "./clock.ts";
+export type { ReleaseOptions, ReleaseResult, ReleaseRun } from "./control/release-phase.ts";
+export { releaseTimeoutMs } from "./control/release-phase.ts";
 export { throwIfAborted, untilAborted } from "./driver/aborted.ts";
 export type { CapabilityOptions } from "./driver/capabilities.ts";
 export { defineCapabilities, noCapabilities } from "./driver/capabilities.ts";
-export type * from "./driver/contract.ts";
+export type {
+  DriverCapabilities,
+  DriverEvent,
+  DriverHandle,
+  DriverInfo,
+  DriverSession,
+  DynoAddress,
+  DynoDriver,
+  DynoInspection,
+  DynoLabels,
+  DynoLimits,
+  DynoSpec,
+  DynoStats,
+  ExitResult,
+  LogChunk,
+  RecoverResult,
+  SlugRef,
+  StopOptions,
+} from "./driver/contract.ts";
 export type { DriverErrorCode, DriverErrorOptions } from "./driver/errors.ts";
 export { DriverError, driverErrorCodes } from "./driver/errors.ts";
 export { LineSplitter } from "./driver/line-splitter.ts";
@@ -18,9 +40,15 @@ export type { ProcessDriverOptions } from "./drivers/process.ts";
 export { processDriver } from "./drivers/process.ts";
 export type { ManifoldErrorCode } from "./errors.ts";
 export { ManifoldError, manifoldErrorCodes } from "./errors.ts";
+export type { Lease } from "./lease/lease.ts";
+export { memoryLease } from "./lease/memory.ts";
+export type { PostgresLeaseOptions, PostgresQueryable } from "./lease/postgres.ts";
+export { postgresLease } from "./lease/postgres.ts";
+export type { RedisCommander, RedisLeaseOptions } from "./lease/redis.ts";
+export { redisLease } from "./lease/redis.ts";
 export { dynoErrorNames, exitStatus, logLines } from "./log-lines.ts";
 export type { Logger } from "./logger.ts";
-export type { CloseOptions, ManifoldOptions } from "./manifold.ts";
+export type { CloseOptions, ExecOptions, ManifoldOptions } from "./manifold.ts";
 export { Manifold } from "./manifold.ts";
 export type {
   CyclePolicy,
@@ -35,8 +63,26 @@ export type {
 } from "./policy/policy.ts";
 export { policyPresets, restartPresets } from "./policy/presets.ts";
 export { resolvePolicy } from "./policy/resolve.ts";
+export type { ScheduleEntry } from "./schedule/schedule.ts";
+export { nextRun } from "./schedule/schedule.ts";
 export type { DynoSize } from "./sizes.ts";
 export { defaultDynoSize, dynoSizes } from "./sizes.ts";
-export type * from "./types.ts";
+export type {
+  DrainHandler,
+  DynoCause,
+  DynoEvent,
+  DynoInfo,
+  DynoSelector,
+  DynoState,
+  Formation,
+  LogBatch,
+  LogSink,
+  OneOffOptions,
+  OneOffSession,
+  ProcessDefinition,
+  ReleaseRef,
+  Rollout,
+  RolloutResult,
+} from "./types.ts";
 export type { VirtualClock } from "./virtual-clock.ts";
 export { virtualClock } from "./virtual-clock.ts";

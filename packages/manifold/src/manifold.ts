@@ -1,20 +1,25 @@
 import { randomUUID } from "node:crypto";
-import { EventEmitter } from "eventemitter3";
 import PQueue from "p-queue";
 import type { Clock } from "./clock.ts";
 import { systemClock } from "./clock.ts";
+import { Announcer } from "./control/announcer.ts";
 import { AppControl } from "./control/app.ts";
 import { drainAll } from "./control/drain.ts";
+import { followDriver } from "./control/driver-events.ts";
 import type { PlanContext } from "./control/formation-plan.ts";
 import type { Host } from "./control/host.ts";
 import { driverName, messageOf } from "./control/host.ts";
 import { probeUntilBound } from "./control/probe.ts";
 import type { Found } from "./control/recovery.ts";
 import { recoverAll } from "./control/recovery.ts";
+import type { ReleaseOptions, ReleaseRun } from "./control/release-phase.ts";
+import { releaseRun, releaseTimeoutMs } from "./control/release-phase.ts";
 import { runtimeMetricsLines } from "./control/runtime-metrics.ts";
-import type { DriverHandle, DynoDriver } from "./driver/contract.ts";
+import type { DriverHandle, DriverSession, DynoDriver } from "./driver/contract.ts";
+import { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts";
 import { ManifoldError } from "./errors.ts";
-import { logLines } from "./log-lines.ts";
+import { LeaseKeeper } from "./lease/keeper.ts";
+import type { Lease } from "./lease/lease.ts";
 import type { Logger } from "./logger.ts";
 import { silentLogger } from "./logger.ts";
 import type { PolicyOptions, PresetName } from "./policy/policy.ts";
@@ -57,6 +62,20 @@ export interface ManifoldOptions {
   readonly startConcurrency?: number;
   /** ms between two measurements of a dyno; default 20 000. */
   readonly statsIntervalMs?: number;
+  /**
+   * Of several manifolds with one lease only the holder acts; another takes over within 10 s when
+   * it is gone. Default: none, this manifold always acts.
+   */
+  readonly lease?: Lease;
+}
+
+/** How a command inside a dyno runs. */
+export interface ExecOptions {
+  readonly tty?: { readonly columns: number; readonly rows: number };
+  /** Over the dyno's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface CloseOptions {
@@ -79,11 +98,15 @@ export interface CloseOptions {
  * await rollout.done;
  */
 export class Manifold {
-  readonly #emitter = new EventEmitter<{ dyno: [event: DynoEvent] }>();
+  readonly #announcer: Announcer;
   readonly #apps = new Map<string, AppControl>();
   readonly #drainHandlers = new Set<DrainHandler>();
   readonly #context: PlanContext;
   readonly #host: Host;
+  readonly #keeper: LeaseKeeper | undefined;
+  readonly #leadHandlers = new Set<() => unknown>();
+  readonly #ended = new AbortController();
+  #followsDrivers = false;
   #recovery: Promise<Found> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -101,6 +124,8 @@ export class Manifold {
     }
     const clock = options.clock ?? systemClock;
     const logger = options.logger ?? silentLogger;
+    for (const [name, driver] of drivers) checkInterface(name, driver);
+    this.#announcer = new Announcer(options.logs, clock, logger);
     this.#context = {
       drivers,
       sizes: options.sizes ?? dynoSizes,
@@ -116,16 +141,15 @@ export class Manifold {
       envPrefix: options.envPrefix ?? "HEROKU_",
       statsIntervalMs: options.statsIntervalMs ?? 20_000,
       runners: new Map(),
-      publish: (event) => this.#publish(event),
-      publishMetrics: (runner, sample) =>
-        this.#writeLines(
-          runner.record.app,
-          runner.record.dyno,
-          runtimeMetricsLines(runner.record, sample),
-        ),
+      publish: (event) => this.#announcer.publish(event),
+      publishMetrics: ({ record }, sample) =>
+        this.#announcer.writeLines(record.app, record.dyno, runtimeMetricsLines(record, sample)),
       drain: (dyno, timeoutMs) => drainAll(this.#drainHandlers, dyno, timeoutMs, clock, logger),
       probe: (address, intervalMs, signal) => probeUntilBound(clock, address, intervalMs, signal),
     };
+    this.#keeper =
+      options.lease &&
+      new LeaseKeeper(options.lease, randomUUID(), clock, logger, (holds) => this.#lead(holds));
   }
 
   /**
@@ -194,6 +218,58 @@ export class Manifold {
     return app.run(options);
   }
 
+  /**
+   * Runs the command of a release phase (spec/dynos.md §8) in a dyno `release.NNNN`: not before the
+   * last one of the app ended, and not longer than its limit. The caller starts the new dynos only
+   * when `done` says `succeeded`.
+   *
+   * @throws ManifoldError as `run` does.
+   */
+  async runRelease(oneOff: OneOffOptions, options: ReleaseOptions = {}): Promise<ReleaseRun> {
+    await this.#ready();
+    const { timeoutMs = releaseTimeoutMs } = options;
+    const app = this.#apps.get(oneOff.app) ?? new AppControl(oneOff.app, this.#host, this.#context);
+    const release = app.release({ ...oneOff, type: "release", timeToLiveMs: timeoutMs });
+    this.#apps.set(oneOff.app, app);
+    return releaseRun(await release);
+  }
+
+  /**
+   * Runs a command inside a dyno that is up (`run:inside`), with the dyno's environment.
+   *
+   * @throws ManifoldError `unknown-app`, `unknown-dyno`, `not-running`, `not-supported`.
+   */
+  async exec(
+    app: string,
+    dyno: string,
+    argv: readonly string[],
+    options: ExecOptions = {},
+  ): Promise<DriverSession> {
+    await this.#ready();
+    const runner = this.#app(app).runner(dyno);
+    if (!runner) {
+      throw new ManifoldError(
+        "unknown-dyno",
+        `app ${app} has no dyno ${JSON.stringify(dyno)}; see ps`,
+      );
+    }
+    const { driver } = runner.plan;
+    const can = driver.capabilities();
+    if (!can.exec || !driver.exec || (options.tty && !can.tty)) {
+      throw new ManifoldError(
+        "not-supported",
+        `the driver ${driver.info().name} cannot run ${can.exec ? "a terminal" : "a command"} inside a dyno; start a one-off dyno instead`,
+      );
+    }
+    if (runner.record.process !== "alive") {
+      throw new ManifoldError(
+        "not-running",
+        `${dyno} is ${runner.record.state}; wait until it is up`,
+      );
+    }
+    return driver.exec(runner.id, argv, options);
+  }
+
   /** The session of a one-off that runs, also of one that was there before this manifold. */
   session(app: string, dyno: string): OneOffSession | undefined {
     return this.#apps.get(app)?.oneOff(dyno);
@@ -207,12 +283,12 @@ export class Manifold {
 
   /** Subscribes to transitions. A listener that throws is reported to the logger and stays. */
   on(event: "dyno", listener: (event: DynoEvent) => void): this {
-    this.#emitter.on(event, listener);
+    this.#announcer.emitter.on(event, listener);
     return this;
   }
 
   off(event: "dyno", listener: (event: DynoEvent) => void): this {
-    this.#emitter.off(event, listener);
+    this.#announcer.emitter.off(event, listener);
     return this;
   }
 
@@ -225,6 +301,24 @@ export class Manifold {
     return () => {
       this.#drainHandlers.delete(handler);
     };
+  }
+
+  /**
+   * Called when this manifold begins to act: at once when it does already, and after each time it
+   * took the lease over. The place to `apply` every app from the platform's store and to `sweep`;
+   * what an earlier holder was told is not known here. Returns the removal.
+   */
+  onLead(handler: () => unknown): () => void {
+    this.#leadHandlers.add(handler);
+    if (this.leads) this.#callLeadHandler(handler);
+    return () => {
+      this.#leadHandlers.delete(handler);
+    };
+  }
+
+  /** Whether this manifold acts: it has the lease, or needs none. */
+  get leads(): boolean {
+    return this.#closing === undefined && (this.#keeper?.holds ?? true);
   }
 
   /** Tells that an app had traffic; puts off the sleep of idle dynos. */
@@ -262,11 +356,13 @@ export class Manifold {
   async #close(leaveDynos: boolean): Promise<void> {
     const apps = [...this.#apps.values()];
     if (!leaveDynos) await Promise.all(apps.map((app) => app.remove("stop")));
+    this.#ended.abort();
+    await this.#keeper?.close();
     for (const app of apps) app.detach();
     this.#apps.clear();
     this.#host.starts.clear();
     await Promise.all([...this.#context.drivers.values()].map((driver) => driver.close()));
-    this.#emitter.removeAllListeners();
+    this.#announcer.emitter.removeAllListeners();
     this.#drainHandlers.clear();
   }
 
@@ -274,9 +370,27 @@ export class Manifold {
     if (this.#closing !== undefined) {
       throw new ManifoldError("closed", "the manifold is closed; make a new one");
     }
-    this.#recovery ??= recoverAll(this.#context.drivers, this.#host.logger).catch(
+    await this.#keeper?.tried;
+    if (this.#keeper?.holds === false) {
+      throw new ManifoldError(
+        "not-leader",
+        "another manifold holds the lease; ask that one, or act in a handler of onLead",
+      );
+    }
+    this.#recovery ??= this.#recover();
+    return this.#recovery;
+  }
+
+  #recover(): Promise<Found> {
+    if (!this.#followsDrivers) {
+      this.#followsDrivers = true;
+      for (const driver of this.#context.drivers.values()) {
+        void followDriver(driver, this.#host, this.#announcer, this.#ended.signal);
+      }
+    }
+    const recovery = recoverAll(this.#context.drivers, this.#host.logger).catch(
       (error: unknown) => {
-        this.#recovery = undefined;
+        if (this.#recovery === recovery) this.#recovery = undefined;
         throw new ManifoldError(
           "recovery-failed",
           `a driver could not tell what runs: ${messageOf(error)}; nothing was changed, try again`,
@@ -284,7 +398,24 @@ export class Manifold {
         );
       },
     );
-    return this.#recovery;
+    return recovery;
+  }
+
+  /** Without the lease nothing is touched any more, and nothing that was known counts. */
+  #lead(holds: boolean): void {
+    this.#recovery = undefined;
+    for (const app of this.#apps.values()) app.detach();
+    this.#apps.clear();
+    this.#host.logger.info({}, holds ? "lease taken: acting" : "lease lost: standing by");
+    if (holds) for (const handler of this.#leadHandlers) this.#callLeadHandler(handler);
+  }
+
+  #callLeadHandler(handler: () => unknown): void {
+    void Promise.resolve()
+      .then(handler)
+      .catch((error: unknown) => {
+        this.#host.logger.error({ error: messageOf(error) }, "a handler of onLead failed");
+      });
   }
 
   #app(id: string): AppControl {
@@ -302,36 +433,13 @@ export class Manifold {
     await driver?.stop(handle.id, stop);
     await driver?.destroy(handle.id, { force: true });
   }
+}
 
-  #publish(event: DynoEvent): void {
-    this.#writeLines(event.app, event.dyno, logLines(event));
-    for (const listener of this.#emitter.listeners("dyno")) {
-      try {
-        listener(event);
-      } catch (error) {
-        this.#host.logger.error({ error: messageOf(error) }, "a listener of dyno events threw");
-      }
-    }
-  }
-
-  #writeLines(channel: string, proc: string, lines: readonly string[]): void {
-    const { logs, clock, logger } = this.#host;
-    if (!logs || lines.length === 0) return;
-    const encoder = new TextEncoder();
-    const batch = {
-      channel,
-      source: "heroku",
-      proc,
-      lines: lines.map((line) => encoder.encode(line)),
-      at: clock.now(),
-    };
-    const failed = (error: unknown) =>
-      logger.error({ app: channel, dyno: proc, error: messageOf(error) }, "log sink failed");
-    try {
-      // Few and small: they do not wait for the sink, whose own limits count what it cannot take.
-      void Promise.resolve(logs.write(batch)).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  }
+function checkInterface(name: string, driver: DynoDriver): void {
+  const { interfaceRange } = driver.info();
+  if (acceptsInterface(interfaceRange)) return;
+  throw new ManifoldError(
+    "invalid-options",
+    `the driver ${name} is for version ${JSON.stringify(interfaceRange)} of the driver contract, this manifold has ${interfaceVersion}; install a driver that fits`,
+  );
 }

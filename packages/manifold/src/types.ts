@@ -2,6 +2,7 @@
 
 import type { DriverSession, DynoAddress, ExitResult, SlugRef } from "./driver/contract.ts";
 import type { PolicyOptions } from "./policy/policy.ts";
+import type { ScheduleEntry } from "./schedule/schedule.ts";
 
 /**
  * `starting`, `up`, `idle`, `crashed` and `down` are Heroku's API states; `provisioning`,
@@ -152,6 +153,8 @@ export interface Formation {
   readonly processes: Readonly<Record<string, ProcessDefinition>>;
   /** Becomes `HEROKU_APP_DEFAULT_DOMAIN_NAME`. */
   readonly defaultDomain?: string;
+  /** Commands that the clock starts, each time in a one-off of type `scheduler`. */
+  readonly schedule?: readonly ScheduleEntry[];
   /** Names of switches; `log-runtime-metrics` writes a line per dyno about every 20 s. */
   readonly features?: readonly string[];
 }

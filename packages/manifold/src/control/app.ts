@@ -1,5 +1,7 @@
 import type { DriverHandle } from "../driver/contract.ts";
 import { ManifoldError } from "../errors.ts";
+import type { ScheduleEntry } from "../schedule/schedule.ts";
+import { Scheduler } from "../schedule/scheduler.ts";
 import type {
   DynoCause,
   DynoEvent,
@@ -39,12 +41,16 @@ export class AppControl implements SlotOwner {
   readonly #waiting = new Set<{ slot: Slot; runner: DynoRunner }>();
   #rollout: RolloutRun | undefined;
   readonly #idle: IdleWatch;
+  readonly #scheduler: Scheduler;
+  /** One release command of an app at a time. */
+  #releasing: Promise<unknown> = Promise.resolve();
 
   constructor(id: string, host: Host, context: PlanContext) {
     this.id = id;
     this.#host = host;
     this.#context = context;
     this.#idle = new IdleWatch(host.clock, () => this.#sleep());
+    this.#scheduler = new Scheduler(host.clock, host.logger, (entry) => this.#runScheduled(entry));
   }
 
   get formation(): Formation | undefined {
@@ -62,10 +68,12 @@ export class AppControl implements SlotOwner {
   /** Makes the formation the wanted one. Everything is checked before anything is changed. */
   apply(formation: Formation, found: readonly DriverHandle[] = []): Rollout {
     const plans = formationPlans(formation, this.#context);
+    Scheduler.check(formation.schedule ?? []);
     const scaling = this.#formation?.release.id === formation.release.id;
     this.#rollout?.supersede();
     this.#formation = formation;
     this.#plans = plans;
+    this.#scheduler.set(formation.schedule ?? []);
     for (const handle of sortForAdoption(found, plans)) this.#adopt(handle);
     this.#retireSurplus();
     const created = this.#fill(scaling ? "scale" : "release");
@@ -155,6 +163,24 @@ export class AppControl implements SlotOwner {
     return oneOff;
   }
 
+  /** Runs a release command when the last one of the app has ended. */
+  async release(options: OneOffOptions): Promise<OneOff> {
+    const before = this.#releasing;
+    let ended: () => void = () => {};
+    this.#releasing = new Promise<void>((resolve) => {
+      ended = resolve;
+    });
+    await before;
+    try {
+      const oneOff = this.run(options);
+      void oneOff.runner.ended().then(ended);
+      return oneOff;
+    } catch (error) {
+      ended();
+      throw error;
+    }
+  }
+
   oneOff(name: string): OneOff | undefined {
     return this.#oneOffs.get(name);
   }
@@ -170,6 +196,7 @@ export class AppControl implements SlotOwner {
     this.#rollout = undefined;
     this.#formation = undefined;
     this.#idle.close();
+    this.#scheduler.close();
     const slots = [...this.#slots.values()].flat();
     this.#slots.clear();
     const ends = slots.map((slot) => this.#retire(slot, cause));
@@ -205,6 +232,7 @@ export class AppControl implements SlotOwner {
   detach(): void {
     this.#rollout?.supersede();
     this.#idle.close();
+    this.#scheduler.close();
     for (const runner of this.runners()) runner.detach();
   }
 
@@ -412,6 +440,22 @@ export class AppControl implements SlotOwner {
         entry.runner.dispatch({ type: "place" });
       }
     }
+  }
+
+  #runScheduled(entry: ScheduleEntry): OneOff {
+    const formation = this.#require();
+    return this.run({
+      app: this.id,
+      type: "scheduler",
+      command: entry.command,
+      release: formation.release,
+      env: formation.env,
+      ...(formation.name !== undefined && { name: formation.name }),
+      ...(formation.slug && { slug: formation.slug }),
+      ...(formation.cwd !== undefined && { cwd: formation.cwd }),
+      ...(entry.size !== undefined && { size: entry.size }),
+      ...(entry.timeToLiveMs !== undefined && { timeToLiveMs: entry.timeToLiveMs }),
+    });
   }
 
   /** Takes every type with an idle policy to sleep; workers go with the web dynos. */

@@ -1,7 +1,7 @@
 import type { DriverSession, ExitResult } from "../driver/contract.ts";
 import { ManifoldError } from "../errors.ts";
 import type { DynoRecord } from "../lifecycle/record.ts";
-import type { DynoInfo, OneOffSession } from "../types.ts";
+import type { DynoCause, DynoInfo, OneOffSession } from "../types.ts";
 import type { Host } from "./host.ts";
 import type { Plan } from "./plan.ts";
 import { DynoRunner, type RunnerOwner } from "./runner.ts";
@@ -47,6 +47,11 @@ export class OneOff implements RunnerOwner, OneOffSession {
       });
     });
     return this.runner.record.exit ?? this.#withoutProcess();
+  }
+
+  /** What ended it, where it did not end by itself. */
+  endedBy(): DynoCause | undefined {
+    return this.runner.record.endedBy;
   }
 
   async stop(): Promise<void> {

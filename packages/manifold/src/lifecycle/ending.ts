@@ -24,7 +24,7 @@ export function end(record: DynoRecord, request: EndRequest, context: ReduceCont
   const successor: Effect[] = replace ? [{ type: "replace", cause, order: "stop-start" }] : [];
   if (record.process === "none") {
     const to: DynoState = record.kind === "one-off" ? "complete" : "down";
-    return move(record, to, cause, context, { nextAttemptAt: undefined }, draft, [
+    return move(record, to, cause, context, { nextAttemptAt: undefined, endedBy: cause }, draft, [
       ...cancelAll,
       ...successor,
       { type: "ended" },
@@ -120,7 +120,7 @@ export function gone(
     to,
     "exit",
     context,
-    { process: "none", ending: undefined, ready: false, exit: result },
+    { process: "none", ending: undefined, ready: false, exit: result, endedBy: current.cause },
     { was: current.from, ...(result && { exit: result }) },
     [
       ...cancelAll,

@@ -48,6 +48,8 @@ export interface DynoRecord {
   readonly faults: number;
   readonly nextAttemptAt?: number | undefined;
   readonly ending?: Ending | undefined;
+  /** Who ended it, where it did not end by itself. */
+  readonly endedBy?: DynoCause | undefined;
   /** Waits for a client before it starts, and is hung up when the client goes. */
   readonly attach: boolean;
   readonly hangups: number;

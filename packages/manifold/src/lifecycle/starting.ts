@@ -117,6 +117,7 @@ export function renew(record: DynoRecord, input: Of<"renew">, context: ReduceCon
       address: undefined,
       exit: undefined,
       ending: undefined,
+      endedBy: undefined,
     },
     { command },
     [{ type: "cancel", name: "retry" }, { type: "launch" }],

@@ -64,7 +64,7 @@ const timerWhileStarting: Transition<"timer"> = (record, input, context) => {
       "complete",
       "attach-timeout",
       context,
-      {},
+      { endedBy: "attach-timeout" },
       { code: "R13", detail: "Failed to attach to process" },
       [{ type: "ended" }],
     );
