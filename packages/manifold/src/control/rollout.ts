@@ -21,6 +21,9 @@ export function strategyOf(plan: Plan): RolloutPolicy {
 
 const isUp = (slot: Slot) => slot.current?.record.state === "up";
 
+const isBeingFound = ({ current }: Slot) =>
+  current?.record.origin === "recover" && current.record.state === "starting";
+
 /**
  * Brings the slots of an app to new plans. Types that keep their old set until the new one is
  * ready go first; only when they made it the others follow. When they fail the new dynos are
@@ -52,6 +55,14 @@ export class RolloutRun implements Rollout {
   }
 
   async #run(created: readonly Promise<Settled>[]): Promise<RolloutResult> {
+    const found = [...this.#target.plans.keys()].flatMap((type) =>
+      this.#target.slots(type).filter(isBeingFound),
+    );
+    if (found.length > 0) {
+      // Whether a dyno that was there already serves is known only when it was looked at.
+      await Promise.all(found.map((slot) => slot.current?.settled()));
+      if (this.#superseded) return { status: "superseded" };
+    }
     const guarded: Slot[] = [];
     const rolling: Slot[][] = [];
     const plain: Slot[] = [];
