@@ -1,7 +1,8 @@
 // The assembly: all parts of dynokit as one platform, on embedded defaults.
 import { join } from "node:path";
-import { createApi, openStore } from "@dynokit/api";
+import { createApi, openStore, serveConsole } from "@dynokit/api";
 import { Builder } from "@dynokit/builder";
+import { directory as consoleFiles } from "@dynokit/console";
 import { Logplex } from "@dynokit/logplex";
 import { Manifold, processDriver } from "@dynokit/manifold";
 import { Router, RouteTable } from "@dynokit/router";
@@ -48,6 +49,7 @@ export async function startPlatform({ data, port, apiPort, logger }) {
       webUrl: (host) => `http://${host}:${front.port}/`,
     });
     opened.push(() => api.close());
+    serveConsole(api, { directory: consoleFiles });
     await api.listen({ port: apiPort, host: "127.0.0.1" });
     return { api, routerUrl: front.url, routerPort: front.port, close };
   } catch (error) {

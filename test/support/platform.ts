@@ -37,6 +37,7 @@ export class PlatformProcess {
       ],
       { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } },
     );
+    this.child.setMaxListeners(0); // `says` waits for many things at once.
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on("data", (chunk) => {
         this.output += chunk;

@@ -1,6 +1,7 @@
 export type { NewAccount } from "./auth/accounts.ts";
 export { scopeVerbs } from "./auth/scopes.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export { type ConsoleOptions, serveConsole } from "./console/console.ts";
 export {
   type Api,
   type ApiOptions,
