@@ -187,6 +187,7 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
     await open("/");
     await page.keyboard.press("Control+k");
     await page.keyboard.type("from-console");
+    await page.getByRole("dialog").getByText("from-console", { exact: true }).waitFor();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: /from-console/ }).waitFor();
   });

@@ -5,10 +5,21 @@ import { Ago, Failure, Panel, State } from "../ui/parts.tsx";
 import { Sparkline } from "../ui/sparkline.tsx";
 import type { TabProps } from "./app-view.tsx";
 
-interface Preview {
-  readonly start?: readonly string[];
-  readonly stop?: readonly string[];
+/** Names of the dynos that a change of quantities would start and stop. */
+function difference(
+  now: readonly FormationEntry[],
+  then: readonly FormationEntry[],
+): { readonly start: readonly string[]; readonly stop: readonly string[] } {
+  const start: string[] = [];
+  const stop: string[] = [];
+  for (const { type, quantity } of then) {
+    const before = now.find((entry) => entry.type === type)?.quantity ?? 0;
+    for (let number = before + 1; number <= quantity; number++) start.push(`${type}.${number}`);
+    for (let number = quantity + 1; number <= before; number++) stop.push(`${type}.${number}`);
+  }
+  return { start, stop };
 }
+
 interface Metrics {
   readonly dynos?: Readonly<
     Record<string, { readonly memory_mb: readonly number[]; readonly cpu: readonly number[] }>
@@ -111,7 +122,7 @@ function Formation({ app, onScaled }: { app: TabProps["app"]; onScaled: () => vo
   const path = `/apps/${app.id}/formation`;
   const formation = useLoaded(() => list<FormationEntry>(path), [app.id], 5000);
   const [wanted, setWanted] = useState<Readonly<Record<string, number>>>({});
-  const [preview, setPreview] = useState<Preview>();
+  const [preview, setPreview] = useState<ReturnType<typeof difference>>();
   const { busy, error, run } = useAction();
   const updates = Object.entries(wanted)
     .filter(
@@ -126,11 +137,14 @@ function Formation({ app, onScaled }: { app: TabProps["app"]; onScaled: () => vo
     setPreview(undefined);
     if (updates.length === 0) return undefined;
     const abort = new AbortController();
-    call<Preview>(`${path}?dry_run=true`, {
+    call<FormationEntry[]>(`${path}?dry_run=true`, {
       method: "PATCH",
       body: { updates },
       signal: abort.signal,
-    }).then(setPreview, () => undefined);
+    }).then(
+      (then) => setPreview(difference(formation.value ?? [], then)),
+      () => undefined,
+    );
     return () => abort.abort();
     // `key` stands for the updates' content.
   }, [key, path]);
@@ -172,8 +186,8 @@ function Formation({ app, onScaled }: { app: TabProps["app"]; onScaled: () => vo
         <div class="actions">
           {preview && (
             <span class="muted">
-              starts {preview.start?.join(", ") || "nothing"}; stops{" "}
-              {preview.stop?.join(", ") || "nothing"}
+              starts {preview.start.join(", ") || "nothing"}; stops{" "}
+              {preview.stop.join(", ") || "nothing"}
             </span>
           )}
           <button type="button" disabled={busy} onClick={scale}>
