@@ -10,8 +10,14 @@ import type { LedgerView } from "./ledger.ts";
 import { type Resolve, systemResolve } from "./net/lookup.ts";
 import type { DrainPolicy } from "./net/policy.ts";
 import type { DrainNotice } from "./notices.ts";
-import { type DrainDialect, type DrainOptions, parseDrainOptions } from "./options.ts";
+import {
+  type DrainDialect,
+  type DrainOptions,
+  type ParsedDrainOptions,
+  parseDrainOptions,
+} from "./options.ts";
 import type { DrainSource } from "./source.ts";
+import type { SpoolOptions } from "./store/drain-spool.ts";
 import type { DrainStore } from "./store/drain-store.ts";
 import { memoryDrainStore } from "./store/memory-store.ts";
 import type { HttpTimeouts } from "./transport/http.ts";
@@ -37,6 +43,8 @@ export interface DrainSetOptions {
   readonly policy?: DrainPolicy;
   /** Keeps positions and ledgers over restarts; default: memory. */
   readonly store?: DrainStore;
+  /** Where drains with `onFull: "spool"` keep what waits; without it that option is refused. */
+  readonly spool?: SpoolOptions;
   readonly clock?: Clock;
   /** 0 ≤ x < 1; for the jitter. */
   readonly random?: () => number;
@@ -161,7 +169,7 @@ export class DrainSet {
     } else if (entry.drain) {
       this.#checkDuplicate(entry, url);
       const target = parseDrainUrl(url, this.#context.policy);
-      const parsed = parseDrainOptions(options, target.kind);
+      const parsed = this.#parse(options, target.kind);
       const output = createOutput(target, parsed, entry, this.#context);
       Object.assign(entry, { url, options, kind: target.kind });
       await entry.drain.replace(output);
@@ -258,7 +266,7 @@ export class DrainSet {
   #connect(entry: Entry, url: string, options: DrainOptions, fromSeq: number | undefined): void {
     this.#checkDuplicate(entry, url);
     const target = parseDrainUrl(url, this.#context.policy);
-    const parsed = parseDrainOptions(options, target.kind);
+    const parsed = this.#parse(options, target.kind);
     const source = this.#options.source(entry.channel);
     const { channel, id, token } = entry;
     Object.assign(entry, { url, options, kind: target.kind });
@@ -268,6 +276,7 @@ export class DrainSet {
         token,
         source,
         store: this.#store,
+        spool: this.#options.spool,
         clock: this.#context.clock,
         random: this.#context.random,
         notify: (notice) => this.#options.notify?.(channel, notice),
@@ -276,6 +285,17 @@ export class DrainSet {
       createOutput(target, parsed, entry, this.#context),
       fromSeq ?? source.nextSeq,
     );
+  }
+
+  #parse(options: DrainOptions, kind: DrainKind): ParsedDrainOptions {
+    const parsed = parseDrainOptions(options, kind);
+    if (parsed.onFull === "spool" && !this.#options.spool) {
+      throw new LogplexError(
+        "bad-request",
+        'Drain option onFull: "spool" needs a directory, which the operator has not set; use dropOldest.',
+      );
+    }
+    return parsed;
   }
 
   #checkIdentity(id: string, token: string): void {

@@ -16,6 +16,7 @@ import {
 import type { ParsedDrainOptions } from "./options.ts";
 import { Latch } from "./signal.ts";
 import type { DrainSource } from "./source.ts";
+import { DrainSpool, type SpoolOptions } from "./store/drain-spool.ts";
 import type { DrainRecord, DrainStore } from "./store/drain-store.ts";
 import type {
   DrainTransport,
@@ -40,6 +41,8 @@ export interface DrainDependencies {
   readonly clock: Clock;
   readonly random: () => number;
   readonly store: DrainStore;
+  /** Where messages of a drain with `onFull: "spool"` go. */
+  readonly spool?: SpoolOptions | undefined;
   /** Writes a line about the drain into its channel. */
   readonly notify: (notice: DrainNotice) => void;
   /** Called when the state changes. */
@@ -125,12 +128,14 @@ export class Drain {
       ledger: this.#ledger,
       query: output.options.query,
       fromSeq,
+      spool: dependencies.spool && new DrainSpool(dependencies.id, dependencies.spool),
       now: () => this.#clock.now(),
       onChange: () => {
         this.#reportLoss();
         this.#wake.set();
       },
     });
+    this.#intake.spooling = output.options.onFull === "spool";
   }
 
   /** Takes over the record of an earlier process and starts to deliver. */
@@ -152,6 +157,7 @@ export class Drain {
       for (const { firstSeq, lastSeq } of record.boundaries)
         this.#lose("trimmed", firstSeq, lastSeq);
       this.#lose("trimmed", record.readSeq, record.seenSeq - 1);
+      this.#intake.abandon();
       this.#intake.resume(source.firstSeq, source.firstSeq);
       return;
     }
@@ -164,7 +170,7 @@ export class Drain {
       this.#inFlight.add(new Batch(this.token, taken, taken.messages, { announcement, attempts }));
     }
     this.#resumed.push(...this.#inFlight);
-    this.#intake.resume(record.seenSeq, record.readSeq);
+    this.#intake.resume(record.seenSeq, record.readSeq, record.gaps);
   }
 
   get output(): DrainOutput {
@@ -226,6 +232,7 @@ export class Drain {
     this.#output = output;
     this.#sizer = new BatchSizer(output.options);
     this.#intake.setQuery(output.options.query);
+    this.#intake.spooling = output.options.onFull === "spool";
     for (const batch of this.#inFlight) batch.frame = undefined;
     this.#failures = 0;
     this.#failingSince = undefined;
@@ -325,6 +332,7 @@ export class Drain {
     this.#clock.clearTimeout(timer);
     this.#abort();
     await this.#save();
+    this.#intake.release();
     await this.#output.transport.close();
     return this.ledger;
   }
@@ -528,7 +536,8 @@ export class Drain {
       return true;
     }
     const since = Math.max(this.#failingSince ?? now, batch.newestMs);
-    if (now - since < RETRY.maxAgeMs) return false;
+    const spooled = this.#output.options.onFull === "spool";
+    if (now - since < (spooled ? RETRY.spoolMaxAgeMs : RETRY.maxAgeMs)) return false;
     this.#loseBatch(batch, outcome.kind === "blocked" ? "blocked" : held ? "held" : "expired");
     return true;
   }
@@ -591,8 +600,9 @@ export class Drain {
 
   #dropPending(cause: LossCause): void {
     for (const batch of [...this.#inFlight]) this.#loseBatch(batch, cause);
-    this.#lose(cause, this.#intake.readSeq, this.#intake.seenSeq - 1);
-    this.#intake.readSeq = this.#intake.seenSeq;
+    const count = this.#intake.unread;
+    const { fromSeq, toSeq } = this.#intake.abandon();
+    this.#ledger.lose(cause, fromSeq, toSeq, count, this.#clock.now());
   }
 
   #loseBatch(batch: Batch, cause: LossCause): void {
@@ -680,6 +690,7 @@ export class Drain {
           epoch: source.epoch,
           seenSeq: this.#intake.seenSeq,
           readSeq: this.#intake.readSeq,
+          gaps: this.#intake.gaps,
           boundaries: [...this.#inFlight]
             .filter((batch) => batch.replay === undefined)
             .map((batch) => batch.boundary),

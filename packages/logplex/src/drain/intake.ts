@@ -3,9 +3,13 @@ import type { Query } from "../query/index.ts";
 import type { Ledger } from "./ledger.ts";
 import { isPlatformNotice } from "./notices.ts";
 import type { DrainSource, SourceHold } from "./source.ts";
+import type { DrainSpool } from "./store/drain-spool.ts";
 
 /** Buffer of one drain (spec/logplex.md §9.3). */
 export const DRAIN_BUFFER = Object.freeze({ messages: 8192, bytes: 8 * 1024 * 1024 });
+
+/** Fill of the buffer from which on a drain with a spool moves its messages to disk. */
+const SPOOL_AT = 0.5;
 
 /** Messages read at a time, so that a filter that lets little through does not hold the loop. */
 const READ_MESSAGES = 2048;
@@ -16,6 +20,12 @@ export interface Taken {
   readonly lastSeq: number;
   /** Those that passed the filter; may be empty. */
   readonly messages: readonly StoredMessage[];
+}
+
+/** Messages that were booked as lost while others before them wait, both inclusive. */
+export interface LostPart {
+  readonly fromSeq: number;
+  readonly toSeq: number;
 }
 
 /** How much one batch may hold. */
@@ -37,8 +47,13 @@ export class Intake {
   #pipeline: ReturnType<Query["pipeline"]> | undefined;
   /** First message not yet in the account. */
   seenSeq: number;
-  /** First message not yet taken. */
-  readSeq: number;
+  /** First message not yet read from the channel. */
+  #channelSeq: number;
+  /** First message not yet taken from the spool; what lies between the two is on disk. */
+  #spoolSeq: number | undefined;
+  readonly #spool: DrainSpool | undefined;
+  /** Whether a full buffer moves to disk. */
+  spooling = false;
   #open = true;
 
   constructor(options: {
@@ -46,6 +61,7 @@ export class Intake {
     readonly ledger: Ledger;
     readonly query: Query | undefined;
     readonly fromSeq: number;
+    readonly spool?: DrainSpool | undefined;
     readonly now: () => number;
     readonly onChange: () => void;
   }) {
@@ -54,7 +70,8 @@ export class Intake {
     this.#now = options.now;
     this.#onChange = options.onChange;
     this.seenSeq = options.fromSeq;
-    this.readSeq = options.fromSeq;
+    this.#channelSeq = options.fromSeq;
+    this.#spool = options.spool;
     this.setQuery(options.query);
     this.#hold = this.#follow(options.fromSeq);
     this.#append(options.source.nextSeq);
@@ -73,15 +90,40 @@ export class Intake {
     if (this.#open) return;
     this.#open = true;
     this.seenSeq = this.#source.nextSeq;
-    this.readSeq = this.seenSeq;
+    this.#channelSeq = this.seenSeq;
     this.#hold = this.#follow(this.seenSeq);
   }
 
   /** Continues where an earlier process stopped. */
-  resume(seenSeq: number, readSeq: number): void {
+  resume(seenSeq: number, readSeq: number, gaps: readonly LostPart[] = []): void {
     this.seenSeq = seenSeq;
-    this.readSeq = readSeq;
+    this.#channelSeq = readSeq;
+    const spool = this.#spool;
+    if (spool && !spool.isEmpty) {
+      const end = Math.min(spool.endSeq, this.#source.nextSeq);
+      spool.advance(readSeq);
+      if (end > readSeq) {
+        this.#spoolSeq = readSeq;
+        this.#channelSeq = end;
+        this.#gaps.push(...gaps);
+      }
+    }
     this.#count(this.#source.nextSeq, "trimmed");
+  }
+
+  /** Gives everything up that was not taken; returns the range. */
+  abandon(): { readonly fromSeq: number; readonly toSeq: number } {
+    const range = { fromSeq: this.readSeq, toSeq: this.seenSeq - 1 };
+    this.#spoolSeq = undefined;
+    this.#gaps.length = 0;
+    this.#spool?.remove();
+    this.#channelSeq = this.seenSeq;
+    return range;
+  }
+
+  /** First message not yet taken. */
+  get readSeq(): number {
+    return this.#spoolSeq ?? this.#channelSeq;
   }
 
   setQuery(query: Query | undefined): void {
@@ -91,17 +133,32 @@ export class Intake {
 
   /** Messages in the account that were not taken yet. */
   get unread(): number {
-    return this.seenSeq - this.readSeq;
+    let count = this.seenSeq - this.readSeq;
+    for (const { fromSeq, toSeq } of this.#gaps)
+      count -= toSeq - Math.max(fromSeq, this.readSeq) + 1;
+    return count;
   }
 
   get unreadBytes(): number {
-    return this.unread === 0 ? 0 : (this.#source.bytesFrom?.(this.readSeq) ?? 0);
+    const spooled = this.#spoolSeq === undefined ? 0 : (this.#spool?.bytes ?? 0);
+    if (this.seenSeq === this.#channelSeq) return spooled;
+    return spooled + (this.#source.bytesFrom?.(this.#channelSeq) ?? 0);
+  }
+
+  /** Share of the buffer in memory that waits, 0–1 and beyond. */
+  get fill(): number {
+    const messages = this.seenSeq - this.#channelSeq;
+    const bytes = messages === 0 ? 0 : (this.#source.bytesFrom?.(this.#channelSeq) ?? 0);
+    return Math.max(messages / DRAIN_BUFFER.messages, bytes / DRAIN_BUFFER.bytes);
   }
 
   /** Receipt of the oldest message that was not taken, ms. */
   get oldestMs(): number | undefined {
     if (this.unread === 0) return undefined;
-    const [message] = this.#source.read(this.readSeq, 1).messages;
+    const [message] =
+      this.#spoolSeq === undefined
+        ? this.#source.read(this.#channelSeq, 1).messages
+        : (this.#spool?.read(this.#spoolSeq, 1, 1) ?? []);
     return message && message.receivedAt / 1000;
   }
 
@@ -113,7 +170,63 @@ export class Intake {
   #append(nextSeq: number): void {
     if (!this.#open) return;
     this.#count(nextSeq, "overflow");
+    const begins = this.spooling && this.fill >= SPOOL_AT;
+    if (this.#spool && (this.#spoolSeq !== undefined || begins)) this.#moveToSpool();
     this.#onChange();
+  }
+
+  /** Writes what the channel still has for this drain to disk, so that it is lost to nobody. */
+  #moveToSpool(): void {
+    const spool = this.#spool as DrainSpool;
+    while (this.#channelSeq < this.seenSeq) {
+      const wanted = this.seenSeq - this.#channelSeq;
+      const { messages } = this.#source.read(this.#channelSeq, wanted, 1024 * 1024);
+      const first = messages[0];
+      const last = messages.at(-1);
+      if (!first || !last) return;
+      if (first.seq > this.#channelSeq) this.#skipTo(first.seq, "overflow");
+      const from = this.readSeq;
+      const channelFrom = this.#channelSeq;
+      try {
+        const dropped = spool.append(messages);
+        this.#spoolSeq ??= channelFrom;
+        this.#channelSeq = last.seq + 1;
+        for (const { toSeq } of dropped) this.#loseSpooled(toSeq + 1);
+      } catch {
+        // The disk is full: these messages are lost, those on disk stay.
+        const count = last.seq + 1 - channelFrom;
+        this.#ledger.lose("spool", channelFrom, last.seq, count, this.#now());
+        this.#gaps.push({ fromSeq: channelFrom, toSeq: last.seq });
+        this.#channelSeq = last.seq + 1;
+        if (this.#spoolSeq === undefined) this.#gaps.length = 0;
+      }
+      this.#hold.advance(this.#channelSeq);
+      if (this.readSeq < from) return;
+    }
+  }
+
+  /** Ranges inside the spool that were booked as lost already. */
+  readonly #gaps: LostPart[] = [];
+
+  get gaps(): readonly LostPart[] {
+    return [...this.#gaps];
+  }
+
+  /** Books everything from the spool's position up to `seq` as lost, once. */
+  #loseSpooled(seq: number): void {
+    let from = this.#spoolSeq as number;
+    while (from < seq) {
+      const gap = this.#gaps[0];
+      if (gap && gap.fromSeq <= from) {
+        from = Math.max(from, gap.toSeq + 1);
+        this.#gaps.shift();
+        continue;
+      }
+      const to = Math.min(seq, gap?.fromSeq ?? seq);
+      this.#ledger.lose("spool", from, to - 1, to - from, this.#now());
+      from = to;
+    }
+    this.#spoolSeq = Math.max(from, seq);
   }
 
   #count(nextSeq: number, cause: "overflow" | "trimmed"): void {
@@ -125,27 +238,31 @@ export class Intake {
   }
 
   #skipTo(seq: number, cause: "overflow" | "trimmed"): void {
-    if (seq <= this.readSeq) return;
-    this.#ledger.lose(cause, this.readSeq, seq - 1, seq - this.readSeq, this.#now());
-    this.readSeq = seq;
+    const from = this.#channelSeq;
+    if (seq <= from) return;
+    this.#ledger.lose(cause, from, seq - 1, seq - from, this.#now());
+    // A gap behind what is on disk is met again when the disk is read up to it.
+    if (this.#spoolSeq !== undefined) this.#gaps.push({ fromSeq: from, toSeq: seq - 1 });
+    this.#channelSeq = seq;
     this.#hold.advance(seq);
   }
 
   /** Takes what fits into a batch; undefined when there is nothing to take. */
   take(limits: TakeLimits): Taken | undefined {
     if (this.unread === 0) return undefined;
+    if (this.#spoolSeq !== undefined) return this.#takeSpooled(limits);
     // Messages that came without a call of `onAppend` wait for it, so that the account agrees.
     const wanted = Math.min(READ_MESSAGES, this.unread);
-    const { messages, trimmed } = this.#source.read(this.readSeq, wanted, limits.bytes);
-    if (trimmed > 0) this.#skipTo(Math.min(this.readSeq + trimmed, this.seenSeq), "overflow");
-    const firstSeq = this.readSeq;
+    const { messages, trimmed } = this.#source.read(this.#channelSeq, wanted, limits.bytes);
+    if (trimmed > 0) this.#skipTo(Math.min(this.#channelSeq + trimmed, this.seenSeq), "overflow");
+    const firstSeq = this.#channelSeq;
     const passed: StoredMessage[] = [];
     let bytes = 0;
     let covered = 0;
     for (const message of messages) {
       if (message.seq >= this.seenSeq) break;
       // A gap inside the channel is loss as well.
-      if (message.seq > this.readSeq) this.#skipTo(message.seq, "trimmed");
+      if (message.seq > this.#channelSeq) this.#skipTo(message.seq, "trimmed");
       const size =
         message.body.length + limits.overhead + message.source.length + message.procid.length;
       // Before the filter, whose stages may hold state: no message passes it twice.
@@ -156,13 +273,39 @@ export class Intake {
         passed.push(kept);
       }
       covered++;
-      this.readSeq = message.seq + 1;
+      this.#channelSeq = message.seq + 1;
       if (passed.length >= limits.messages) break;
     }
     if (covered === 0) return undefined;
     this.#ledger.filtered += covered - passed.length;
-    this.#hold.advance(this.readSeq);
-    return { firstSeq, lastSeq: this.readSeq - 1, messages: passed };
+    this.#hold.advance(this.#channelSeq);
+    return { firstSeq, lastSeq: this.#channelSeq - 1, messages: passed };
+  }
+
+  #takeSpooled(limits: TakeLimits): Taken | undefined {
+    const spool = this.#spool as DrainSpool;
+    const firstSeq = this.#spoolSeq as number;
+    const messages = spool.read(firstSeq, Math.min(READ_MESSAGES, limits.messages), limits.bytes);
+    const passed: StoredMessage[] = [];
+    for (const message of messages) {
+      if (message.seq >= this.#channelSeq) break;
+      // What damage took is a gap in the numbers.
+      this.#loseSpooled(message.seq);
+      const kept = this.filter(message);
+      if (kept) passed.push(kept);
+      else this.#ledger.filtered++;
+      this.#spoolSeq = message.seq + 1;
+    }
+    if (messages.length === 0) this.#loseSpooled(this.#channelSeq);
+    const lastSeq = (this.#spoolSeq as number) - 1;
+    spool.advance(this.#spoolSeq as number);
+    if (spool.isEmpty || (this.#spoolSeq as number) >= this.#channelSeq) {
+      this.#loseSpooled(this.#channelSeq);
+      this.#spoolSeq = undefined;
+      this.#gaps.length = 0;
+      spool.remove();
+    }
+    return { firstSeq, lastSeq, messages: passed };
   }
 
   /** Reads a range once more, for a boundary of an earlier process or a replay. */
@@ -200,5 +343,10 @@ export class Intake {
     if (!this.#open) return;
     this.#open = false;
     this.#hold.close();
+  }
+
+  /** Closes files; what is on disk waits for the next process. */
+  release(): void {
+    this.#spool?.close();
   }
 }

@@ -19,6 +19,8 @@ export interface DrainRecord {
   readonly seenSeq: number;
   /** First message that is in no boundary. */
   readonly readSeq: number;
+  /** Ranges after `readSeq` that are in the account as lost already. */
+  readonly gaps?: readonly { readonly fromSeq: number; readonly toSeq: number }[] | undefined;
   /** Frames that were cut and not finished, in order. */
   readonly boundaries: readonly FrameBoundary[];
   readonly ledger: LedgerRecord;
