@@ -80,15 +80,15 @@ function probeGroup(parent) {
 }
 
 /** Makes the groups of one dyno and sets its limits. Returns the directories. */
-export function createGroups(probe, id, limits) {
+export function createGroups(probe, name, limits) {
   const groups = { v1: {} };
   try {
     if (probe.v2) {
-      groups.v2 = `${probe.v2.path}/${id}`;
-      mkdirSync(groups.v2, { recursive: true });
+      groups.v2 = `${probe.v2.path}/${name}`;
+      mkdirSync(groups.v2);
     }
     for (const [controller, parent] of Object.entries(probe.v1)) {
-      groups.v1[controller] = `${parent}/${id}`;
+      groups.v1[controller] = `${parent}/${name}`;
       // cpu and cpuacct, for instance, may be one mount.
       mkdirSync(groups.v1[controller], { recursive: true });
     }

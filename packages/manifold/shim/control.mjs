@@ -54,7 +54,7 @@ export class ControlServer {
   }
 
   #accept(socket) {
-    const connection = { socket, session: undefined };
+    const connection = { socket, session: undefined, told: 0 };
     this.#connections.add(connection);
     const reader = new FrameReader();
     let work = Promise.resolve();
@@ -93,7 +93,11 @@ export class ControlServer {
         reply({ status: supervisor.status });
         break;
       case "watch":
-        supervisor.output.onceMore(() => connection.socket.write(encodeMessage({ event: "log" })));
+        // What was printed while the question was on its way counts too.
+        supervisor.output.after(connection.told, (sequence) => {
+          connection.told = sequence;
+          connection.socket.write(encodeMessage({ event: "log" }));
+        });
         break;
       case "signal":
         if (connection.session) connection.session.signal(message.name);

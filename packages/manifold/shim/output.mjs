@@ -68,10 +68,10 @@ export class OutputLog {
     this.#writer.close();
   }
 
-  /** Calls `wake` once, at the next output. */
-  onceMore(wake) {
-    this.#watchers.add(wake);
-    return () => this.#watchers.delete(wake);
+  /** Calls `wake` with the number of the last record once that is above `sequence`. */
+  after(sequence, wake) {
+    if (this.#writer.sequence > sequence) wake(this.#writer.sequence);
+    else this.#watchers.add(wake);
   }
 
   /** Raw output goes to `send(name, bytes)`, which returns false to slow the dyno down until `resume`. */
@@ -103,7 +103,7 @@ export class OutputLog {
   #wake() {
     const watchers = [...this.#watchers];
     this.#watchers.clear();
-    for (const wake of watchers) wake();
+    for (const wake of watchers) wake(this.#writer.sequence);
   }
 
   #blockWhileFull() {

@@ -35,6 +35,11 @@ export class SegmentWriter {
     this.#rotate();
   }
 
+  /** Number of the last record. */
+  get sequence() {
+    return this.#sequence;
+  }
+
   /** Kept until `flush`. */
   add(type, bytes, partial, time) {
     const header = Buffer.allocUnsafe(RECORD_HEADER);

@@ -7,8 +7,6 @@ import {
   readFileSync,
   renameSync,
   statSync,
-  unlinkSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
 import { constants as system } from "node:os";
@@ -84,7 +82,11 @@ export class Supervisor {
     } catch {
       throw new LaunchError("bad-directory", `The directory "${spec.directory}" does not exist`);
     }
-    const groups = createGroups(spec.groups, spec.id, spec.limits ?? {});
+    const groups = createGroups(
+      spec.groups,
+      `${spec.id}.${spec.nonce.slice(0, 8)}`,
+      spec.limits ?? {},
+    );
     try {
       await this.#launch(groups);
       this.#server = new ControlServer(this.#directory, this);

@@ -28,6 +28,7 @@ export type {
 } from "./driver/contract.ts";
 export type { DriverErrorCode, DriverErrorOptions } from "./driver/errors.ts";
 export { DriverError, driverErrorCodes } from "./driver/errors.ts";
+export { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts";
 export { LineSplitter } from "./driver/line-splitter.ts";
 export type { StopSteps } from "./driver/stop.ts";
 export { escalatingStop } from "./driver/stop.ts";

@@ -143,7 +143,10 @@ export class Connection {
 
   #receive(message: Message): void {
     const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id);
-    if (!waiting) return this.onEvent(message);
+    if (!waiting) {
+      this.onEvent(message);
+      return;
+    }
     this.#waiting.delete(message.id as number);
     waiting.resolve(message);
   }
