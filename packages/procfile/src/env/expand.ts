@@ -30,11 +30,12 @@ export function readValue(
   lookup: ((name: string) => string | undefined) | null,
   problem: ExpandProblem,
 ): string {
-  let value = "";
+  // Collected and joined: a string grown bit by bit is a tree, slow to walk when it is deep.
+  const parts: string[] = [];
   let plain = start;
   let index = start;
   const flush = (to: number) => {
-    value += text.slice(plain, to);
+    if (to > plain) parts.push(text.slice(plain, to));
   };
   while (index < end) {
     const character = text[index];
@@ -51,7 +52,7 @@ export function readValue(
         index++;
       } else {
         flush(index);
-        value += meant;
+        parts.push(meant);
         index += 2;
         plain = index;
       }
@@ -59,14 +60,14 @@ export function readValue(
       const read = readVariable(text, index, end, lookup, problem);
       if (read) {
         flush(index);
-        value += read.value;
+        parts.push(read.value);
         index = read.next;
         plain = index;
       } else index++;
     } else index++;
   }
   flush(end);
-  return value;
+  return parts.join("");
 }
 
 function readVariable(

@@ -34,37 +34,49 @@ export function readCommand(text: string): Command {
   let quote = "";
   let quoteStart = -1;
   let start = -1;
-  let value = "";
+  let plain = 0;
+  let parts: string[] = [];
+  const flush = (to: number) => {
+    if (to > plain) parts.push(text.slice(plain, to));
+  };
   const close = (end: number) => {
-    if (start !== -1) words.push({ start, end, value });
+    if (start === -1) return;
+    flush(end);
+    words.push({ start, end, value: parts.length === 1 ? parts[0]! : parts.join("") });
     start = -1;
-    value = "";
+    parts = [];
   };
   for (let index = 0; index < text.length; index++) {
     const character = text[index]!;
     if (quote === "'") {
-      if (character === "'") quote = "";
-      else value += character;
+      if (character === "'") {
+        flush(index);
+        plain = index + 1;
+        quote = "";
+      }
       continue;
     }
     if (!quote && separators.has(character)) {
       close(index);
       continue;
     }
-    if (start === -1) start = index;
+    if (start === -1) {
+      start = index;
+      plain = index;
+    }
     if (character === "\\") {
+      flush(index);
+      // What follows is literal, so it begins the next plain stretch.
+      plain = index + 1;
       index++;
-      value += text[index] ?? "";
-    } else if (character === quote) quote = "";
-    else if (!quote && (character === "'" || character === '"')) {
-      quote = character;
-      quoteStart = index;
-    } else {
-      if (character === "$") {
-        const use = readVariable(text, index);
-        if (use) variables.push(use);
-      }
-      value += character;
+    } else if (character === quote || (!quote && (character === "'" || character === '"'))) {
+      flush(index);
+      plain = index + 1;
+      if (!quote) quoteStart = index;
+      quote = quote ? "" : character;
+    } else if (character === "$") {
+      const use = readVariable(text, index);
+      if (use) variables.push(use);
     }
   }
   close(text.length);
