@@ -58,7 +58,7 @@ const timerWhileStarting: Transition<"timer"> = (record, input, context) => {
     const detail = input.detail ?? bootTimeoutText(record);
     return end(record, { cause: "boot-timeout", code: "R10", detail }, context);
   }
-  if (input.name === "client") {
+  if (input.name === "client" && record.process === "none") {
     return move(
       record,
       "complete",

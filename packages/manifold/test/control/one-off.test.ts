@@ -119,7 +119,11 @@ describe("a detached one-off", () => {
     const sessions = await Promise.all(
       ["run", "run", "scheduler"].map((type) => manifold.run({ ...one, type })),
     );
-    expect(sessions.map(({ dyno }) => dyno.dyno)).toEqual(["run.1000", "run.1001", "scheduler.1000"]);
+    expect(sessions.map(({ dyno }) => dyno.dyno)).toEqual([
+      "run.1000",
+      "run.1001",
+      "scheduler.1000",
+    ]);
     await close();
   });
 
@@ -127,7 +131,11 @@ describe("a detached one-off", () => {
     const { manifold, clock, take, world, close } = harness({
       memory: { script: { output: [{ afterMs: 10, text: "hi" }], exitAfterMs: 20 } },
     });
-    const session = await manifold.run({ ...one, env: { A: "1" }, overrides: { A: "2", DYNO: "x" } });
+    const session = await manifold.run({
+      ...one,
+      env: { A: "1" },
+      overrides: { A: "2", DYNO: "x" },
+    });
     await clock.settle();
     expect([...world.dynos.values()][0]?.spec.env).toMatchObject({ A: "2", DYNO: "x" });
     await clock.advance(20);
@@ -197,7 +205,9 @@ describe("the release phase (spec/dynos.md §8)", () => {
   });
 
   test("one at a time for an app", async () => {
-    const { manifold, clock, world, close } = harness({ memory: { script: { exitAfterMs: 1000 } } });
+    const { manifold, clock, world, close } = harness({
+      memory: { script: { exitAfterMs: 1000 } },
+    });
     const first = await manifold.runRelease(one);
     const second = manifold.runRelease(one);
     await clock.advance(999);
@@ -221,8 +231,12 @@ describe("exec", () => {
     let output = "";
     for await (const chunk of session.output) output += text(chunk.bytes);
     expect([output, (await session.wait()).exitCode]).toEqual(["ls+-l", 4]);
-    await expect(manifold.exec("app-1", "web.9", ["ls"])).rejects.toMatchObject({ code: "unknown-dyno" });
-    await expect(manifold.exec("nope", "web.1", ["ls"])).rejects.toMatchObject({ code: "unknown-app" });
+    await expect(manifold.exec("app-1", "web.9", ["ls"])).rejects.toMatchObject({
+      code: "unknown-dyno",
+    });
+    await expect(manifold.exec("nope", "web.1", ["ls"])).rejects.toMatchObject({
+      code: "unknown-app",
+    });
     await close();
   });
 });

@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
 import { memoryDriver } from "@dynokit/manifold";
+import { describe, expect, test } from "vitest";
 import { formation, harness, hours, process } from "../support/harness.ts";
 
 /** A manifold that is gone, its dynos still running. */
@@ -18,7 +18,12 @@ describe("after a restart of the manifold", () => {
     const next = harness({ world, clock });
     const rollout = await next.manifold.apply(formation(1, { web: process(2), worker: process() }));
     expect(await rollout.done).toEqual({ status: "succeeded" });
-    expect(next.manifold.ps().map(({ id }) => id).sort()).toEqual(ids);
+    expect(
+      next.manifold
+        .ps()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(ids);
     expect(next.states()).toEqual({ "web.1": "up", "web.2": "up", "worker.1": "up" });
     expect(world.started).toBe(3);
     expect(next.lines).toEqual([]);
@@ -136,7 +141,11 @@ describe("after a restart of the manifold", () => {
 
   test("output goes on after the last line that was delivered", async () => {
     const script = {
-      output: [{ afterMs: 1000, text: "one" }, { afterMs: 2000, text: "two" }, { afterMs: 3000, text: "three" }],
+      output: [
+        { afterMs: 1000, text: "one" },
+        { afterMs: 2000, text: "two" },
+        { afterMs: 3000, text: "three" },
+      ],
     };
     const first = harness({ memory: { script } });
     await first.manifold.apply(formation(1, { worker: process() }));
