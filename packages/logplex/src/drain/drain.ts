@@ -94,7 +94,8 @@ export class Drain {
   readonly #noticed = new Map<string, number>();
   #output: DrainOutput;
   #sizer: BatchSizer;
-  #attempt = new AbortController();
+  /** One per request in flight. */
+  readonly #attempts = new Set<AbortController>();
   #sleepers = new Set<() => void>();
   #workers: Promise<void>[] = [];
   #saving: Promise<void> = Promise.resolve();
@@ -217,7 +218,7 @@ export class Drain {
   /** Stops delivering; messages wait in the buffer and the oldest are lost when it is full. */
   pause(): void {
     this.#paused = true;
-    this.#attempt.abort();
+    this.#interrupt();
     this.#hurry();
   }
 
@@ -241,7 +242,7 @@ export class Drain {
     if (this.#disabled !== undefined) this.#intake.reopen();
     this.#disabled = undefined;
     this.#updateState();
-    this.#attempt.abort();
+    this.#interrupt();
     this.#hurry();
     await old.transport.close();
   }
@@ -348,7 +349,7 @@ export class Drain {
 
   #abort(): void {
     this.#stop.abort();
-    this.#attempt.abort();
+    this.#interrupt();
     this.#clock.clearTimeout(this.#reportTimer);
     this.#clock.clearTimeout(this.#lingerTimer);
     this.#hurry();
@@ -453,11 +454,7 @@ export class Drain {
       batch.attempts++;
       await this.#save();
       if (this.#stop.signal.aborted) return;
-      this.#attempt = new AbortController();
-      const outcome = await output.transport.send(
-        this.#encode(batch, output),
-        this.#attempt.signal,
-      );
+      const outcome = await this.#send(batch, output);
       if (outcome.kind === "aborted") continue;
       if (outcome.kind === "too-large" && batch.messages.length > 1) {
         await this.#deliverHalves(batch);
@@ -469,6 +466,21 @@ export class Drain {
       }
       await this.#sleep(this.#retryDelay(outcome));
     }
+  }
+
+  async #send(batch: Batch, output: DrainOutput): Promise<SendOutcome> {
+    const attempt = new AbortController();
+    this.#attempts.add(attempt);
+    try {
+      return await output.transport.send(this.#encode(batch, output), attempt.signal);
+    } finally {
+      this.#attempts.delete(attempt);
+    }
+  }
+
+  /** Takes back the requests in flight; their batches are tried again. */
+  #interrupt(): void {
+    for (const attempt of this.#attempts) attempt.abort();
   }
 
   async #deliverHalves(batch: Batch): Promise<void> {

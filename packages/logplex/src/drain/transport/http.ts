@@ -116,6 +116,7 @@ class HttpTransport implements DrainTransport {
     if (outcome.kind !== "delivered" && this.#options.concurrency === 1) this.#dropAgent();
     else if (!this.#closed) {
       const idleMs = this.#timeouts.idleMs * (0.9 + random() * 0.2);
+      clock.clearTimeout(this.#idleTimer);
       this.#idleTimer = clock.setTimeout(() => this.#dropAgent(), idleMs);
     }
     return outcome;
