@@ -1,9 +1,12 @@
 export {
   Channel,
   type ChannelOptions,
+  type ChannelSettings,
   type HistoryOptions,
+  type ProducerLoss,
 } from "./channel/channel.ts";
 export type { FilterOptions } from "./channel/filter.ts";
+export type { ReadResult } from "./channel/read-result.ts";
 export type { Lag, SubscribeOptions, Subscription } from "./channel/subscription.ts";
 export { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 export type { LogBatch, LogSink } from "./contract.ts";
@@ -51,6 +54,8 @@ export { formatTimestamp, parseTimestamp } from "./frame/timestamp.ts";
 export type { Budget } from "./input/budget.ts";
 export type { HttpListenOptions } from "./input/http-listener.ts";
 export type { HttpLogsOptions } from "./input/http-logs.ts";
+export type { SwitchChange, Switches } from "./input/ingress.ts";
+export { LineStream, type LineStreamOptions } from "./input/line-stream.ts";
 export type { SyslogListenOptions, SyslogTlsOptions } from "./input/syslog-listener.ts";
 export type { UdpListenOptions } from "./input/udp-listener.ts";
 export {
@@ -66,9 +71,11 @@ export {
 } from "./logplex.ts";
 export type { MessageFlag, SplitInfo, StoredMessage, StructuredElement } from "./message.ts";
 export { type CompileOptions, compileQuery, type Query } from "./query/index.ts";
-export type { ReadResult, Retention } from "./ring/ring.ts";
+export type { Retention } from "./ring/ring.ts";
 export { messageToJson } from "./ring/ring-message.ts";
 export type { Session, SessionOptions } from "./session/sessions.ts";
+export type { ChannelSpool, LogBuffer } from "./spool/buffer.ts";
+export { type DiskBufferOptions, diskBuffer } from "./spool/disk-buffer.ts";
 export { Tail, type TailEvent, type TailOptions } from "./tail/tail.ts";
 export type { Credential, CredentialOptions, Permission } from "./token/credentials.ts";
 export type { TokenOptions } from "./token/tokens.ts";

@@ -26,6 +26,7 @@ import { UdpListener, type UdpListenOptions } from "./input/udp-listener.ts";
 import { Counters } from "./metrics/counters.ts";
 import { DEFAULT_RETENTION, type Retention } from "./ring/ring.ts";
 import { type Session, type SessionOptions, Sessions } from "./session/sessions.ts";
+import type { LogBuffer } from "./spool/buffer.ts";
 import { type Credential, type CredentialOptions, Credentials } from "./token/credentials.ts";
 import { type TokenOptions, Tokens } from "./token/tokens.ts";
 
@@ -40,6 +41,13 @@ export interface LogplexOptions {
   /** Pause between keep-alives of an open session; default 15,000 ms. */
   readonly keepAliveMs?: number | undefined;
   readonly limits?: LogplexLimits | undefined;
+  /**
+   * Keeps messages beyond memory, as `diskBuffer(directory)` does. It is closed with the router.
+   * Default: memory alone.
+   */
+  readonly buffer?: LogBuffer | undefined;
+  /** `local`: writes settle when the buffer has them safe; `memory`: at once. Default `local`. */
+  readonly durability?: "memory" | "local" | undefined;
   /** What operators decide about drains. */
   readonly drains?: LogplexDrainOptions | undefined;
   /** What one token may write; `false` for no limit. Default 10,000 lines/s and 5 MiB/s. */
@@ -129,6 +137,10 @@ export class Logplex implements LogSink {
   readonly #counters = new Counters();
   readonly #ingress: Ingress;
   readonly #drains: DrainSet;
+  readonly #buffer: LogBuffer | undefined;
+  readonly #durable: boolean;
+  /** Channels that the buffer has from before and nobody asked for yet. */
+  readonly #dormant = new Set<string>();
   readonly #switches: Switches = {
     ingress: true,
     history: true,
@@ -158,10 +170,16 @@ export class Logplex implements LogSink {
       counters: this.#counters,
       switches: this.#switches,
       channel: (id) => this.channel(id),
-      durable: () => undefined,
+      durable: (channels) => joinDurable(channels),
     };
+    this.#buffer = options.buffer;
+    this.#durable = options.durability !== "memory";
+    this.#buffer?.start({ random });
+    for (const id of this.#buffer?.channels() ?? []) this.#dormant.add(id);
+    const drainStore = options.drains?.store ?? this.#buffer?.drainStore;
     this.#drains = new DrainSet({
       ...options.drains,
+      ...(drainStore === undefined ? {} : { store: drainStore }),
       clock: this.#clock,
       source: (id) => this.channel(id),
       notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
@@ -170,7 +188,7 @@ export class Logplex implements LogSink {
       key: options.sessionKey ?? random(32),
       clock: this.#clock,
       random,
-      find: (id) => this.#channels.get(id),
+      find: (id) => (this.hasChannel(id) ? this.channel(id) : undefined),
       keepAliveMs: options.keepAliveMs ?? 15_000,
     });
   }
@@ -190,27 +208,32 @@ export class Logplex implements LogSink {
       retention: this.#retention,
       maxTails: this.#limits.tailsPerChannel,
       tailsAllowed: () => this.#switches.tails,
+      spool: this.#buffer?.open(id),
+      durable: this.#durable,
       epoch: Buffer.from(this.#random(8)).toString("hex"),
     });
     if (!this.#switches.history) channel.configure({ storing: false });
     this.#channels.set(id, channel);
+    this.#dormant.delete(id);
     return channel;
   }
 
   /** Whether a channel exists. */
   hasChannel(id: string): boolean {
-    return this.#channels.has(id);
+    return this.#channels.has(id) || this.#dormant.has(id);
   }
 
   /** Removes a channel with its tokens and messages; open tails end. False when there was none. */
   async deleteChannel(id: string): Promise<boolean> {
     const channel = this.#channels.get(id);
     this.#tokens.deleteChannel(id);
-    if (channel === undefined) return false;
+    const known = this.hasChannel(id);
     this.#channels.delete(id);
+    this.#dormant.delete(id);
     await this.#drains.removeChannel(id);
-    channel.close();
-    return true;
+    channel?.close();
+    await this.#buffer?.delete(id);
+    return known;
   }
 
   /** Takes lines of a producer in this process. */
@@ -267,7 +290,8 @@ export class Logplex implements LogSink {
         else this.#drains.pause(id);
       }
     if (name === "tails" && !on) {
-      this.#sessions.close();
+      // Each ends by itself; there is nothing to wait for.
+      void this.#sessions.close();
       for (const channel of this.#channels.values()) channel.closeTails();
     }
   }
@@ -412,10 +436,12 @@ export class Logplex implements LogSink {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    await Promise.all(this.#listeners.map((listener) => listener.close()));
-    this.#sessions.close();
+    const closed = this.#listeners.map((listener) => listener.close());
+    await this.#sessions.close();
+    await Promise.all(closed);
     await this.#drains.close({ timeoutMs });
     for (const channel of this.#channels.values()) channel.close();
+    await this.#buffer?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -426,4 +452,17 @@ export class Logplex implements LogSink {
     if (this.#closing !== undefined)
       throw new LogplexError("closed", "This Logplex is closed; make a new one.");
   }
+}
+
+/** One promise for several channels. */
+function joinDurable(channels: readonly Channel[]): Promise<void> | undefined {
+  let waits: Promise<void>[] | undefined;
+  for (const channel of channels) {
+    const wait = channel.durable();
+    if (wait !== undefined) {
+      waits ??= [];
+      waits.push(wait);
+    }
+  }
+  return waits === undefined ? undefined : Promise.all(waits).then(() => undefined);
 }

@@ -6,7 +6,7 @@ let logplex: Logplex;
 afterEach(() => logplex.close());
 const line = (text: string) => Buffer.from(text);
 function write(channel: string, ...texts: string[]) {
-  logplex.write({
+  void logplex.write({
     channel,
     source: "app",
     proc: "web.1",

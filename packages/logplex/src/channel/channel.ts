@@ -7,12 +7,15 @@ import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
 import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
 import type { Batch } from "../ring/batch.ts";
 import { createHead, type Head } from "../ring/head.ts";
-import { type ReadResult, type Retention, Ring } from "../ring/ring.ts";
+import { type Retention, Ring } from "../ring/ring.ts";
+import type { ChannelSpool } from "../spool/buffer.ts";
+import { restoredFlags } from "../spool/record.ts";
 import { TAILS_FORBIDDEN } from "../tail/notice.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
 import { compileFilter, type Filter, type FilterOptions } from "./filter.ts";
 import { HeadCache } from "./head-cache.ts";
 import { RejectionNotices } from "./loss-notice.ts";
+import type { ReadResult } from "./read-result.ts";
 import { DEFAULT_LAG, type SubscribeOptions, type Subscription } from "./subscription.ts";
 
 /** Options of {@link Channel.history}. */
@@ -40,6 +43,10 @@ export interface ChannelOptions {
   readonly tailsAllowed?: (() => boolean) | undefined;
   /** Marks one life of the numbering; see {@link Channel.epoch}. */
   readonly epoch?: string | undefined;
+  /** Keeps messages beyond memory. */
+  readonly spool?: ChannelSpool | undefined;
+  /** Whether promises of writes wait for the spool; default true. */
+  readonly durable?: boolean | undefined;
 }
 
 /** What may change about a channel while it lives. */
@@ -79,6 +86,8 @@ export class Channel {
   readonly #tailsAllowed: () => boolean;
   /** Changes when numbering starts anew, for instance because memory was lost in a restart. */
   readonly epoch: string;
+  readonly #spool: ChannelSpool | undefined;
+  readonly #awaitSpool: boolean;
   #retention: Retention;
   #storing = true;
   #tailing = true;
@@ -89,9 +98,12 @@ export class Channel {
     this.#maxTails = options.maxTails ?? 50;
     this.#clock = options.clock;
     this.#tailsAllowed = options.tailsAllowed ?? (() => true);
-    this.epoch = options.epoch ?? "";
+    this.#spool = options.spool;
+    this.#awaitSpool = options.durable ?? true;
+    this.epoch = options.spool?.epoch ?? options.epoch ?? "";
     this.#retention = options.retention;
     this.#ring = new Ring(options.retention);
+    if (options.spool !== undefined) this.#restore(options.spool);
     this.#rejections = new RejectionNotices(options.clock, (text) => this.notice(text));
   }
 
@@ -117,7 +129,8 @@ export class Channel {
 
   /** The first message that can be read. */
   get firstSeq(): number {
-    return this.#ring.firstSeq;
+    const { firstSeq } = this.#ring;
+    return this.#spool === undefined ? firstSeq : Math.min(firstSeq, this.#spool.firstSeq);
   }
 
   /** Bytes that the buffers of this channel take. */
@@ -153,6 +166,12 @@ export class Channel {
       this.append(head, ts, receivedAt, isUtf8(line) ? 0 : FLAG.notUtf8, line, 0, end);
     }
     this.commit();
+    return this.durable();
+  }
+
+  /** Settles when all that was written is as durable as configured; undefined: it is already. */
+  durable(): Promise<void> | undefined {
+    return this.#awaitSpool ? this.#spool?.flushed() : undefined;
   }
 
   /**
@@ -200,6 +219,9 @@ export class Channel {
   /** Ends a batch: applies the retention and tells the readers. */
   commit(): void {
     const { nextSeq } = this.#ring;
+    const spool = this.#spool;
+    if (spool !== undefined && this.#storing && spool.nextSeq < nextSeq)
+      spool.append(this.#ring.read(spool.nextSeq, Number.POSITIVE_INFINITY).messages);
     this.trim();
     for (const follower of this.#followers) follower.onAppend(nextSeq);
   }
@@ -230,7 +252,12 @@ export class Channel {
 
   /** Applies the retention now. */
   trim(): void {
-    this.#ring.trim(this.#clock.now() * 1000, this.#floor());
+    const now = this.#clock.now() * 1000;
+    this.#ring.trim(now, this.#floor());
+    if (this.#spool === undefined) return;
+    let wanted = this.#ring.visibleSeq;
+    for (const follower of this.#followers) wanted = Math.min(wanted, follower.cursor);
+    this.#spool.trim(wanted, now - this.#retention.ageMs * 1000);
   }
 
   /**
@@ -266,7 +293,13 @@ export class Channel {
 
   /** Reads synchronously from `fromSeq` on; see {@link ReadResult}. */
   read(fromSeq: number, maxMessages: number, maxBytes?: number): ReadResult {
-    return this.#ring.read(fromSeq, maxMessages, maxBytes);
+    const ring = this.#ring;
+    const spool = this.#spool;
+    if (spool !== undefined && fromSeq < ring.firstSeq && spool.firstSeq < ring.firstSeq) {
+      const read = spool.read(fromSeq, maxMessages, maxBytes ?? Number.POSITIVE_INFINITY);
+      if (read.messages.length > 0) return read;
+    }
+    return ring.read(fromSeq, maxMessages, maxBytes);
   }
 
   /** All that history shows, oldest first. */
@@ -331,6 +364,27 @@ export class Channel {
     };
     this.#followers.add(follower);
     return follower;
+  }
+
+  /** Fills memory with what was kept before this process. */
+  #restore(spool: ChannelSpool): void {
+    const { lines, bytes } = this.#retention;
+    for (const message of spool.restore(lines, bytes)) {
+      if (message.seq !== this.#ring.nextSeq) this.#ring.skipTo(message.seq);
+      const { pri, source, procid, hostname, msgid, sd, ts, receivedAt, body } = message;
+      this.#ring.append(
+        createHead(pri, source, procid, hostname, msgid, sd),
+        ts,
+        receivedAt,
+        restoredFlags(message),
+        body,
+        0,
+        body.length,
+        message.tsText,
+        message.split,
+      );
+    }
+    if (spool.nextSeq > this.#ring.nextSeq) this.#ring.skipTo(spool.nextSeq);
   }
 
   /** The oldest message that a reader may still ask for. */

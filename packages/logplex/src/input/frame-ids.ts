@@ -20,6 +20,10 @@ export class FrameIds {
     return until !== undefined && until > this.#clock.now();
   }
 
+  delete(writer: string, id: string): void {
+    this.#until.delete(`${writer}\0${id}`);
+  }
+
   add(writer: string, id: string): void {
     const now = this.#clock.now();
     for (const [key, until] of this.#until) {

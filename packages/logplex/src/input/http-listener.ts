@@ -5,6 +5,8 @@ import { HttpLogs, type HttpLogsOptions } from "./http-logs.ts";
 import type { Ingress } from "./ingress.ts";
 import { sendError } from "./reply.ts";
 
+const CLOSE_GRACE_MS = 200;
+
 /** Options of the HTTP listener. */
 export interface HttpListenOptions extends HttpLogsOptions {
   /** Default 8601; 0 chooses a free one. */
@@ -57,9 +59,14 @@ export class HttpListener {
 
   async close(): Promise<void> {
     if (!this.#server.listening) return;
-    await new Promise((resolve) => {
-      this.#server.close(resolve);
-      this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => {
+      // Answers that are being written get this long to leave.
+      const timer = setTimeout(() => this.#server.closeAllConnections(), CLOSE_GRACE_MS);
+      this.#server.close(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+      this.#server.closeIdleConnections();
     });
   }
 

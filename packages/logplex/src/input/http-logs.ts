@@ -138,9 +138,20 @@ export class HttpLogs {
         ? this.#frames(caller, body, expected, response)
         : this.#records(caller, type, body, expected, request, response);
     if (outcome === undefined) return;
-    if (frameId !== undefined && frameId.length <= 128) frameIds.add(writer, frameId);
+    const remembered = frameId !== undefined && frameId.length <= 128;
+    // Before anything is awaited, so that a repeat meanwhile is recognised.
+    if (remembered) frameIds.add(writer, frameId);
     this.#producerLoss(request, outcome.touched);
-    await this.#ingress.durable(outcome.touched);
+    try {
+      await this.#ingress.durable(outcome.touched);
+    } catch {
+      // Without the id in the books the sender may try again.
+      if (remembered) frameIds.delete(writer, frameId);
+      sendError(response, 503, "storage_failed", "The logs could not be made durable; try again.", {
+        "Retry-After": "5",
+      });
+      return;
+    }
     const headers =
       outcome.rejected > 0 ? { "Logplex-Rejected-Count": String(outcome.rejected) } : {};
     if (type === "otlp") sendJson(response, 200, {}, headers);

@@ -72,7 +72,10 @@ export class LineStream extends Writable {
     if (this.#length > MAX_ASSEMBLED_BYTES)
       pending = this.#emit([this.#take(EMPTY)], this.#startedAt, true, now);
     else if (this.#length > 0 && this.#lastOctet() === CR)
-      this.#timer = this.#clock.setTimeout(() => this.#flushRest(), LONE_CR_MS);
+      this.#timer = this.#clock.setTimeout(() => {
+        // A failed disk is told to the next write.
+        settle(this.#flushRest(), () => {});
+      }, LONE_CR_MS);
     settle(pending, callback);
   }
 

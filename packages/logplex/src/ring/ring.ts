@@ -1,3 +1,4 @@
+import type { ReadResult } from "../channel/read-result.ts";
 import type { SplitInfo } from "../message.ts";
 import type { Batch } from "./batch.ts";
 import { Block } from "./block.ts";
@@ -20,15 +21,6 @@ export const DEFAULT_RETENTION: Retention = {
   ageMs: 7 * 86_400_000,
   bytes: 4 * 1024 * 1024,
 };
-
-/** Messages from a sequence number on. */
-export interface ReadResult {
-  readonly messages: readonly RingMessage[];
-  /** Exactly how many messages between the asked and the first available one are gone. */
-  readonly trimmed: number;
-  /** Where the next read goes on. */
-  readonly nextSeq: number;
-}
 
 /** The messages of one channel in memory, oldest first. */
 export class Ring {
@@ -102,6 +94,16 @@ export class Ring {
     const seq = this.nextSeq;
     this.nextSeq = seq + 1;
     return seq;
+  }
+
+  /** Goes on with a larger number, because what lies between is lost. */
+  skipTo(seq: number): void {
+    if (this.#blocks.length === 0) {
+      this.firstSeq = seq;
+      this.visibleSeq = seq;
+    }
+    this.nextSeq = seq;
+    this.#last = undefined;
   }
 
   /**
@@ -186,8 +188,7 @@ export class Ring {
     this.firstSeq = Math.max(this.firstSeq, Math.min(visible, floorSeq));
     let free = 0;
     for (const block of this.#blocks) {
-      if (block.nextSeq > this.firstSeq || (block === this.#last && block.count < block.capacity))
-        break;
+      if (block.nextSeq > this.firstSeq || block === this.#last) break;
       free += 1;
     }
     if (free > 0) this.#blocks.splice(0, free);
@@ -201,13 +202,19 @@ export class Ring {
   /** Up to `maxMessages` messages or `maxBytes` bytes of bodies (at least one message) from `fromSeq`. */
   read(fromSeq: number, maxMessages: number, maxBytes = Number.POSITIVE_INFINITY): ReadResult {
     const start = Math.max(fromSeq, this.firstSeq);
-    const trimmed = Math.max(0, Math.min(start, this.nextSeq) - fromSeq);
+    let trimmed = Math.max(0, Math.min(start, this.nextSeq) - fromSeq);
     const messages: RingMessage[] = [];
     let seq = start;
     let bytes = 0;
     for (let at = this.#find(start); at < this.#blocks.length; at += 1) {
       const block = this.#blocks[at]!;
-      for (let index = Math.max(0, seq - block.firstSeq); index < block.count; index += 1) {
+      if (block.firstSeq > seq) {
+        // A hole: a read stops before it so that the loss is exact.
+        if (messages.length > 0) return { messages, trimmed, nextSeq: seq };
+        trimmed += block.firstSeq - seq;
+        seq = block.firstSeq;
+      }
+      for (let index = seq - block.firstSeq; index < block.count; index += 1) {
         if (messages.length >= maxMessages) return { messages, trimmed, nextSeq: seq };
         bytes += block.ends[index]! - block.starts[index]!;
         if (bytes > maxBytes && messages.length > 0) return { messages, trimmed, nextSeq: seq };

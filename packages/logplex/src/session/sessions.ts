@@ -139,8 +139,10 @@ export class Sessions {
   }
 
   /** Ends all open responses. */
-  close(): void {
-    for (const stream of this.#streams) stream.close();
+  async close(): Promise<void> {
+    const open = [...this.#streams];
+    for (const stream of open) stream.close();
+    await Promise.allSettled(open.map((stream) => stream.finished));
   }
 
   /** A use must be remembered while its URL could still be taken for an unused one. */
