@@ -77,10 +77,17 @@ export class GitEndpoint {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
+    let expire: () => void = () => undefined;
+    const expired = new Promise<void>((resolve) => {
+      expire = resolve;
+    });
     const timer = setTimeout(() => {
       for (const backend of this.#running.keys()) killGroup(backend);
+      expire();
     }, this.#options.closeTimeoutMs ?? 10_000);
     await Promise.all(this.#running.values());
+    // A handler that does not obey its signal must not hold us up for ever.
+    await Promise.race([this.#hooks.idle(), expired]);
     clearTimeout(timer);
     await this.#hooks.close();
   }
@@ -118,7 +125,7 @@ export class GitEndpoint {
     try {
       await this.#serve(request, response, route, access, push?.token);
     } finally {
-      push?.forget();
+      push?.ended();
     }
   }
 

@@ -45,18 +45,32 @@ export class GitHookServer {
     await once(this.#server, "listening");
   }
 
-  /** Announces a push; `forget` takes it back when git has ended. */
-  expect(context: PushContext): { readonly token: string; readonly forget: () => void } {
+  /** Announces a push; `ended` must be called when its git has ended. */
+  expect(push: Omit<PushContext, "ended">): { readonly token: string; readonly ended: () => void } {
     const token = randomBytes(24).toString("hex");
-    this.#expected.set(token, context);
-    return { token, forget: () => this.#expected.delete(token) };
+    let resolve: () => void = () => undefined;
+    const ended = new Promise<void>((done) => {
+      resolve = done;
+    });
+    this.#expected.set(token, { ...push, ended });
+    return {
+      token,
+      ended: () => {
+        this.#expected.delete(token);
+        resolve();
+      },
+    };
   }
 
-  /** Refuses hooks under way; resolves when none is left. */
+  /** Resolves when no push is being judged. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#judging);
+  }
+
+  /** Hangs up on hooks, which then refuse their pushes. */
   async close(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    await Promise.all(this.#judging);
     for (const socket of this.#sockets) socket.destroy();
     if (server !== undefined) {
       server.close();

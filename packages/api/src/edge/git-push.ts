@@ -36,6 +36,8 @@ export interface PushContext {
   readonly app: GitPush["app"];
   readonly user: GitPush["user"];
   readonly repository: string;
+  /** Resolves when git has ended: only then has an accepted push changed its branch. */
+  readonly ended: Promise<void>;
 }
 
 const objectId = z.string().regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/);
@@ -100,11 +102,18 @@ export class PushJudge {
       }
       say("Waiting for another push to this app to finish...\n");
     }
-    try {
-      return await queue.add(() => this.#deploy(context, message, update, branch, output));
-    } finally {
-      if (queue.pending === 0 && queue.size === 0) this.#queues.delete(context.app.id);
-    }
+    return await new Promise<boolean>((resolve, reject) => {
+      queue
+        .add(async () => {
+          resolve(await this.#deploy(context, message, update, branch, output));
+          // The next push must see the branch as this one leaves it.
+          await context.ended;
+        })
+        .catch(reject)
+        .finally(() => {
+          if (queue.pending === 0 && queue.size === 0) this.#queues.delete(context.app.id);
+        });
+    });
   }
 
   async #deploy(
