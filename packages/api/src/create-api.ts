@@ -26,6 +26,7 @@ import type { RawRoute } from "./raw/raw-route.ts";
 import { streamRoutes } from "./raw/streams.ts";
 import { removeOldSources, tooLargeUpload, uploadRoutes } from "./raw/uploads.ts";
 import type { Store } from "./store/store.ts";
+import { WebhookDispatcher } from "./webhooks/dispatcher.ts";
 
 /** Rights beyond the built-in ones, and limits of use. */
 export interface AuthOptions {
@@ -55,6 +56,10 @@ export interface ApiOptions {
   /** Size of processes that name none; default `Standard-1X`. */
   readonly defaultSize?: string;
   readonly limits?: Partial<PlatformLimits>;
+  readonly webhooks?: {
+    /** Deliver to addresses of this machine and of private networks; default false. */
+    readonly allowPrivate?: boolean;
+  };
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Compare every answer with the published documents and fail on a difference; for tests. */
@@ -187,6 +192,7 @@ class RunningApi implements Api {
   readonly #interceptors = new Set<Interceptor>();
   readonly #sockets = new Set<Socket>();
   readonly #fixedUrl: boolean;
+  readonly #webhooks: WebhookDispatcher;
   #server: Server | undefined;
   #housekeeping: unknown;
   #closed: Promise<void> | undefined;
@@ -214,6 +220,9 @@ class RunningApi implements Api {
       },
       { overrideGlobalObjects: false },
     );
+    this.#webhooks = new WebhookDispatcher(platform, {
+      allowPrivate: options.webhooks?.allowPrivate ?? false,
+    });
     this.#scheduleHousekeeping();
   }
 
@@ -401,6 +410,7 @@ class RunningApi implements Api {
       for (const socket of this.#sockets) socket.destroySoon();
       await closed;
     }
+    await this.#webhooks.close();
     await this.platform.settled();
   }
 

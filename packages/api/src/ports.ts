@@ -129,7 +129,7 @@ export interface RoutesPort {
   set(
     app: string,
     route: {
-      readonly hosts: readonly string[];
+      readonly hosts: string[];
       readonly name?: string;
       readonly maintenance?: boolean;
       readonly state?: "active" | "blank";
@@ -168,7 +168,13 @@ export interface LogplexPort {
     url: string,
     options: { readonly id: string; readonly token: string },
   ): unknown;
-  removeDrain(channel: string, id: string): unknown;
+  /** By id. */
+  removeDrain(drain: string): unknown;
+  /** What became of the messages of a drain. */
+  ledger?(drain: string): unknown;
+  drainHealth?(drain: string): unknown;
+  /** Sends one marked line and reports what happened. */
+  testDrain?(drain: string): Promise<unknown>;
   deleteChannel(channel: string): unknown;
   /** Makes sure that a channel exists. */
   channel?(id: string): unknown;

@@ -142,7 +142,7 @@ export const logEndpoints: readonly Endpoint[] = [
           data: { id: row.id, token: row.token, app: { id: app.id, name: app.name } },
         });
         unit.after(async () => {
-          await quietly(platform, () => platform.logplex.removeDrain(app.id, row.id));
+          await quietly(platform, () => platform.logplex.removeDrain(row.id));
           platform.say(app.id, `Remove log drain ${row.token} by user ${actor.email}`);
         });
         return presentDrain(app, row, drainUrl(platform, row));

@@ -192,8 +192,7 @@ export async function destroyApp(
   unit.after(async () => {
     for (const { id } of builds) platform.builds.get(id)?.abort();
     await reconcile(platform, app.id);
-    for (const { id } of drains)
-      await quietly(platform, () => platform.logplex.removeDrain(app.id, id));
+    for (const { id } of drains) await quietly(platform, () => platform.logplex.removeDrain(id));
     await quietly(platform, () => platform.logplex.deleteChannel(app.id));
     for (const { id } of builds) platform.outputs.remove(id);
     for (const { output_id } of outputs) if (output_id !== null) platform.outputs.remove(output_id);

@@ -161,7 +161,7 @@ export class FakeLogplex implements LogplexPort {
     this.drainUrls.set(id, url);
   }
 
-  removeDrain(_channel: string, id: string): void {
+  removeDrain(id: string): void {
     this.drainUrls.delete(id);
   }
 

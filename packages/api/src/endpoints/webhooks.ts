@@ -1,0 +1,344 @@
+import { z } from "zod";
+import { presentTime } from "../clock.ts";
+import { invalid, notFound } from "../errors.ts";
+import { defineEndpoint, type Endpoint, Reply } from "../http/endpoint.ts";
+import { reference, timestamp, uuid } from "../resources/common.ts";
+import type { Queries } from "../store/store.ts";
+import type { AppRow, DeliveryRow, WebhookRow } from "../store/tables.ts";
+import { eventDocument } from "../webhooks/document.ts";
+import { webhookEntities } from "../webhooks/entities.ts";
+
+const level = z.enum(["notify", "sync"]);
+const include = z.array(z.enum(webhookEntities)).min(1).max(50);
+const url = z.url({ protocol: /^https?$/, error: "is not an http or https URL" }).max(4000);
+const secret = z.string().min(1).max(500);
+const authorization = z
+  .string()
+  .max(2000)
+  .regex(/^[\t\x20-\x7e]*$/, "can't be a header");
+
+const webhookSchema = z
+  .strictObject({
+    addon: z.null(),
+    app: reference,
+    created_at: timestamp,
+    id: uuid,
+    include: z.array(z.string()),
+    level,
+    updated_at: timestamp,
+    url: z.string(),
+  })
+  .meta({ id: "app-webhook" });
+
+const deliverySchema = z
+  .strictObject({
+    created_at: timestamp,
+    event: z.strictObject({ id: uuid, include: z.string() }),
+    id: uuid,
+    last_attempt: z
+      .strictObject({
+        code: z.int().nullable(),
+        created_at: timestamp,
+        error_class: z.string().nullable(),
+        id: uuid,
+        status: z.string(),
+        updated_at: timestamp,
+      })
+      .nullable(),
+    next_attempt_at: timestamp.nullable(),
+    num_attempts: z.int(),
+    status: z.string(),
+    updated_at: timestamp,
+    webhook: z.strictObject({ id: uuid, level }),
+  })
+  .meta({ id: "app-webhook-delivery" });
+
+const eventSchema = z
+  .strictObject({
+    created_at: timestamp,
+    id: uuid,
+    include: z.string(),
+    payload: z.record(z.string(), z.unknown()),
+    updated_at: timestamp,
+  })
+  .meta({ id: "app-webhook-event" });
+
+function present(app: AppRow, row: WebhookRow): z.output<typeof webhookSchema> {
+  return {
+    addon: null,
+    app: { id: app.id, name: app.name },
+    created_at: presentTime(row.created_at),
+    id: row.id,
+    include: JSON.parse(row.include) as string[],
+    level: row.level as "notify",
+    updated_at: presentTime(row.updated_at),
+    url: row.url,
+  };
+}
+
+async function webhookBy(queries: Queries, app: AppRow, key: string): Promise<WebhookRow> {
+  const row = await queries
+    .selectFrom("webhooks")
+    .selectAll()
+    .where("app_id", "=", app.id)
+    .where((expression) => expression.or([expression("id", "=", key), expression("url", "=", key)]))
+    .executeTakeFirst();
+  if (!row) throw notFound("webhook");
+  return row;
+}
+
+function presentDelivery(row: DeliveryRow, levelOf: string): z.output<typeof deliverySchema> {
+  return {
+    created_at: presentTime(row.created_at),
+    event: { id: row.event_id, include: row.event_include },
+    id: row.id,
+    last_attempt:
+      row.last_at === null
+        ? null
+        : {
+            code: row.last_code,
+            created_at: presentTime(row.last_at),
+            error_class: row.last_error,
+            id: row.id,
+            status: row.last_error === null ? "succeeded" : "failed",
+            updated_at: presentTime(row.last_at),
+          },
+    next_attempt_at: row.next_attempt_at === null ? null : presentTime(row.next_attempt_at),
+    num_attempts: row.attempts,
+    status: row.status,
+    updated_at: presentTime(row.updated_at),
+    webhook: { id: row.webhook_id, level: levelOf as "notify" },
+  };
+}
+
+async function deliveriesOf(queries: Queries, app: AppRow, id?: string) {
+  let query = queries
+    .selectFrom("deliveries")
+    .innerJoin("webhooks", "webhooks.id", "deliveries.webhook_id")
+    .selectAll("deliveries")
+    .select("webhooks.level")
+    .where("deliveries.app_id", "=", app.id)
+    .orderBy("deliveries.created_at", "desc")
+    .limit(1000);
+  if (id !== undefined) query = query.where("deliveries.id", "=", id);
+  return (await query.execute()).map((row) => presentDelivery(row, row.level));
+}
+
+async function eventsOf(queries: Queries, app: AppRow, id?: string) {
+  let query = queries
+    .selectFrom("events")
+    .selectAll()
+    .where("app_id", "=", app.id)
+    .where(
+      "id",
+      "in",
+      queries.selectFrom("deliveries").select("event_id").where("app_id", "=", app.id),
+    )
+    .orderBy("sequence", "desc")
+    .limit(1000);
+  if (id !== undefined) query = query.where("id", "=", id);
+  return (await query.execute()).map((row) => ({
+    created_at: presentTime(row.created_at),
+    id: row.id,
+    include: row.resource === "dyno" ? "dyno" : `api:${row.resource}`,
+    payload: eventDocument(row),
+    updated_at: presentTime(row.created_at),
+  }));
+}
+
+const shared = { resource: "app-webhook", response: webhookSchema } as const;
+const base = "/apps/{app}/webhooks";
+
+export const webhookEndpoints: readonly Endpoint[] = [
+  defineEndpoint({
+    ...shared,
+    title: "Create",
+    method: "POST",
+    path: base,
+    verb: "operate",
+    summary:
+      "Subscribes a URL to events of an app; the header Heroku-Webhook-Secret holds the key of the signatures.",
+    body: z.object({
+      include,
+      level,
+      url,
+      secret: secret.nullish(),
+      authorization: authorization.nullish(),
+    }),
+    status: 201,
+    handler: async ({ platform, app, body, write }) => {
+      const key = body.secret ?? platform.capability();
+      return await write(async ({ tx, now, event }) => {
+        const count = await tx
+          .selectFrom("webhooks")
+          .select("id")
+          .where("app_id", "=", app.id)
+          .execute();
+        if (count.length >= 30)
+          throw invalid("url", "The app has 30 webhooks, the most it can have.");
+        const id = platform.uuid();
+        const row: WebhookRow = {
+          id,
+          app_id: app.id,
+          include: JSON.stringify([...new Set(body.include)]),
+          level: body.level,
+          url: body.url,
+          sealed_secret: platform.secrets.seal(key, `webhook:${id}`),
+          sealed_authorization: body.authorization
+            ? platform.secrets.seal(body.authorization, `webhook-authorization:${id}`)
+            : null,
+          failing_since: null,
+          created_at: now,
+          updated_at: now,
+        };
+        await tx.insertInto("webhooks").values(row).execute();
+        await event({
+          app: app.id,
+          resource: "app-webhook",
+          action: "create",
+          data: { id, include: body.include, level: body.level },
+        });
+        return new Reply(present(app, row), { headers: { "Heroku-Webhook-Secret": key } });
+      });
+    },
+  }),
+  defineEndpoint({
+    ...shared,
+    title: "List",
+    method: "GET",
+    path: base,
+    verb: "read",
+    summary: "Lists the webhooks of an app.",
+    ranges: ["id"],
+    handler: async ({ platform, app }) =>
+      (
+        await platform.db.selectFrom("webhooks").selectAll().where("app_id", "=", app.id).execute()
+      ).map((row) => present(app, row)),
+  }),
+  defineEndpoint({
+    ...shared,
+    title: "Info",
+    method: "GET",
+    path: `${base}/{app_webhook}`,
+    verb: "read",
+    summary: "Shows a webhook.",
+    handler: async ({ platform, app, params }) =>
+      present(app, await webhookBy(platform.db, app, params["app_webhook"] ?? "")),
+  }),
+  defineEndpoint({
+    ...shared,
+    title: "Update",
+    method: "PATCH",
+    path: `${base}/{app_webhook}`,
+    verb: "operate",
+    summary: "Changes a webhook.",
+    body: z.object({
+      include: include.optional(),
+      level: level.optional(),
+      url: url.optional(),
+      secret: secret.nullish(),
+      authorization: authorization.nullish(),
+    }),
+    bodyOptional: true,
+    handler: async ({ platform, app, params, body, write }) =>
+      await write(async ({ tx, now, event }) => {
+        const before = await webhookBy(tx, app, params["app_webhook"] ?? "");
+        const row: WebhookRow = {
+          ...before,
+          include: body.include ? JSON.stringify([...new Set(body.include)]) : before.include,
+          level: body.level ?? before.level,
+          url: body.url ?? before.url,
+          sealed_secret: body.secret
+            ? platform.secrets.seal(body.secret, `webhook:${before.id}`)
+            : before.sealed_secret,
+          sealed_authorization:
+            body.authorization === undefined
+              ? before.sealed_authorization
+              : body.authorization === null
+                ? null
+                : platform.secrets.seal(body.authorization, `webhook-authorization:${before.id}`),
+          failing_since: body.url === undefined ? before.failing_since : null,
+          updated_at: now,
+        };
+        await tx.updateTable("webhooks").set(row).where("id", "=", row.id).execute();
+        await event({
+          app: app.id,
+          resource: "app-webhook",
+          action: "update",
+          data: { id: row.id, include: JSON.parse(row.include), level: row.level },
+        });
+        return present(app, row);
+      }),
+  }),
+  defineEndpoint({
+    ...shared,
+    title: "Delete",
+    method: "DELETE",
+    path: `${base}/{app_webhook}`,
+    verb: "operate",
+    summary: "Removes a webhook; what was not delivered is dropped.",
+    handler: async ({ platform: _platform, app, params, write }) =>
+      await write(async ({ tx, event }) => {
+        const row = await webhookBy(tx, app, params["app_webhook"] ?? "");
+        await tx.deleteFrom("deliveries").where("webhook_id", "=", row.id).execute();
+        await tx.deleteFrom("webhooks").where("id", "=", row.id).execute();
+        await event({
+          app: app.id,
+          resource: "app-webhook",
+          action: "destroy",
+          data: { id: row.id },
+        });
+        return present(app, row);
+      }),
+  }),
+  defineEndpoint({
+    resource: "app-webhook-delivery",
+    title: "List",
+    method: "GET",
+    path: "/apps/{app}/webhook-deliveries",
+    verb: "read",
+    summary: "Lists the newest 1000 deliveries of an app.",
+    response: deliverySchema,
+    ranges: ["id"],
+    handler: async ({ platform, app }) => await deliveriesOf(platform.db, app),
+  }),
+  defineEndpoint({
+    resource: "app-webhook-delivery",
+    title: "Info",
+    method: "GET",
+    path: "/apps/{app}/webhook-deliveries/{app_webhook_delivery}",
+    verb: "read",
+    summary: "Shows a delivery.",
+    response: deliverySchema,
+    handler: async ({ platform, app, params }) => {
+      const [row] = await deliveriesOf(platform.db, app, params["app_webhook_delivery"] ?? "");
+      if (!row) throw notFound("webhook_delivery");
+      return row;
+    },
+  }),
+  defineEndpoint({
+    resource: "app-webhook-event",
+    title: "List",
+    method: "GET",
+    path: "/apps/{app}/webhook-events",
+    verb: "read",
+    summary: "Lists the newest 1000 events that a webhook asked for.",
+    response: eventSchema,
+    ranges: ["id"],
+    handler: async ({ platform, app }) => await eventsOf(platform.db, app),
+  }),
+  defineEndpoint({
+    resource: "app-webhook-event",
+    title: "Info",
+    method: "GET",
+    path: "/apps/{app}/webhook-events/{app_webhook_event}",
+    verb: "read",
+    summary: "Shows an event.",
+    response: eventSchema,
+    handler: async ({ platform, app, params }) => {
+      const [row] = await eventsOf(platform.db, app, params["app_webhook_event"] ?? "");
+      if (!row) throw notFound("webhook_event");
+      return row;
+    },
+  }),
+];
