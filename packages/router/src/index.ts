@@ -2,11 +2,11 @@ export type { BackendAddress, DynoEventLike, DynoSource, LogSink } from "./contr
 export { ROUTER_ERROR_CODES, RouterError, type RouterErrorCode } from "./errors.ts";
 export { FAILURES, type Failure, type HCode } from "./failures/codes.ts";
 export type { EndedRequest, RequestTrace } from "./forward/observer.ts";
+export type { ListenOptions, TlsListenOptions } from "./listen/listener.ts";
 export type { RouterSettings } from "./options.ts";
 export {
   type CloseResult,
   type ListenAddress,
-  type ListenOptions,
   Router,
   type RouterOptions,
 } from "./router.ts";
@@ -22,3 +22,9 @@ export {
 export type { AppRouteOptions, AppTimeouts, BackendOptions } from "./table/settings.ts";
 export type { RouteMessage, RouteSync } from "./table/sync.ts";
 export { type RouterClock, systemClock } from "./time/clock.ts";
+export {
+  type CertificatePair,
+  CertificateStore,
+  type CertificateStoreEvents,
+  type StoredCertificate,
+} from "./tls/certificate-store.ts";

@@ -52,6 +52,7 @@ const schema = z.strictObject({
   affinityKeys: z.array(z.string().min(16)).min(1).optional(),
   channel: z.string().min(1).optional(),
   extraLogKeys: z.boolean().optional(),
+  http2WebSocket: z.boolean().optional(),
   acmeChallenge: z
     .custom<(token: string, hostname: string) => string | undefined>(
       (value) => typeof value === "function",
@@ -126,6 +127,7 @@ export function parseRouterOptions(settings: RouterSettings): {
           : options.affinityKeys.map((key) => Buffer.from(key)),
       channel: options.channel ?? "router",
       extraLogKeys: options.extraLogKeys ?? false,
+      http2WebSocket: options.http2WebSocket ?? true,
       acmeChallenge: options.acmeChallenge ?? null,
       onError: options.onError ?? (() => {}),
     },

@@ -1,13 +1,16 @@
-import { createServer, type Server, type Socket } from "node:net";
 import { LogWriter } from "./access-log/writer.ts";
+import { AdminListener, type AdminOptions } from "./admin/admin-listener.ts";
 import type { LogSink } from "./contract.ts";
 import { RouterError } from "./errors.ts";
-import type { Peer } from "./forward/client-side.ts";
-import { Engine } from "./forward/engine.ts";
+import { Engine, type EngineOptions } from "./forward/engine.ts";
+import type { Forwarder, ForwarderFactory } from "./forward/forwarder.ts";
+import { Observer } from "./forward/observer.ts";
+import { Listener, type ListenOptions } from "./listen/listener.ts";
+import { renderMetrics } from "./metrics/render.ts";
 import { parseRouterOptions, type RouterLimits, type RouterSettings } from "./options.ts";
-import { plainAddress } from "./table/address-set.ts";
 import type { RouteTable } from "./table/route-table.ts";
 import { type RouterClock, systemClock } from "./time/clock.ts";
+import { TimerWheel } from "./time/wheel.ts";
 
 /** Options of {@link Router}; all but `routes` have a default. */
 export interface RouterOptions extends RouterSettings {
@@ -17,20 +20,8 @@ export interface RouterOptions extends RouterSettings {
   readonly clock?: RouterClock;
   /** Source of choice; 0 ≤ value < 1. */
   readonly random?: () => number;
-}
-
-/** Where to listen. */
-export interface ListenOptions {
-  /** 0 (default) takes a free port. */
-  readonly port?: number;
-  /** Default `0.0.0.0`-equivalent `::`; give `127.0.0.1` to stay local. */
-  readonly host?: string;
-  /** UNIX socket in place of host and port. */
-  readonly path?: string;
-  /** Port for `X-Forwarded-Port` when another one is public. */
-  readonly publicPort?: number;
-  /** For metrics and logs; default `http`. */
-  readonly name?: string;
+  /** Forwarding engine; default the native one. */
+  readonly forwarder?: ForwarderFactory;
 }
 
 /** Where a listener is. */
@@ -58,33 +49,41 @@ export interface CloseResult {
  */
 export class Router {
   readonly routes: RouteTable;
-  readonly #engine: Engine;
+  readonly #forwarder: Forwarder;
+  readonly #observer = new Observer();
+  readonly #options: EngineOptions;
+  readonly #wheel: TimerWheel;
   readonly #log: LogWriter | null;
   readonly #clock: RouterClock;
   readonly #limits: RouterLimits;
-  readonly #servers = new Set<Server>();
+  readonly #listeners = new Set<Listener>();
+  #admin: AdminListener | null = null;
   #closing: Promise<CloseResult> | null = null;
 
   /** @throws RouterError `invalid-option`. */
   constructor(options: RouterOptions) {
-    const { routes, logs, clock, random, ...settings } = options;
+    const { routes, logs, clock, random, forwarder, ...settings } = options;
     const parsed = parseRouterOptions(settings);
     this.routes = routes;
     this.#limits = parsed.limits;
     this.#clock = clock ?? systemClock;
     this.#log = logs === undefined ? null : new LogWriter(logs, this.#clock);
-    this.#engine = new Engine({
+    this.#options = parsed.engine;
+    this.#wheel = new TimerWheel(this.#clock);
+    const context = {
       options: parsed.engine,
       routes,
       log: this.#log,
       clock: this.#clock,
       random: random ?? Math.random,
-    });
+      observer: this.#observer,
+    };
+    this.#forwarder = forwarder === undefined ? new Engine(context) : forwarder(context);
   }
 
-  /** @internal */
-  get engine(): Engine {
-    return this.#engine;
+  /** What happens now and happened lately; read by the admin listener. */
+  get observer(): Observer {
+    return this.#observer;
   }
 
   /**
@@ -95,109 +94,121 @@ export class Router {
   async listen(options: ListenOptions = {}): Promise<ListenAddress> {
     if (this.#closing !== null)
       throw new RouterError("closed", "The router is closed. Create another one to listen again.");
-    const name = options.name ?? "http";
-    const server = createServer({ allowHalfOpen: true, noDelay: true });
-    server.maxConnections = this.#limits.maxClientConnections;
-    await listenOn(server, options);
-    const address = server.address();
-    const port = address !== null && typeof address === "object" ? address.port : 0;
-    const host = address !== null && typeof address === "object" ? address.address : "";
-    const publicPort = options.publicPort ?? port;
-    server.on("connection", (socket) => this.#accept(socket, name, publicPort));
-    this.#servers.add(server);
-    const shown = host === "::" || host === "0.0.0.0" ? "127.0.0.1" : host;
-    return {
-      host,
-      port,
-      url: `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`,
-    };
+    const listener = new Listener(options, {
+      wheel: this.#wheel,
+      observer: this.#observer,
+      trustedProxies: this.#options.trustedProxies,
+      maxConnections: this.#limits.maxClientConnections,
+      handshakeMs: this.#limits.tlsHandshakeMs,
+      now: () => this.#clock.monotonic(),
+      forwarder: () => this.#forwarder,
+    });
+    const address = await listener.listen();
+    this.#listeners.add(listener);
+    return address;
   }
 
-  #accept(socket: Socket, listener: string, publicPort: number): void {
-    const address = plainAddress(socket.remoteAddress ?? "");
-    const peer: Peer = {
-      address,
-      port: socket.remotePort ?? 0,
-      tls: false,
-      tlsVersion: "",
-      serverName: "",
-      publicPort,
-      trusted: this.#engine.options.trustedProxies?.has(address) === true,
-      covers: null,
-      listener,
+  /**
+   * Listens for operators: health, readiness, metrics, table, requests. Loopback by default.
+   *
+   * @throws RouterError `already-listening`, `listen-failed`, `closed`.
+   */
+  async listenAdmin(
+    options: AdminOptions = {},
+  ): Promise<{ readonly host: string; readonly port: number }> {
+    if (this.#closing !== null)
+      throw new RouterError("closed", "The router is closed. Create another one to listen again.");
+    if (this.#admin !== null)
+      throw new RouterError(
+        "already-listening",
+        "The router has an admin listener already. Use that one, or close the router first.",
+      );
+    const admin = new AdminListener({
+      routes: this.routes,
+      observer: this.#observer,
+      ready: () => this.#closing === null && this.#listeners.size > 0,
+      metrics: () => this.metrics(),
+    });
+    this.#admin = admin;
+    try {
+      return await admin.listen(options);
+    } catch (error) {
+      this.#admin = null;
+      throw error;
+    }
+  }
+
+  /** All metrics as Prometheus text. */
+  metrics(): string {
+    const certificates = [...this.#listeners]
+      .map((listener) => listener.certificates)
+      .filter((store) => store !== null);
+    return renderMetrics({
+      observer: this.#observer,
+      routes: this.routes,
+      logDropped: this.#log?.dropped ?? 0,
+      certificates: [...new Set(certificates)],
+      now: this.#clock.now(),
+      backends: this.#forwarder.backendConnections?.() ?? [],
+    });
+  }
+
+  /** What is in flight, as counts by app; for tests and embedding. */
+  inspect(): { readonly inFlight: number; readonly completed: number; readonly timers: number } {
+    return {
+      inFlight: this.#observer.inFlight.size,
+      completed: this.#observer.completed,
+      timers: this.#wheel.size + (this.#forwarder.timers?.() ?? 0),
     };
-    this.#engine.accept(socket, peer);
   }
 
   /**
    * Stops listening, lets what is in progress finish for `drainMs` (default 60 000), then cuts
-   * the rest with H24. Idempotent; afterwards no socket or timer of the router is left.
+   * the rest with H24. Before that `/readyz` answers 503 for `waitMs` (default 0), so that a
+   * balancer in front can notice. Idempotent; afterwards no socket or timer of the router is left.
    */
-  close(options: { readonly drainMs?: number } = {}): Promise<CloseResult> {
-    this.#closing ??= this.#close(options.drainMs ?? 60_000);
+  close(
+    options: { readonly drainMs?: number; readonly waitMs?: number } = {},
+  ): Promise<CloseResult> {
+    this.#closing ??= this.#close(options.drainMs ?? 60_000, options.waitMs ?? 0);
     return this.#closing;
   }
 
-  async #close(drainMs: number): Promise<CloseResult> {
-    const engine = this.#engine;
-    const before = engine.observer.completed;
-    const closed = [...this.#servers].map(
-      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
-    );
-    engine.shutdown(this.#clock.monotonic() + drainMs);
+  async #close(drainMs: number, waitMs: number): Promise<CloseResult> {
+    if (waitMs > 0)
+      await new Promise<void>((resolve) => {
+        this.#clock.setTimeout(resolve, waitMs);
+      });
+    const before = this.#observer.completed;
+    const closed = [...this.#listeners].map((listener) => listener.close());
+    this.#forwarder.shutdown(this.#clock.monotonic() + drainMs);
     await this.#drained(drainMs);
-    const completed = engine.observer.completed - before;
-    const cut = engine.destroy();
+    const completed = this.#observer.completed - before;
+    const cut = this.#forwarder.destroy();
+    this.#wheel.close();
     await Promise.all(closed);
+    await this.#admin?.close();
     await this.#log?.flush();
     return { completed, cut };
   }
 
   /** Resolves when nothing is in flight, or when the time is over. */
   #drained(drainMs: number): Promise<void> {
-    const { observer } = this.#engine;
+    const observer = this.#observer;
+    const clock = this.#clock;
     if (observer.inFlight.size === 0 || drainMs <= 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = this.#clock.setTimeout(done, drainMs);
-      observer.onIdle = done;
-      const clock = this.#clock;
-      function done() {
+      const done = () => {
         observer.onIdle = null;
         clock.clearTimeout(timer);
         resolve();
-      }
+      };
+      const timer = clock.setTimeout(done, drainMs);
+      observer.onIdle = done;
     });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close().then(() => undefined);
   }
-}
-
-function listenOn(server: Server, options: ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error) => {
-      const where = options.path ?? `${options.host ?? "*"}:${options.port ?? 0}`;
-      reject(
-        new RouterError(
-          "listen-failed",
-          `Cannot listen on ${where}: ${error.message}. Choose another address or end what uses it.`,
-          { cause: error },
-        ),
-      );
-    };
-    server.once("error", failed);
-    const listening = () => {
-      server.off("error", failed);
-      // An accept that fails (no descriptors left) must not end the process.
-      server.on("error", () => {});
-      resolve();
-    };
-    if (options.path !== undefined) server.listen({ path: options.path }, listening);
-    else
-      server.listen(
-        { port: options.port ?? 0, ...(options.host === undefined ? {} : { host: options.host }) },
-        listening,
-      );
-  });
 }

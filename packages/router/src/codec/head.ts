@@ -374,23 +374,10 @@ export class Head {
       while (i < end && buffer[i] === SP) i++;
       this.lint = "request-line-spaces";
     }
-    if (i + 9 >= end) {
-      const found = buffer.indexOf(LF, i);
-      if (found < 0 || found >= end) return NEED_MORE;
-      return this.#broken(buffer, start, line, end, FAULTS.version);
-    }
-    const versionFault = this.#version(buffer, i);
-    if (versionFault !== null) return this.#broken(buffer, start, line, end, versionFault);
-    if (buffer[i + 8] !== CR || buffer[i + 9] !== LF) {
-      const octetAfter = buffer[i + 8] as number;
-      const fault =
-        octetAfter === LF
-          ? FAULTS.bareLf
-          : octetAfter === SP || octetAfter === HT
-            ? FAULTS.requestLineSpaces
-            : FAULTS.version;
-      return this.#broken(buffer, start, line, end, fault);
-    }
+    const versionEnds =
+      i + 9 < end && this.#isVersion(buffer, i) && buffer[i + 8] === CR && buffer[i + 9] === LF;
+    if (!versionEnds)
+      return this.#broken(buffer, start, line, end, this.#versionFault(buffer, i, end));
     if (i + 8 - line > this.#limits.startLineBytes) return this.#refuse(FAULTS.requestLineTooLong);
     if (methodEnd - line > 127) return this.#refuse(FAULTS.methodTooLong);
     const major = (buffer[i + 5] as number) - 48;
@@ -413,23 +400,32 @@ export class Head {
   }
 
   /** `HTTP/d.d` exactly; the caller checks what follows. */
-  #version(buffer: Buffer, i: number): Fault | null {
-    const digit = (at: number) => {
-      const octet = buffer[at] as number;
-      return octet >= 48 && octet <= 57;
-    };
-    const matches =
+  #isVersion(buffer: Buffer, i: number): boolean {
+    const major = buffer[i + 5] as number;
+    const minor = buffer[i + 7] as number;
+    return (
       buffer[i] === 0x48 &&
       buffer[i + 1] === 0x54 &&
       buffer[i + 2] === 0x54 &&
       buffer[i + 3] === 0x50 &&
       buffer[i + 4] === 0x2f &&
-      digit(i + 5) &&
+      major >= 48 &&
+      major <= 57 &&
       buffer[i + 6] === 0x2e &&
-      digit(i + 7);
-    if (matches) return null;
+      minor >= 48 &&
+      minor <= 57
+    );
+  }
+
+  /** What is wrong behind the target; depends on the rest of the line alone. */
+  #versionFault(buffer: Buffer, i: number, end: number): Fault {
     const octet = buffer[i];
-    return octet === SP || octet === HT ? FAULTS.requestLineSpaces : FAULTS.version;
+    if (octet === SP || octet === HT) return FAULTS.requestLineSpaces;
+    const lineEnd = buffer.indexOf(LF, i);
+    if (i + 8 > end || lineEnd < i + 8 || !this.#isVersion(buffer, i)) return FAULTS.version;
+    const after = buffer[i + 8];
+    if (after === LF) return FAULTS.bareLf;
+    return after === SP || after === HT ? FAULTS.requestLineSpaces : FAULTS.version;
   }
 
   #statusLine(buffer: Buffer, start: number, line: number, end: number): number {
@@ -443,7 +439,7 @@ export class Head {
       if (this.#leniency.bareLf !== true) return this.#refuse(RESPONSE_FAULTS.statusLine);
       this.lint = "bare-lf";
     }
-    if (stop - line < 12 || this.#version(buffer, line) !== null)
+    if (stop - line < 12 || !this.#isVersion(buffer, line))
       return this.#refuse(RESPONSE_FAULTS.statusLine);
     if (buffer[line + 5] !== 49 || buffer[line + 8] !== SP)
       return this.#refuse(RESPONSE_FAULTS.statusLine);

@@ -19,7 +19,9 @@ import { ClientConnection } from "./client-connection.ts";
 import type { Peer } from "./client-side.ts";
 import type { Exchange, Phase } from "./exchange.ts";
 import { cookieValue, dateField } from "./fields.ts";
-import { type EndedRequest, Observer } from "./observer.ts";
+import type { Forwarder, ForwarderContext } from "./forwarder.ts";
+import { Http2Connection } from "./http2.ts";
+import type { EndedRequest, Observer } from "./observer.ts";
 import { RateLimiter } from "./rate.ts";
 import type { Tunnel } from "./tunnel.ts";
 import { Pool } from "./upstream.ts";
@@ -49,17 +51,10 @@ export interface EngineOptions {
   /** Log channel of requests that belong to no app. */
   readonly channel: string;
   readonly extraLogKeys: boolean;
+  /** RFC 8441: WebSockets over HTTP/2. */
+  readonly http2WebSocket: boolean;
   readonly acmeChallenge: ((token: string, hostname: string) => string | undefined) | null;
   readonly onError: (error: unknown) => void;
-}
-
-/** What an engine is made from. */
-export interface EngineParts {
-  readonly options: EngineOptions;
-  readonly routes: RouteTable;
-  readonly log: LogWriter | null;
-  readonly clock: RouterClock;
-  readonly random: () => number;
 }
 
 const MAX_SPARE_HEADS = 1024;
@@ -68,16 +63,17 @@ const RETRY_SHARE = 0.2;
 const RETRY_MIN_PER_SECOND = 10;
 
 /** The native forwarding engine: takes sockets, moves octets, has no idea who listens. */
-export class Engine {
+export class Engine implements Forwarder {
   readonly options: EngineOptions;
   readonly routes: RouteTable;
   readonly clock: RouterClock;
   readonly random: () => number;
   readonly wheel: TimerWheel;
   readonly affinity: Affinity;
-  readonly observer = new Observer();
+  readonly observer: Observer;
   readonly connections = new Set<ClientConnection>();
   readonly tunnels = new Set<Tunnel>();
+  readonly http2 = new Set<Http2Connection>();
   readonly requestLeniency: HeadLeniency;
   readonly responseLeniency: HeadLeniency;
   readonly #log: LogWriter | null;
@@ -89,7 +85,8 @@ export class Engine {
   /** Set when the router shuts down: no connection is kept. */
   closing = false;
 
-  constructor(parts: EngineParts) {
+  constructor(parts: ForwarderContext) {
+    this.observer = parts.observer;
     this.options = parts.options;
     this.routes = parts.routes;
     this.clock = parts.clock;
@@ -122,6 +119,12 @@ export class Engine {
   accept(socket: Socket | Duplex, peer: Peer): void {
     const connection = new ClientConnection(this, socket as Socket, peer);
     this.connections.add(connection);
+    this.observer.connectionOpened(peer.listener);
+  }
+
+  /** Takes over a connection that speaks HTTP/2. */
+  acceptHttp2(socket: Socket | Duplex, peer: Peer): void {
+    this.http2.add(new Http2Connection(this, socket, peer));
     this.observer.connectionOpened(peer.listener);
   }
 
@@ -165,8 +168,21 @@ export class Engine {
     return pool;
   }
 
-  pools(): IterableIterator<Pool> {
-    return this.#pools.values();
+  /** {@link Forwarder} */
+  backendConnections(): { app: string; idle: number; active: number }[] {
+    const byApp = new Map<string, { app: string; idle: number; active: number }>();
+    for (const pool of this.#pools.values()) {
+      const row = byApp.get(pool.appId) ?? { app: pool.appId, idle: 0, active: 0 };
+      row.idle += pool.idleCount;
+      row.active += pool.size - pool.idleCount;
+      byApp.set(pool.appId, row);
+    }
+    return [...byApp.values()];
+  }
+
+  /** {@link Forwarder} */
+  timers(): number {
+    return this.wheel.size;
   }
 
   /** Idle connections of backends that are no longer `up` close at once. */
@@ -507,6 +523,7 @@ export class Engine {
   shutdown(deadline: number): void {
     this.closing = true;
     for (const connection of [...this.connections]) if (connection.idle) connection.destroy();
+    for (const connection of [...this.http2]) connection.goAway();
     for (const tunnel of [...this.tunnels]) tunnel.drain(deadline, "shutdown");
     for (const pool of this.#pools.values()) pool.closeIdle();
   }
@@ -519,6 +536,7 @@ export class Engine {
       exchange.fail("H24", "shutdown");
     }
     for (const connection of [...this.connections]) connection.destroy();
+    for (const connection of [...this.http2]) connection.destroy();
     for (const pool of this.#pools.values()) pool.destroy();
     this.#unsubscribe();
     this.wheel.close();

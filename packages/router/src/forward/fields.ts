@@ -59,11 +59,7 @@ export function keptRequestFields(
     }
     if (keep && head.hasUnderscore(i) && underscoreTwin(head, i, options.requestIdName))
       keep = false;
-    if (
-      keep &&
-      meaning.nominated?.includes(head.name(i).toLowerCase())
-    )
-      keep = false;
+    if (keep && meaning.nominated?.includes(head.name(i).toLowerCase())) keep = false;
     if (keep && customId && head.name(i).toLowerCase() === options.requestIdName) keep = false;
     if (keep && replacement === null && !options.camelCase) continue;
     out += text.slice(run, head.lineStart(i));
@@ -119,11 +115,7 @@ export function keptResponseFields(head: Head, meaning: ResponseMeaning, camel: 
   for (let i = 0; i < count; i++) {
     const id = head.id(i);
     let keep = id === 0 || DROP_FROM_RESPONSE[id] === 0;
-    if (
-      keep &&
-      meaning.nominated?.includes(head.name(i).toLowerCase())
-    )
-      keep = false;
+    if (keep && meaning.nominated?.includes(head.name(i).toLowerCase())) keep = false;
     if (keep && !camel && head.lint === null) continue;
     out += text.slice(run, head.lineStart(i));
     run = head.lineEnd(i);

@@ -267,12 +267,13 @@ export function describeProxy(name: string, options: DescribeProxyOptions): void
     });
     for (const testCase of PROXY_CASES) {
       const reason = differs[testCase.id];
-      const title = reason === undefined ? testCase.title : `differs (${reason}): ${testCase.title}`;
+      const title =
+        reason === undefined ? testCase.title : `differs (${reason}): ${testCase.title}`;
       runner.it(`${testCase.id}: ${title}`, async () => {
         proxy ??= backend.listen().then((port) => options.start(port));
         const seen = await observeCase(testCase, await proxy, backend, options.quietMs);
         const wrong = judgeCase(testCase, seen);
-        if ((wrong.length > 0) === (reason !== undefined)) return;
+        if (wrong.length > 0 === (reason !== undefined)) return;
         throw new Error(
           reason === undefined
             ? `${wrong.join("; ")}\nclient: ${JSON.stringify(seen.client.slice(0, 500))}\nbackend: ${JSON.stringify(seen.backend.slice(0, 500))}`

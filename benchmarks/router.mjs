@@ -1,0 +1,208 @@
+// The router beside nginx, HAProxy and Node proxies: CPU time per request, throughput, latency.
+// One worker each, 1 KiB answers, access log on. Ratios between rows of one run are what counts.
+import { fork, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { load } from "./router/load.mjs";
+
+const quick = process.argv.includes("--quick");
+const only = process.argv.find((argument) => argument.startsWith("--only="))?.slice(7);
+const root = fileURLToPath(new URL("..", import.meta.url));
+const work = mkdtempSync(join(tmpdir(), "dynokit-bench-"));
+const TOTAL = quick ? 8000 : 40_000;
+const FRESH = quick ? 2000 : 8000;
+const CONNECTIONS = 32;
+const ROUNDS = quick ? 1 : 3;
+const ticks = Number(spawnSync("getconf", ["CLK_TCK"], { encoding: "utf8" }).stdout) || 100;
+
+if (!existsSync(join(root, "packages/router/dist/index.js"))) {
+  const { status } = spawnSync(process.execPath, [join(root, "scripts/build.mjs"), "--fast", "@dynokit/router"], { stdio: "inherit" });
+  if (status !== 0) process.exit(1);
+}
+
+/** CPU time of a process in ms; several are added. */
+function cpu(pids) {
+  let sum = 0;
+  for (const pid of pids) {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+    sum += ((Number(fields[11]) + Number(fields[12])) * 1000) / ticks;
+  }
+  return sum;
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function found(program) {
+  return spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
+}
+
+const message = (child) => new Promise((resolve) => child.once("message", resolve));
+const children = [];
+
+async function node(name, backend) {
+  const child = fork(join(root, "benchmarks/router/proxy.mjs"), [name, String(backend), join(work, "node.log")], {
+    execArgv: ["--expose-gc", "--no-deprecation"],
+  });
+  children.push(child);
+  const { port } = await message(child);
+  return { port, pids: [child.pid], child };
+}
+
+async function nginx(backend) {
+  const port = await freePort();
+  writeFileSync(
+    join(work, "nginx.conf"),
+    `daemon off; master_process off; worker_processes 1; pid ${work}/nginx.pid; error_log ${work}/error.log crit;
+events { worker_connections 20000; }
+http { access_log ${work}/nginx.log combined; keepalive_requests 10000000;
+client_body_temp_path ${work}; proxy_temp_path ${work}; fastcgi_temp_path ${work}; uwsgi_temp_path ${work}; scgi_temp_path ${work};
+upstream b { server 127.0.0.1:${backend}; keepalive 64; keepalive_requests 10000000; }
+server { listen 127.0.0.1:${port}; server_name app.test; location / { proxy_pass http://b; proxy_http_version 1.1;
+proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Request-Id $request_id;
+proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; } } }`,
+  );
+  const child = spawn("nginx", ["-c", join(work, "nginx.conf"), "-p", work], { stdio: "ignore" });
+  children.push(child);
+  return { port, pids: [child.pid] };
+}
+
+async function haproxy(backend) {
+  const port = await freePort();
+  writeFileSync(
+    join(work, "haproxy.cfg"),
+    `global
+  nbthread 1
+  log stdout format raw local0
+defaults
+  mode http
+  log global
+  option httplog
+  option forwardfor
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+frontend f
+  bind 127.0.0.1:${port}
+  unique-id-format %{+X}o%ci%cp%Ts%rt
+  unique-id-header X-Request-Id
+  default_backend b
+backend b
+  server s 127.0.0.1:${backend}
+`,
+  );
+  const child = spawn("haproxy", ["-f", join(work, "haproxy.cfg")], { stdio: "ignore" });
+  children.push(child);
+  return { port, pids: [child.pid] };
+}
+
+async function reachable(port) {
+  for (let i = 0; i < 100; i++) {
+    const { failed } = await load({ port, total: 1, connections: 1 });
+    if (failed === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`nothing answers on port ${port}`);
+}
+
+const backendProcess = fork(join(root, "benchmarks/router/backend.mjs"));
+children.push(backendProcess);
+const { port: backend } = await message(backendProcess);
+
+const peers = [
+  ["dynokit", () => node("dynokit", backend)],
+  ...(found("nginx") ? [["nginx", () => nginx(backend)]] : []),
+  ...(found("haproxy") ? [["haproxy", () => haproxy(backend)]] : []),
+  ["fast-proxy 2.2.0", () => node("fast-proxy 2.2.0", backend)],
+  ["http-proxy 1.18.1", () => node("http-proxy 1.18.1", backend)],
+  ["http-proxy-3 1.23.3", () => node("http-proxy-3 1.23.3", backend)],
+].filter(([name]) => only === undefined || only.split(",").some((word) => name.startsWith(word)));
+
+const rows = new Map();
+const running = [];
+for (const [name, start] of peers) {
+  const proxy = await start();
+  await reachable(proxy.port);
+  await load({ port: proxy.port, total: Math.min(TOTAL, 8000), connections: CONNECTIONS });
+  running.push([name, proxy]);
+  rows.set(name, { keep: [], fresh: [], rate: [], p50: [], p99: [], failed: 0 });
+}
+
+async function measure(proxy, options) {
+  const before = cpu(proxy.pids);
+  const result = await load({ port: proxy.port, connections: CONNECTIONS, ...options });
+  return { ...result, micros: ((cpu(proxy.pids) - before) * 1000) / options.total };
+}
+
+// Rounds go over all peers in turn, so that a noisy minute hits all of them.
+for (let round = 0; round < ROUNDS; round++)
+  for (const [name, proxy] of running) {
+    const row = rows.get(name);
+    const kept = await measure(proxy, { total: TOTAL });
+    row.keep.push(kept.micros);
+    row.rate.push(TOTAL / kept.seconds);
+    row.p50.push(kept.latencies[Math.floor(TOTAL / 2)]);
+    row.p99.push(kept.latencies[Math.floor(TOTAL * 0.99)]);
+    const fresh = await measure(proxy, { total: FRESH, keepAlive: false });
+    row.fresh.push(fresh.micros);
+    row.failed += kept.failed + fresh.failed;
+  }
+
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+const ours = rows.get("dynokit");
+const base = ours === undefined ? Number.NaN : median(ours.keep);
+const baseFresh = ours === undefined ? Number.NaN : median(ours.fresh);
+console.log(`median of ${ROUNDS} rounds, ${TOTAL} requests keep-alive and ${FRESH} with a connection each, ${CONNECTIONS} connections`);
+console.log("| proxy | µs CPU/request | dynokit ÷ it | µs CPU, new connection | dynokit ÷ it | requests/s | p50 ms | p99 ms | failed |");
+console.log("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+for (const [name, row] of rows)
+  console.log(
+    `| ${name} | ${median(row.keep).toFixed(1)} | ${(base / median(row.keep)).toFixed(2)} | ${median(row.fresh).toFixed(1)} | ${(baseFresh / median(row.fresh)).toFixed(2)} | ${Math.round(median(row.rate))} | ${median(row.p50).toFixed(2)} | ${median(row.p99).toFixed(2)} | ${row.failed} |`,
+  );
+
+const dynokit = running.find(([name]) => name === "dynokit")?.[1];
+if (dynokit !== undefined) console.log(`\nmemory per idle keep-alive connection: ${await idleMemory(dynokit)}`);
+
+async function idleMemory(proxy) {
+  const { connect } = await import("node:net");
+  const ask = async () => {
+    proxy.child.send("memory");
+    return (await message(proxy.child));
+  };
+  const open = async (count) => {
+    const sockets = [];
+    for (let i = 0; i < count; i++)
+      await new Promise((resolve) => {
+        const socket = connect({ port: proxy.port, host: "127.0.0.1" });
+        socket.once("data", resolve);
+        socket.on("error", () => {});
+        socket.write("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+        sockets.push(socket);
+      });
+    return sockets;
+  };
+  const warm = await open(1000);
+  for (const socket of warm) socket.destroy();
+  await ask();
+  const before = await ask();
+  const count = quick ? 2000 : 5000;
+  const sockets = await open(count);
+  await ask();
+  const after = await ask();
+  for (const socket of sockets) socket.destroy();
+  const kib = (value) => (value / count / 1024).toFixed(2);
+  return `${kib(after.heap - before.heap)} KiB heap, ${kib(after.memory - before.memory)} KiB resident (${count} connections)`;
+}
+
+for (const child of children) child.kill();
+rmSync(work, { recursive: true, force: true });
+process.exit(0);

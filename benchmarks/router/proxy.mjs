@@ -1,0 +1,71 @@
+// One Node proxy by name in a process of its own, one access log line per request to a file.
+import { createWriteStream, openSync, writeSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+const [name, backendPort, logFile] = process.argv.slice(2);
+const require = createRequire(new URL("../../packages/router/package.json", import.meta.url));
+const target = `http://127.0.0.1:${backendPort}`;
+const ready = (port) => process.send({ port });
+
+function logged(response, request, started) {
+  response.on("finish", () =>
+    log.write(
+      `at=info method=${request.method} path="${request.url}" host=${request.headers.host} fwd="${request.socket.remoteAddress}" service=${Date.now() - started}ms status=${response.statusCode}\n`,
+    ),
+  );
+}
+
+const log = name === "dynokit" ? null : createWriteStream(logFile);
+const makers = {
+  async dynokit() {
+    const { Router, RouteTable } = await import(
+      fileURLToPath(new URL("../../packages/router/dist/index.js", import.meta.url))
+    );
+    const routes = new RouteTable();
+    routes.set("app", {
+      hosts: ["app.test"],
+      backends: [{ address: { host: "127.0.0.1", port: Number(backendPort) } }],
+    });
+    const file = openSync(logFile, "w");
+    const logs = {
+      write({ lines }) {
+        let text = "";
+        for (const line of lines) text += `${line.latin1Slice(0, line.length)}\n`;
+        writeSync(file, text, null, "latin1");
+      },
+    };
+    const router = new Router({ routes, logs });
+    ready((await router.listen({ host: "127.0.0.1" })).port);
+    process.on("message", () => {
+      globalThis.gc?.();
+      process.send({ memory: process.memoryUsage().rss, heap: process.memoryUsage().heapUsed });
+    });
+  },
+  "http-proxy 1.18.1": () => httpProxy("http-proxy-legacy"),
+  "http-proxy-3 1.23.3": () => httpProxy("http-proxy"),
+  "fast-proxy 2.2.0"() {
+    const { proxy } = require("fast-proxy")({ base: target });
+    const server = createServer((request, response) => {
+      logged(response, request, Date.now());
+      proxy(request, response, request.url, {});
+    });
+    server.listen(0, "127.0.0.1", () => ready(server.address().port));
+  },
+};
+
+function httpProxy(module) {
+  const proxy = require(module).createProxyServer({ target, xfwd: true });
+  proxy.on("error", (_error, _request, response) => {
+    response.writeHead?.(502);
+    response.end?.();
+  });
+  const server = createServer((request, response) => {
+    logged(response, request, Date.now());
+    proxy.web(request, response);
+  });
+  server.listen(0, "127.0.0.1", () => ready(server.address().port));
+}
+
+await makers[name]();

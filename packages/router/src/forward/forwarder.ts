@@ -1,0 +1,44 @@
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { LogWriter } from "../access-log/writer.ts";
+import type { RouteTable } from "../table/route-table.ts";
+import type { RouterClock } from "../time/clock.ts";
+import type { Peer } from "./client-side.ts";
+import type { EngineOptions } from "./engine.ts";
+import type { Observer } from "./observer.ts";
+
+/** What a forwarding engine is given by its router. */
+export interface ForwarderContext {
+  readonly options: EngineOptions;
+  readonly routes: RouteTable;
+  readonly log: LogWriter | null;
+  readonly clock: RouterClock;
+  readonly random: () => number;
+  readonly observer: Observer;
+}
+
+/**
+ * The seam between listening and forwarding: takes accepted connections and serves them. The
+ * native engine is the default; `@dynokit/router/http-proxy` has another one.
+ */
+export interface Forwarder {
+  /** Takes over a connection that speaks HTTP/1.1. */
+  accept(socket: Socket | Duplex, peer: Peer): void;
+  /** Takes over a connection that speaks HTTP/2. */
+  acceptHttp2(socket: Socket | Duplex, peer: Peer): void;
+  /** No connection is kept from now on; tunnels end by `deadline` (monotonic ms). */
+  shutdown(deadline: number): void;
+  /** Connections to backends by app, for metrics. */
+  backendConnections?(): readonly {
+    readonly app: string;
+    readonly idle: number;
+    readonly active: number;
+  }[];
+  /** Limits that run. */
+  timers?(): number;
+  /** Cuts what is left; returns the number of exchanges cut. */
+  destroy(): number;
+}
+
+/** Makes a forwarding engine for a router. */
+export type ForwarderFactory = (context: ForwarderContext) => Forwarder;

@@ -1,0 +1,377 @@
+import { randomBytes } from "node:crypto";
+import { createServer, type Server, type Socket } from "node:net";
+import {
+  createServer as createTlsServer,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
+import { RouterError } from "../errors.ts";
+import type { Peer } from "../forward/client-side.ts";
+import type { Forwarder } from "../forward/forwarder.ts";
+import type { Observer } from "../forward/observer.ts";
+import { AddressSet, plainAddress } from "../table/address-set.ts";
+import { Timed, type TimerWheel } from "../time/wheel.ts";
+import { type CertificateStore, CIPHERS, coversHost } from "../tls/certificate-store.ts";
+import { type ProxyHeader, parseProxyHeader } from "./proxy-header.ts";
+
+/** How a listener speaks TLS. */
+export interface TlsListenOptions {
+  readonly certificates: CertificateStore;
+  /** Offer HTTP/2 by ALPN; default true. */
+  readonly http2?: boolean;
+  /** Refuse handshakes without a server name that a certificate covers; default false. */
+  readonly requireSni?: boolean;
+  /** Answer 421 when the certificate of the connection does not cover Host; default true. */
+  readonly checkHost?: boolean;
+  /** 48 octets for session tickets, shared by processes; default random, renewed every 12 h. */
+  readonly ticketKeys?: Buffer;
+}
+
+/** Where and how to listen. */
+export interface ListenOptions {
+  /** 0 (default) takes a free port. */
+  readonly port?: number;
+  /** Default `::`; give `127.0.0.1` to stay local. */
+  readonly host?: string;
+  /** UNIX socket in place of host and port. */
+  readonly path?: string;
+  /** Port for `X-Forwarded-Port` when another one is public. */
+  readonly publicPort?: number;
+  /** For metrics and logs; default `http` or `https`. */
+  readonly name?: string;
+  readonly tls?: TlsListenOptions;
+  /** HTTP/2 with prior knowledge on clear text; default false. */
+  readonly h2c?: boolean;
+  /** `required`: every connection begins with a PROXY header, version 1 or 2; default `off`. */
+  readonly proxyProtocol?: "off" | "required";
+  /** Peers that may send a PROXY header; default everybody who reaches the port. */
+  readonly proxyFrom?: readonly string[];
+  /** Share the port with other processes; needs Node 22.12. */
+  readonly reusePort?: boolean;
+}
+
+/** What a listener needs from its router. */
+export interface ListenerContext {
+  readonly wheel: TimerWheel;
+  readonly observer: Observer;
+  readonly trustedProxies: AddressSet | null;
+  readonly maxConnections: number;
+  readonly handshakeMs: number;
+  now(): number;
+  forwarder(): Forwarder;
+}
+
+const PROXY_HEADER_MS = 2000;
+const TICKET_KEY_MS = 12 * 3_600_000;
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/** One listening address: accepts, reads PROXY headers, does TLS, hands over to the forwarder. */
+export class Listener {
+  readonly name: string;
+  readonly #options: ListenOptions;
+  readonly #context: ListenerContext;
+  readonly #server: Server;
+  readonly #tls: TlsServer | null;
+  readonly #proxyFrom: AddressSet | null;
+  /** Sockets that are not yet handed over. */
+  readonly #waiting = new Map<Socket, Waiting>();
+  readonly #headers = new WeakMap<Socket, ProxyHeader>();
+  readonly #handshakes = new WeakMap<Socket, number>();
+  readonly #ticketTimer: TicketTimer | null = null;
+  #publicPort = 0;
+
+  constructor(options: ListenOptions, context: ListenerContext) {
+    this.#options = options;
+    this.#context = context;
+    this.name = options.name ?? (options.tls === undefined ? "http" : "https");
+    this.#proxyFrom = options.proxyFrom === undefined ? null : new AddressSet(options.proxyFrom);
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#accept(socket),
+    );
+    this.#server.maxConnections = context.maxConnections;
+    this.#tls = options.tls === undefined ? null : this.#createTls(options.tls);
+    if (this.#tls !== null && options.tls?.ticketKeys === undefined)
+      this.#ticketTimer = new TicketTimer(this.#tls, context.wheel);
+  }
+
+  /** Its certificates; null on clear text. */
+  get certificates(): CertificateStore | null {
+    return this.#options.tls?.certificates ?? null;
+  }
+
+  /** Resolves when listening; rejects with `listen-failed`. */
+  async listen(): Promise<{ readonly host: string; readonly port: number; readonly url: string }> {
+    const options = this.#options;
+    const server = this.#server;
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: Error) => {
+        const where = options.path ?? `${options.host ?? "*"}:${options.port ?? 0}`;
+        reject(
+          new RouterError(
+            "listen-failed",
+            `Cannot listen on ${where}: ${error.message}. Choose another address or end what uses it.`,
+            { cause: error },
+          ),
+        );
+      };
+      server.once("error", failed);
+      const target =
+        options.path === undefined
+          ? {
+              port: options.port ?? 0,
+              ...(options.host === undefined ? {} : { host: options.host }),
+              ...(options.reusePort === true ? { reusePort: true } : {}),
+            }
+          : { path: options.path };
+      server.listen(target, () => {
+        server.off("error", failed);
+        // An accept that fails (no descriptors left) must not end the process.
+        server.on("error", () => {});
+        resolve();
+      });
+    });
+    const address = server.address();
+    const isPort = address !== null && typeof address === "object";
+    const port = isPort ? address.port : 0;
+    const host = isPort ? address.address : (options.path ?? "");
+    this.#publicPort = options.publicPort ?? port;
+    const local = host === "::" || host === "0.0.0.0" ? "127.0.0.1" : host;
+    const shown = local.includes(":") ? `[${local}]` : local;
+    const scheme = options.tls === undefined ? "http" : "https";
+    return { host, port, url: isPort ? `${scheme}://${shown}:${port}` : `unix:${host}` };
+  }
+
+  /** Stops accepting; resolves when all its sockets are closed. */
+  close(): Promise<void> {
+    this.#ticketTimer?.stop();
+    for (const socket of this.#waiting.keys()) socket.destroy();
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+
+  #accept(socket: Socket): void {
+    socket.on("error", () => {});
+    if (this.#options.proxyProtocol === "required") {
+      const address = plainAddress(socket.remoteAddress ?? "");
+      if (this.#proxyFrom !== null && !this.#proxyFrom.has(address)) {
+        socket.destroy();
+        return;
+      }
+      this.#readStart(socket, PROXY_HEADER_MS, (octets) => this.#proxyHeader(socket, octets));
+      return;
+    }
+    this.#begin(socket);
+  }
+
+  /** Reads first octets until `test` says how many of them are used; the rest goes back. */
+  #readStart(
+    socket: Socket,
+    limitMs: number,
+    test: (octets: Buffer) => number | "more" | "bad",
+  ): void {
+    let octets = Buffer.alloc(0);
+    const entry = new Waiting(() => socket.destroy());
+    const finish = () => {
+      socket.off("readable", onReadable);
+      socket.off("close", onClose);
+      this.#context.wheel.remove(entry);
+      this.#waiting.delete(socket);
+    };
+    const onClose = () => finish();
+    const onReadable = () => {
+      for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read())
+        octets = Buffer.concat([octets, chunk]);
+      const used = test(octets);
+      if (used === "more") {
+        if (socket.readableEnded) socket.destroy();
+        return;
+      }
+      finish();
+      if (used === "bad") {
+        socket.destroy();
+        return;
+      }
+      if (used < octets.length) socket.unshift(octets.subarray(used));
+      this.#begin(socket);
+    };
+    socket.on("readable", onReadable);
+    socket.on("close", onClose);
+    this.#waiting.set(socket, entry);
+    this.#context.wheel.set(entry, limitMs);
+  }
+
+  #proxyHeader(socket: Socket, octets: Buffer): number | "more" | "bad" {
+    const header = parseProxyHeader(octets);
+    if (typeof header === "string") return header;
+    this.#headers.set(socket, header);
+    return header.length;
+  }
+
+  /** After a PROXY header, if any: TLS, the HTTP/2 preface, or HTTP/1.1. */
+  #begin(socket: Socket): void {
+    if (this.#tls !== null) {
+      this.#handshakes.set(socket, this.#context.now());
+      const entry = new Waiting(() => {
+        this.#context.observer.tlsFailure(this.name, "timeout");
+        socket.destroy();
+      });
+      this.#waiting.set(socket, entry);
+      this.#context.wheel.set(entry, this.#context.handshakeMs);
+      socket.once("close", () => this.#handedOver(socket));
+      this.#tls.emit("connection", socket);
+      return;
+    }
+    const peer = this.#peer(socket, null);
+    if (this.#options.h2c !== true) {
+      this.#context.forwarder().accept(socket, peer);
+      return;
+    }
+    this.#peekPreface(socket, peer);
+  }
+
+  #peekPreface(socket: Socket, peer: Peer): void {
+    let octets = Buffer.alloc(0);
+    const onReadable = () => {
+      const chunk = socket.read() as Buffer | null;
+      if (chunk !== null) octets = Buffer.concat([octets, chunk]);
+      const known = Math.min(octets.length, PREFACE.length);
+      const same = octets.compare(PREFACE, 0, known, 0, known) === 0;
+      if (same && known < PREFACE.length && !socket.readableEnded) return;
+      socket.off("readable", onReadable);
+      if (octets.length > 0) socket.unshift(octets);
+      if (same && known === PREFACE.length) this.#context.forwarder().acceptHttp2(socket, peer);
+      else this.#context.forwarder().accept(socket, peer);
+    };
+    socket.on("readable", onReadable);
+  }
+
+  #handedOver(socket: Socket): void {
+    const entry = this.#waiting.get(socket);
+    if (entry === undefined) return;
+    this.#waiting.delete(socket);
+    this.#context.wheel.remove(entry);
+  }
+
+  #createTls(options: TlsListenOptions): TlsServer {
+    const { certificates } = options;
+    const server = createTlsServer({
+      minVersion: "TLSv1.2",
+      ciphers: CIPHERS,
+      honorCipherOrder: true,
+      allowHalfOpen: true,
+      ALPNProtocols: options.http2 === false ? ["http/1.1"] : ["h2", "http/1.1"],
+      handshakeTimeout: this.#context.handshakeMs,
+      ...(options.ticketKeys === undefined ? {} : { ticketKeys: options.ticketKeys }),
+      SNICallback: (serverName, callback) => {
+        const found =
+          certificates.find(serverName) ??
+          (options.requireSni === true ? null : certificates.fallback);
+        if (found === null) callback(new Error("unrecognized name"));
+        else callback(null, found.context);
+      },
+    });
+    const useFallback = () => {
+      const { fallback } = certificates;
+      // Handshakes without a name use the server's own context.
+      if (fallback !== null && options.requireSni !== true)
+        (server as unknown as { _sharedCreds: unknown })._sharedCreds = fallback.context;
+    };
+    useFallback();
+    certificates.on("certificate", useFallback);
+    this.#server.once("close", () => certificates.off("certificate", useFallback));
+    server.on("secureConnection", (socket) => this.#secured(socket, options));
+    server.on("tlsClientError", (error, socket) => {
+      const code = (error as NodeJS.ErrnoException).code ?? "error";
+      this.#context.observer.tlsFailure(
+        this.name,
+        code.replace(/^ERR_(?:SSL_)?/, "").toLowerCase(),
+      );
+      socket.destroy();
+    });
+    return server;
+  }
+
+  #secured(socket: TLSSocket, options: TlsListenOptions): void {
+    socket.on("error", () => {});
+    const raw = parentSocket(socket);
+    const began = this.#handshakes.get(raw);
+    this.#handedOver(raw);
+    if (began !== undefined)
+      this.#context.observer.tlsHandshake(this.name, (this.#context.now() - began) / 1000);
+    // One key change per session is enough for anybody.
+    socket.disableRenegotiation();
+    const peer = this.#peer(raw, { socket, options });
+    if (socket.alpnProtocol === "h2") this.#context.forwarder().acceptHttp2(socket, peer);
+    else this.#context.forwarder().accept(socket, peer);
+  }
+
+  #peer(
+    socket: Socket,
+    secure: { readonly socket: TLSSocket; readonly options: TlsListenOptions } | null,
+  ): Peer {
+    const header = this.#headers.get(socket);
+    const hop = plainAddress(socket.remoteAddress ?? "");
+    const address = plainAddress(header?.source?.address ?? hop);
+    const serverName = secure?.socket.servername;
+    const name = typeof serverName === "string" ? serverName.toLowerCase() : "";
+    let covers: Peer["covers"] = null;
+    if (secure !== null && secure.options.checkHost !== false) {
+      const { certificates } = secure.options;
+      const certificate = certificates.find(name) ?? certificates.fallback;
+      if (certificate !== null) covers = (hostname) => coversHost(certificate, hostname);
+    }
+    return {
+      address,
+      port: header?.source?.port ?? socket.remotePort ?? 0,
+      tls: secure !== null || header?.tls === true,
+      tlsVersion:
+        secure === null ? (header?.tls === true ? "unknown" : "") : version(secure.socket),
+      serverName: name,
+      publicPort: header?.destination?.port ?? this.#publicPort,
+      trusted: this.#context.trustedProxies?.has(address) === true,
+      covers,
+      listener: this.name,
+    };
+  }
+}
+
+/** The accepted socket under a TLS socket. */
+function parentSocket(socket: TLSSocket): Socket {
+  return (socket as unknown as { _parent?: Socket })._parent ?? socket;
+}
+
+function version(socket: TLSSocket): string {
+  const protocol = socket.getProtocol();
+  return protocol === "TLSv1.3" ? "tls1.3" : protocol === "TLSv1.2" ? "tls1.2" : "unknown";
+}
+
+class Waiting extends Timed {
+  readonly #expired: () => void;
+  constructor(expired: () => void) {
+    super();
+    this.#expired = expired;
+  }
+  override onDeadline(): void {
+    this.#expired();
+  }
+}
+
+/** Renews the key of session tickets, so that a stolen one opens half a day at most. */
+class TicketTimer extends Timed {
+  readonly #server: TlsServer;
+  readonly #wheel: TimerWheel;
+  constructor(server: TlsServer, wheel: TimerWheel) {
+    super();
+    this.#server = server;
+    this.#wheel = wheel;
+    wheel.set(this, TICKET_KEY_MS);
+  }
+  override onDeadline(): void {
+    this.#server.setTicketKeys(randomBytes(48));
+    this.#wheel.set(this, TICKET_KEY_MS);
+  }
+  stop(): void {
+    this.#wheel.remove(this);
+  }
+}
