@@ -22,6 +22,8 @@ export interface RunnerOwner {
 
 export type Settled = { readonly ready: true } | { readonly ready: false; readonly reason: string };
 
+/** One for all: a reason made anew for each attempt would cost more than the rest of its end. */
+const attemptOver = new Error("The attempt to run the dyno is over");
 /** ms that the advice for R10 may take. */
 const inspectMs = 1000;
 /** ms that the last output has to arrive before the line about the exit. */
@@ -145,7 +147,7 @@ export class DynoRunner {
     if (this.#closed) return;
     this.#closed = true;
     for (const name of [...this.#timers.keys()]) this.#cancel(name);
-    this.#attempt?.abort();
+    this.#attempt?.abort(attemptOver);
     this.#host.runners.delete(this.record.id);
     this.#finish("The manifold closed");
   }
@@ -180,7 +182,7 @@ export class DynoRunner {
         this.#launch();
         break;
       case "abort-launch":
-        this.#attempt?.abort();
+        this.#attempt?.abort(attemptOver);
         break;
       case "probe":
         this.#probe();
@@ -201,7 +203,7 @@ export class DynoRunner {
         void this.#owner.hangup?.(this);
         break;
       case "discard":
-        this.#attempt?.abort();
+        this.#attempt?.abort(attemptOver);
         this.#attempt = undefined;
         void this.#discard(effect.id);
         break;
