@@ -1,9 +1,10 @@
+import { connect as netConnect } from "node:net";
 import { LogWriter } from "./access-log/writer.ts";
 import { AdminListener, type AdminOptions } from "./admin/admin-listener.ts";
 import type { LogSink } from "./contract.ts";
 import { RouterError } from "./errors.ts";
 import { Engine, type EngineOptions } from "./forward/engine.ts";
-import type { Forwarder, ForwarderFactory } from "./forward/forwarder.ts";
+import type { Forwarder, ForwarderContext, ForwarderFactory } from "./forward/forwarder.ts";
 import { Observer } from "./forward/observer.ts";
 import { Listener, type ListenOptions } from "./listen/listener.ts";
 import { renderMetrics } from "./metrics/render.ts";
@@ -20,6 +21,8 @@ export interface RouterOptions extends RouterSettings {
   readonly clock?: RouterClock;
   /** Source of choice; 0 ≤ value < 1. */
   readonly random?: () => number;
+  /** Opens connections to dynos, for tests and unusual networks; default `net.connect`. */
+  readonly connect?: ForwarderContext["connect"];
   /** Forwarding engine; default the native one. */
   readonly forwarder?: ForwarderFactory;
 }
@@ -62,7 +65,7 @@ export class Router {
 
   /** @throws RouterError `invalid-option`. */
   constructor(options: RouterOptions) {
-    const { routes, logs, clock, random, forwarder, ...settings } = options;
+    const { routes, logs, clock, random, connect, forwarder, ...settings } = options;
     const parsed = parseRouterOptions(settings);
     this.routes = routes;
     this.#limits = parsed.limits;
@@ -77,6 +80,7 @@ export class Router {
       clock: this.#clock,
       random: random ?? Math.random,
       observer: this.#observer,
+      connect: connect ?? netConnect,
     };
     this.#forwarder = forwarder === undefined ? new Engine(context) : forwarder(context);
   }

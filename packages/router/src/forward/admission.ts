@@ -76,7 +76,7 @@ export function admit(exchange: Exchange): boolean {
     );
     return false;
   }
-  if (meaning.length > settings.maxBodyBytes) {
+  if (meaning.length > settings.maxBodyBytes || exchange.received > settings.maxBodyBytes) {
     exchange.refuse(413, "body-too-large", "The request body is larger than this app accepts.");
     return false;
   }

@@ -68,6 +68,7 @@ export class Engine implements Forwarder {
   readonly routes: RouteTable;
   readonly clock: RouterClock;
   readonly random: () => number;
+  readonly connect: ForwarderContext["connect"];
   readonly wheel: TimerWheel;
   readonly affinity: Affinity;
   readonly observer: Observer;
@@ -91,6 +92,7 @@ export class Engine implements Forwarder {
     this.routes = parts.routes;
     this.clock = parts.clock;
     this.random = parts.random;
+    this.connect = parts.connect;
     this.#log = parts.log;
     this.wheel = new TimerWheel(parts.clock);
     const { rules } = parts.options;

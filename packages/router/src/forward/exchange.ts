@@ -483,8 +483,7 @@ export class Exchange implements Waiter, UpstreamUser {
       let position = 0;
       while (position < chunk.length && !this.finished) {
         if (this.#responseDone) {
-          this.engine.strayOctets(this);
-          this.#upstreamBroken = true;
+          this.#stray();
           break;
         }
         position =
@@ -505,6 +504,13 @@ export class Exchange implements Waiter, UpstreamUser {
       return false;
     }
     return true;
+  }
+
+  /** Octets behind a complete answer: the connection is not used again. */
+  #stray(): void {
+    if (this.#upstreamBroken) return;
+    this.#upstreamBroken = true;
+    this.engine.strayOctets(this);
   }
 
   /** The client took what waited for it. */
@@ -610,6 +616,7 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#consumed = next;
     if (meaning.length === NO_BODY || meaning.length === 0) {
       this.bytes += this.client.sendHead(this, head, meaning, NO_PARTS, true, null);
+      if (next < chunk.length) this.#stray();
       this.#responseComplete();
     } else {
       this.#consumed = this.#readBody(chunk, next, head);
@@ -671,8 +678,10 @@ export class Exchange implements Waiter, UpstreamUser {
       this.fail("H18", "bad chunk");
       return chunk.length;
     }
-    if (ended) this.#responseComplete();
-    else this.#touch();
+    if (ended) {
+      if (at < chunk.length) this.#stray();
+      this.#responseComplete();
+    } else this.#touch();
     return at;
   }
 

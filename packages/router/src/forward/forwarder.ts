@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { NetConnectOpts, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { LogWriter } from "../access-log/writer.ts";
 import type { RouteTable } from "../table/route-table.ts";
@@ -15,6 +15,8 @@ export interface ForwarderContext {
   readonly clock: RouterClock;
   readonly random: () => number;
   readonly observer: Observer;
+  /** Opens connections to dynos; `net.connect` unless replaced. */
+  readonly connect: (options: NetConnectOpts) => Socket;
 }
 
 /**

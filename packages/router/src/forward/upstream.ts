@@ -1,4 +1,4 @@
-import { connect, type Socket, type SocketConnectOpts } from "node:net";
+import type { NetConnectOpts, Socket } from "node:net";
 import type { Backend } from "../table/backend.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Engine } from "./engine.ts";
@@ -60,7 +60,7 @@ export class UpstreamConnection extends Timed {
         callback: (bytes: number) => this.#onRead(bytes),
       },
     };
-    this.socket = connect(options as SocketConnectOpts);
+    this.socket = pool.engine.connect(options as NetConnectOpts);
     this.socket.on("connect", () => this.#onConnect());
     this.socket.on("drain", () => this.user?.onUpstreamDrain());
     this.socket.on("end", () => this.#onEnd());
