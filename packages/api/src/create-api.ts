@@ -6,11 +6,21 @@ import { type Clock, systemClock } from "./clock.ts";
 import { endpoints } from "./endpoints/index.ts";
 import { ApiError } from "./errors.ts";
 import { type AuthorizeRequest, errorResponse, newRequestId } from "./http/dispatch.ts";
+import { requestOrigin } from "./http/origin.ts";
 import { RateLimiter, type RateLimitOptions } from "./http/rate-limit.ts";
 import { commonHeaders } from "./http/respond.ts";
 import { createRouter } from "./http/router.ts";
 import { type Logger, silentLogger } from "./logger.ts";
+import { DynoRecorder } from "./metrics/dyno-recorder.ts";
+import { Counters } from "./metrics/prometheus.ts";
 import { type DeployResult, recordBuild, runBuild } from "./platform/builds.ts";
+import {
+  type GitAccessAnswer,
+  type GitAccessQuery,
+  type GitPushInput,
+  gitAccess,
+  gitPush,
+} from "./platform/git.ts";
 import { Platform, type PlatformLimits } from "./platform/platform.ts";
 import { restore } from "./platform/start.ts";
 import type {
@@ -21,7 +31,11 @@ import type {
   RendezvousPort,
   RoutesPort,
 } from "./ports.ts";
+import { ConsoleFiles } from "./raw/console.ts";
 import { documentRoutes } from "./raw/documents.ts";
+import { eventRoutes } from "./raw/events.ts";
+import { BrowserLogin } from "./raw/login.ts";
+import { metricsRoute } from "./raw/metrics.ts";
 import type { RawRoute } from "./raw/raw-route.ts";
 import { streamRoutes } from "./raw/streams.ts";
 import { removeOldSources, tooLargeUpload, uploadRoutes } from "./raw/uploads.ts";
@@ -51,11 +65,13 @@ export interface ApiOptions {
   readonly appDomain?: string;
   /** URL of an app as the router serves it; default `http://<host>/`. */
   readonly webUrl?: (host: string) => string;
-  /** Base of the URLs that the API hands out; default what `listen` binds. */
+  /** Base of the URLs that the API hands out; default the origin that the client used. */
   readonly publicUrl?: string;
   /** Size of processes that name none; default `Standard-1X`. */
   readonly defaultSize?: string;
   readonly limits?: Partial<PlatformLimits>;
+  /** Serve the files of `@dynokit/console` at `/`. */
+  readonly console?: { readonly directory: string };
   readonly webhooks?: {
     /** Deliver to addresses of this machine and of private networks; default false. */
     readonly allowPrivate?: boolean;
@@ -113,6 +129,10 @@ export interface Api {
   createToken(options?: TokenOptions): Promise<string>;
   /** Builds and releases; resolves when the release is decided. */
   deploy(options: DeployOptions): Promise<DeployResult>;
+  /** Decides about git clients; the `access` of an edge. */
+  gitAccess(query: GitAccessQuery): Promise<GitAccessAnswer>;
+  /** Deploys a push, or throws what the user should read; the `push` of an edge. */
+  gitPush(push: GitPushInput): Promise<void>;
   /** Adds a handler that sees requests first; returns the removal. */
   intercept(handler: Interceptor): () => void;
   /** Where clients of attached one-offs connect. */
@@ -161,7 +181,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     accountLimit: new RateLimiter(clock, rateLimit ?? { capacity: 4500, refillPerMinute: 75 }),
     addressLimit: new RateLimiter(clock, failureLimit ?? { capacity: 60, refillPerMinute: 10 }),
   });
-  if (options.publicUrl !== undefined) platform.publicUrl = checkUrl(options.publicUrl);
+  if (options.publicUrl !== undefined) platform.baseUrl = checkUrl(options.publicUrl);
   if (options.webUrl) platform.webUrlOf = options.webUrl;
   await ensureAdministrator(platform);
   await restore(platform);
@@ -191,8 +211,10 @@ class RunningApi implements Api {
   readonly #listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly #interceptors = new Set<Interceptor>();
   readonly #sockets = new Set<Socket>();
-  readonly #fixedUrl: boolean;
+  #fixedUrl: boolean;
   readonly #webhooks: WebhookDispatcher;
+  readonly #recorder: DynoRecorder;
+  readonly #counters = new Counters();
   #server: Server | undefined;
   #housekeeping: unknown;
   #closed: Promise<void> | undefined;
@@ -200,8 +222,16 @@ class RunningApi implements Api {
   constructor(platform: Platform, options: ApiOptions) {
     this.platform = platform;
     this.#fixedUrl = options.publicUrl !== undefined;
-    const raw: RawRoute[] = [...uploadRoutes, ...streamRoutes];
-    this.#fetch = createRouter(
+    this.#recorder = new DynoRecorder(platform);
+    const raw: RawRoute[] = [
+      ...uploadRoutes,
+      ...streamRoutes,
+      ...eventRoutes,
+      ...new BrowserLogin().routes,
+      metricsRoute(this.#counters, this.#recorder),
+    ];
+    const files = options.console && new ConsoleFiles(platform, options.console.directory);
+    const route = createRouter(
       {
         platform,
         authorize: options.auth?.authorize,
@@ -212,11 +242,24 @@ class RunningApi implements Api {
       endpoints,
       [...raw, ...documentRoutes(endpoints, raw)],
     );
+    this.#fetch = async (request, bindings) => {
+      try {
+        const page = await files?.handle(request, bindings?.address ?? "local");
+        if (page) return page;
+      } catch (error) {
+        return errorResponse(platform, request.method, error, commonHeaders(newRequestId()));
+      }
+      const began = performance.now();
+      const response = await route(request, bindings);
+      this.#counters.observe(request.method, response.status, performance.now() - began);
+      return response;
+    };
     this.#listener = getRequestListener(
       (request, env) => {
         const { incoming } = env as { incoming?: IncomingMessage };
         const address = incoming?.socket?.remoteAddress;
-        return this.#fetch(request, address === undefined ? {} : { address });
+        const answer = () => this.#fetch(request, address === undefined ? {} : { address });
+        return this.#fixedUrl ? answer() : requestOrigin.run(new URL(request.url).origin, answer);
       },
       { overrideGlobalObjects: false },
     );
@@ -283,7 +326,7 @@ class RunningApi implements Api {
     });
     this.#server = server;
     const address = server.address() as AddressInfo;
-    if (!this.#fixedUrl) this.platform.publicUrl = `http://${urlHost(host)}:${address.port}`;
+    if (!this.#fixedUrl) this.platform.baseUrl = `http://${urlHost(host)}:${address.port}`;
     return address;
   }
 
@@ -373,6 +416,15 @@ class RunningApi implements Api {
     return first;
   }
 
+  async gitAccess(query: GitAccessQuery): Promise<GitAccessAnswer> {
+    return await gitAccess(this.platform, query);
+  }
+
+  async gitPush(push: GitPushInput): Promise<void> {
+    this.platform.assertOpen();
+    await gitPush(this.platform, push);
+  }
+
   intercept(handler: Interceptor): () => void {
     this.#interceptors.add(handler);
     return () => this.#interceptors.delete(handler);
@@ -383,7 +435,8 @@ class RunningApi implements Api {
   }
 
   setPublicUrl(url: string): void {
-    this.platform.publicUrl = checkUrl(url);
+    this.platform.baseUrl = checkUrl(url);
+    this.#fixedUrl = true;
   }
 
   #scheduleHousekeeping(): void {
@@ -410,8 +463,10 @@ class RunningApi implements Api {
       for (const socket of this.#sockets) socket.destroySoon();
       await closed;
     }
+    await this.#recorder.close();
     await this.#webhooks.close();
     await this.platform.settled();
+    this.platform.traffic.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

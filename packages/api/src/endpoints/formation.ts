@@ -140,6 +140,29 @@ async function scale(
   return documents;
 }
 
+const previewSchema = z.strictObject({
+  start: z.array(z.string()),
+  stop: z.array(z.string()),
+  formation: z.array(formationSchema),
+});
+
+/** Names of the dynos that a formation would start and stop. */
+function dynoChanges(
+  { platform, app }: Pick<Context, "platform" | "app">,
+  formation: readonly FormationDocument[],
+): { readonly start: string[]; readonly stop: string[] } {
+  const running = platform.manifold.ps(app.id);
+  const start: string[] = [];
+  const stop: string[] = [];
+  for (const { type, quantity } of formation) {
+    const names = running.filter((dyno) => dyno.type === type).map(({ dyno }) => dyno);
+    for (let number = 1; number <= quantity; number++)
+      if (!names.includes(`${type}.${number}`)) start.push(`${type}.${number}`);
+    stop.push(...names.filter((name) => Number(name.slice(type.length + 1)) > quantity));
+  }
+  return { start, stop };
+}
+
 export const formationEndpoints: readonly Endpoint[] = [
   defineEndpoint({
     resource: "formation",
@@ -180,9 +203,11 @@ export const formationEndpoints: readonly Endpoint[] = [
     summary:
       'Scales process types: a quantity is a number, or a change such as "+1"; all or nothing.',
     body: batch,
-    response: formationSchema.array(),
-    handler: async (context) =>
-      await context.write((unit) => scale(context, unit, context.body.updates)),
+    response: z.union([formationSchema.array(), previewSchema]),
+    handler: async (context) => {
+      const formation = await context.write((unit) => scale(context, unit, context.body.updates));
+      return context.preview ? { ...dynoChanges(context, formation), formation } : formation;
+    },
   }),
   defineEndpoint({
     resource: "formation",

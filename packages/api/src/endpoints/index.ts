@@ -14,6 +14,7 @@ import { emptyEndpoints } from "./empty.ts";
 import { allFeatureEndpoints } from "./features.ts";
 import { formationEndpoints } from "./formation.ts";
 import { logEndpoints } from "./logs.ts";
+import { metricEndpoints } from "./metrics.ts";
 import { oauthEndpoints } from "./oauth.ts";
 import { pipelineEndpoints } from "./pipelines.ts";
 import { promotionEndpoints } from "./promotions.ts";
@@ -41,6 +42,7 @@ export const endpoints: readonly Endpoint[] = [
   ...domainEndpoints,
   ...certificateEndpoints,
   ...logEndpoints,
+  ...metricEndpoints,
   ...webhookEndpoints,
   ...pipelineEndpoints,
   ...promotionEndpoints,

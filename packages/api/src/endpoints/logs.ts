@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isoTime, presentTime } from "../clock.ts";
-import { invalid, notFound } from "../errors.ts";
+import { ApiError, invalid, notFound } from "../errors.ts";
 import { defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { quietly } from "../platform/apps.ts";
 import { messageOf, type Platform } from "../platform/platform.ts";
@@ -147,6 +147,39 @@ export const logEndpoints: readonly Endpoint[] = [
         });
         return presentDrain(app, row, drainUrl(platform, row));
       }),
+  }),
+  defineEndpoint({
+    resource: "log-drain",
+    title: "Ledger",
+    method: "GET",
+    path: "/apps/{app}/log-drains/{log_drain}/ledger",
+    verb: "read",
+    summary: "Shows what became of a drain's messages: delivered, lost by cause, waiting.",
+    response: z.record(z.string(), z.unknown()),
+    handler: async ({ platform, app, params }) => {
+      const { id } = await drainBy(platform, platform.db, app, params["log_drain"] ?? "");
+      const { logplex } = platform;
+      if (!logplex.ledger) throw new ApiError("not-implemented", "The log router keeps no ledger.");
+      return {
+        ...(logplex.ledger(id) as Record<string, unknown>),
+        health: logplex.drainHealth?.(id) ?? null,
+      };
+    },
+  }),
+  defineEndpoint({
+    resource: "log-drain",
+    title: "Test",
+    method: "POST",
+    path: "/apps/{app}/log-drains/{log_drain}/test",
+    verb: "operate",
+    summary: "Sends one marked line through a drain and reports what happened.",
+    response: z.record(z.string(), z.unknown()),
+    handler: async ({ platform, app, params, preview }) => {
+      const { id } = await drainBy(platform, platform.db, app, params["log_drain"] ?? "");
+      if (!platform.logplex.testDrain)
+        throw new ApiError("not-implemented", "The log router can't test drains.");
+      return preview ? {} : ((await platform.logplex.testDrain(id)) as Record<string, unknown>);
+    },
   }),
   defineEndpoint({
     resource: "log-session",

@@ -13,6 +13,8 @@ const page = 200;
 export class EventHub {
   readonly #store: Store;
   readonly #listeners = new Set<() => void>();
+  /** Streams of `GET /events` that are open. */
+  followers = 0;
 
   constructor(store: Store) {
     this.#store = store;

@@ -10,6 +10,7 @@ import { allows } from "../auth/scopes.ts";
 import { ApiError, type apiErrors } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { messageOf } from "../platform/platform.ts";
+import { withCookieCredentials } from "../raw/console.ts";
 import type { AppRow } from "../store/tables.ts";
 import { readBody, validate } from "./body.ts";
 import { type Context, type Endpoint, Reply } from "./endpoint.ts";
@@ -155,7 +156,7 @@ async function identify(
   if (endpoint.open)
     return { account: undefined as never, grant: { authorizationId: null, scopes: [] } };
   if (addressLimit.remaining(address) < 1) throw tooMany("address");
-  const credentials = credentialsOf(request.headers);
+  const credentials = credentialsOf(withCookieCredentials(request));
   const identity = credentials && (await authenticateToken(platform, credentials.token));
   if (!identity) {
     if (credentials) addressLimit.take(address);

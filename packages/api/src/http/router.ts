@@ -44,6 +44,7 @@ export function createRouter(
           platform,
           request: context.req.raw,
           url: new URL(context.req.url),
+          address: context.env.address ?? "local",
           params: context.req.param() as Record<string, string>,
         });
         for (const [name, value] of Object.entries(headers))

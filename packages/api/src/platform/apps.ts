@@ -191,6 +191,7 @@ export async function destroyApp(
   await unit.event({ app: app.id, resource: "app", action: "destroy", data: document });
   unit.after(async () => {
     for (const { id } of builds) platform.builds.get(id)?.abort();
+    platform.traffic.forget(app.id);
     await reconcile(platform, app.id);
     for (const { id } of drains) await quietly(platform, () => platform.logplex.removeDrain(id));
     await quietly(platform, () => platform.logplex.deleteChannel(app.id));

@@ -247,12 +247,15 @@ export function sourcePath(platform: Platform, id: string): string {
 
 /** Our own uploads are read from disk; whatever else is fetched by the builder. */
 export function sourceOf(platform: Platform, url: string): BuildSourcePort {
-  const own = `${platform.publicUrl}/source-blobs/`;
-  if (!url.startsWith(own)) return { kind: "url", url };
-  const { pathname, searchParams } = new URL(url);
-  const id = pathname.slice("/source-blobs/".length);
-  if (!platform.secrets.verify(`source:GET:${id}`, searchParams.get("signature") ?? ""))
-    throw new ApiError("invalid-params", "source_blob.url was changed: its signature is wrong.");
+  const { pathname, searchParams, origin } = new URL(url);
+  const id = /^\/source-blobs\/([0-9a-f-]{36})$/.exec(pathname)?.[1];
+  const signature = searchParams.get("signature") ?? "";
+  // One installation may be known by several names: the signature tells what is ours.
+  if (id === undefined || !platform.secrets.verify(`source:GET:${id}`, signature)) {
+    if (id !== undefined && [platform.publicUrl, platform.baseUrl].includes(origin))
+      throw new ApiError("invalid-params", "source_blob.url was changed: its signature is wrong.");
+    return { kind: "url", url };
+  }
   const path = sourcePath(platform, id);
   if (!existsSync(path))
     throw new ApiError(

@@ -4,8 +4,10 @@ import { type Clock, isoTime } from "../clock.ts";
 import { ApiError } from "../errors.ts";
 import { EventHub } from "../events/hub.ts";
 import { type EventInput, insertEvent } from "../events/record.ts";
+import { requestOrigin } from "../http/origin.ts";
 import type { RateLimiter } from "../http/rate-limit.ts";
 import type { Logger } from "../logger.ts";
+import { Traffic } from "../metrics/traffic.ts";
 import { OutputStreams } from "../output/streams.ts";
 import type {
   BuilderPort,
@@ -90,6 +92,7 @@ export class Platform {
   /** Changes of desired state, one after the other. */
   readonly applies: AppQueues;
   readonly outputs: OutputStreams;
+  readonly traffic: Traffic;
   /** Builds under way, to cancel them. */
   readonly builds = new Map<string, AbortController>();
   /** Set by whoever can splice a client to an attached one-off. */
@@ -97,8 +100,8 @@ export class Platform {
   readonly accountLimit: RateLimiter;
   /** Failed sign-ins by address. */
   readonly addressLimit: RateLimiter;
-  /** Base of the URLs that the API hands out; set by `listen` unless configured. */
-  publicUrl = "http://localhost";
+  /** Base of URLs outside a request; set by `listen` unless configured. */
+  baseUrl = "http://localhost";
   /** `http` or `https`, and the port of the router in URLs of apps. */
   webUrlOf: (host: string) => string = (host) => `http://${host}/`;
   /** Aborted by `close`. */
@@ -121,7 +124,13 @@ export class Platform {
     this.events = new EventHub(parts.store);
     this.queues = new AppQueues(parts.limits.maxQueuedPerApp);
     this.applies = new AppQueues(10_000);
+    this.traffic = new Traffic(parts.clock);
     this.outputs = new OutputStreams(parts.store.directory);
+  }
+
+  /** Base of the URLs that the API hands out: what the client used, unless one is configured. */
+  get publicUrl(): string {
+    return requestOrigin.getStore() ?? this.baseUrl;
   }
 
   get db(): Queries {

@@ -5,6 +5,8 @@ export interface RawCall {
   readonly platform: Platform;
   readonly request: Request;
   readonly url: URL;
+  /** IP address of the client. */
+  readonly address: string;
   readonly params: Readonly<Record<string, string>>;
 }
 
