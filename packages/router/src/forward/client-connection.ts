@@ -436,7 +436,7 @@ export class ClientConnection extends ClientSide {
   kill(): void {
     this.#keepAlive = false;
     this.#state = CLOSED;
-    this.#socket.destroy();
+    this.#destroy();
   }
 
   done(clean: boolean): void {
@@ -481,6 +481,7 @@ export class ClientConnection extends ClientSide {
   }
 
   #destroy(): void {
+    this.#engine.wheel.remove(this);
     this.#socket.destroy();
   }
 }
