@@ -18,6 +18,27 @@ import type { DrainTransport } from "./transport/transport.ts";
 import { createUdpTransport } from "./transport/udp.ts";
 import type { DrainTarget } from "./url.ts";
 
+/** A kind of drain beyond those built in, chosen by the scheme of the URL. */
+export interface CustomDrainKind {
+  /**
+   * Makes the way to one receiver. What it connects to is its own responsibility: the address guard
+   * of the built-in kinds does not apply.
+   */
+  createTransport(context: CustomDrainContext): DrainTransport;
+  /** Form of the messages; default: that of the option `dialect`, NDJSON. */
+  createEncoder?(context: CustomDrainContext): BatchEncoder;
+}
+
+/** What a custom kind is told about a drain. */
+export interface CustomDrainContext {
+  /** As given; may hold credentials. */
+  readonly url: string;
+  readonly token: string;
+  readonly channel: string;
+  readonly options: ParsedDrainOptions;
+  readonly clock: Clock;
+}
+
 /** Surroundings of a drain's receiver side. */
 export interface OutputContext {
   readonly clock: Clock;
@@ -26,6 +47,8 @@ export interface OutputContext {
   readonly policy: DrainPolicy;
   readonly userAgent: string;
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** By scheme, without the colon. */
+  readonly kinds: Readonly<Record<string, CustomDrainKind>>;
 }
 
 /** Puts encoder and transport of one target together. */
@@ -35,8 +58,22 @@ export function createOutput(
   identity: { readonly token: string; readonly channel: string },
   context: OutputContext,
 ): DrainOutput {
+  const { masked } = target;
+  if (target.kind === "custom") {
+    const kind = context.kinds[target.url.slice(0, target.url.indexOf(":")).toLowerCase()];
+    if (kind) {
+      const { token, channel } = identity;
+      const custom = { url: target.url, token, channel, options, clock: context.clock };
+      return {
+        masked,
+        options,
+        encoder: kind.createEncoder?.(custom) ?? createEncoder(target, options, identity),
+        transport: kind.createTransport(custom),
+      };
+    }
+  }
   return {
-    masked: target.masked,
+    masked,
     options,
     encoder: createEncoder(target, options, identity),
     transport: createTransport(target, options, identity.token, context),

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
-import { createOutput, type OutputContext } from "./create-output.ts";
+import { type CustomDrainKind, createOutput, type OutputContext } from "./create-output.ts";
 import { Drain, type DrainPreview, type ReplayTicket } from "./drain.ts";
 import { createDrainToken } from "./frame-id.ts";
 import type { DrainHealth, DrainState } from "./health.ts";
@@ -22,7 +22,7 @@ import type { DrainStore } from "./store/drain-store.ts";
 import { memoryDrainStore } from "./store/memory-store.ts";
 import type { HttpTimeouts } from "./transport/http.ts";
 import type { ProbeReport } from "./transport/transport.ts";
-import { type DrainKind, parseDrainUrl } from "./url.ts";
+import { type DrainKind, type DrainTarget, parseDrainUrl } from "./url.ts";
 
 /** Change of a drain's state. */
 export interface DrainEvent {
@@ -54,6 +54,8 @@ export interface DrainSetOptions {
   /** Default `Logplex/dynokit-1`. */
   readonly userAgent?: string;
   readonly timeouts?: Partial<HttpTimeouts>;
+  /** Kinds of drains beyond those built in, by the scheme of their URLs (without colon). */
+  readonly kinds?: Readonly<Record<string, CustomDrainKind>>;
 }
 
 /** Options of {@link DrainSet.add}. */
@@ -111,6 +113,7 @@ export class DrainSet {
       random: options.random ?? Math.random,
       resolve: options.resolve ?? systemResolve,
       policy: options.policy ?? {},
+      kinds: options.kinds ?? {},
       userAgent: options.userAgent ?? "Logplex/dynokit-1",
       ...(options.timeouts ? { timeouts: options.timeouts } : {}),
     };
@@ -168,7 +171,7 @@ export class DrainSet {
       entry.options = options;
     } else if (entry.drain) {
       this.#checkDuplicate(entry, url);
-      const target = parseDrainUrl(url, this.#context.policy);
+      const target = this.#parseUrl(url);
       const parsed = this.#parse(options, target.kind);
       const output = createOutput(target, parsed, entry, this.#context);
       Object.assign(entry, { url, options, kind: target.kind });
@@ -265,7 +268,7 @@ export class DrainSet {
 
   #connect(entry: Entry, url: string, options: DrainOptions, fromSeq: number | undefined): void {
     this.#checkDuplicate(entry, url);
-    const target = parseDrainUrl(url, this.#context.policy);
+    const target = this.#parseUrl(url);
     const parsed = this.#parse(options, target.kind);
     const source = this.#options.source(entry.channel);
     const { channel, id, token } = entry;
@@ -285,6 +288,10 @@ export class DrainSet {
       createOutput(target, parsed, entry, this.#context),
       fromSeq ?? source.nextSeq,
     );
+  }
+
+  #parseUrl(url: string): DrainTarget {
+    return parseDrainUrl(url, this.#context.policy, Object.keys(this.#context.kinds));
   }
 
   #parse(options: DrainOptions, kind: DrainKind): ParsedDrainOptions {

@@ -125,6 +125,7 @@ const DEFAULT_DIALECT: Readonly<Record<DrainKind, DrainDialect>> = {
   "loki+https": "loki",
   file: "ndjson",
   stdout: "ndjson",
+  custom: "ndjson",
 };
 
 const ALLOWED_DIALECTS: Readonly<Record<DrainKind, readonly DrainDialect[]>> = {
@@ -137,6 +138,7 @@ const ALLOWED_DIALECTS: Readonly<Record<DrainKind, readonly DrainDialect[]>> = {
   "loki+https": ["loki"],
   file: ["logplex", "rfc5424", "ndjson"],
   stdout: ["logplex", "rfc5424", "ndjson"],
+  custom: ["logplex", "rfc5424", "ndjson", "otlp", "loki"],
 };
 
 /** Checks the options of a drain of this kind. Throws `bad-request` or `bad-query`. */

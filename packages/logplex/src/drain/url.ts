@@ -12,7 +12,8 @@ export type DrainKind =
   | "otlp+https"
   | "loki+https"
   | "file"
-  | "stdout";
+  | "stdout"
+  | "custom";
 
 /** A drain URL taken apart. */
 export interface DrainTarget {
@@ -77,10 +78,15 @@ const KNOWN = "https, syslog, syslog+tls, udpsyslog, ndjson+https, otlp+https, l
  * Reads and checks a drain URL. Throws `bad-drain-url`; the message shows the URL masked. Host names
  * are resolved and checked at every connect, addresses already here.
  */
-export function parseDrainUrl(text: string, policy: DrainPolicy): DrainTarget {
+export function parseDrainUrl(
+  text: string,
+  policy: DrainPolicy,
+  customSchemes: readonly string[] = [],
+): DrainTarget {
   const url = readUrl(text);
   if (text.length > 2048) throw refuse("it is longer than 2048 characters", "shorten it");
   if (url.protocol === "file:" || url.protocol === "stdout:") return parseLocal(text, url, policy);
+  if (customSchemes.includes(url.protocol.slice(0, -1))) return customTarget(text, url);
   const scheme = Object.hasOwn(SCHEMES, url.protocol) ? SCHEMES[url.protocol] : undefined;
   if (!scheme) {
     // Without `//` what looks like a scheme may be the user of `user:password@host`.
@@ -109,6 +115,19 @@ export function parseDrainUrl(text: string, policy: DrainPolicy): DrainTarget {
   };
   checkPolicy(target, scheme, policy);
   return target;
+}
+
+function customTarget(text: string, url: URL): DrainTarget {
+  return {
+    kind: "custom",
+    url: text,
+    masked: maskUrl(text),
+    host: url.hostname,
+    port: Number(url.port),
+    tls: false,
+    path: url.pathname + url.search,
+    unverified: false,
+  };
 }
 
 function readUrl(text: string): URL {
