@@ -1,3 +1,4 @@
+export type { Alert, AlertEvent, AlertOptions } from "./alert/alert.ts";
 export {
   Channel,
   type ChannelOptions,
@@ -43,6 +44,12 @@ export {
   type SourceRead,
 } from "./drain/index.ts";
 export { LOGPLEX_ERRORS, LogplexError, type LogplexErrorCode } from "./errors.ts";
+export {
+  type KnownLine,
+  type LineMetric,
+  logfmtPairs,
+  parseKnownLine,
+} from "./formats/known-lines.ts";
 export { type DisplayOptions, displayLines, formatLine } from "./frame/display.ts";
 export { type EncodeOptions, encodeFrame, type FrameFields } from "./frame/encode.ts";
 export type { FrameFault, FrameFaultCode } from "./frame/fault.ts";

@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+import { type Alert, type AlertOptions, startAlert } from "./alert/alert.ts";
 import { Channel } from "./channel/channel.ts";
 import { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 import type { LogBatch, LogSink } from "./contract.ts";
@@ -23,7 +25,9 @@ import { HttpListener, type HttpListenOptions } from "./input/http-listener.ts";
 import type { Ingress, SwitchChange, Switches } from "./input/ingress.ts";
 import { SyslogListener, type SyslogListenOptions } from "./input/syslog-listener.ts";
 import { UdpListener, type UdpListenOptions } from "./input/udp-listener.ts";
+import { ManagementApi } from "./manage/management-api.ts";
 import { Counters } from "./metrics/counters.ts";
+import { renderMetrics } from "./metrics/page.ts";
 import { DEFAULT_RETENTION, type Retention } from "./ring/ring.ts";
 import { type Session, type SessionOptions, Sessions } from "./session/sessions.ts";
 import type { LogBuffer } from "./spool/buffer.ts";
@@ -134,6 +138,9 @@ export class Logplex implements LogSink {
   readonly #tokens: Tokens;
   readonly #credentials: Credentials;
   readonly #sessions: Sessions;
+  readonly #manage: ManagementApi;
+  readonly #loopDelay: IntervalHistogram;
+  readonly #alerts = new Set<Alert>();
   readonly #counters = new Counters();
   readonly #ingress: Ingress;
   readonly #drains: DrainSet;
@@ -184,6 +191,8 @@ export class Logplex implements LogSink {
       source: (id) => this.channel(id),
       notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
     });
+    this.#manage = new ManagementApi({ logplex: this, ingress: this.#ingress, random });
+    this.#loopDelay = monitorEventLoopDelay({ resolution: 20 });
     this.#sessions = new Sessions({
       key: options.sessionKey ?? random(32),
       clock: this.#clock,
@@ -207,6 +216,9 @@ export class Logplex implements LogSink {
       clock: this.#clock,
       retention: this.#retention,
       maxTails: this.#limits.tailsPerChannel,
+      onTailLoss: (count) => {
+        this.#counters.tailLost += count;
+      },
       tailsAllowed: () => this.#switches.tails,
       spool: this.#buffer?.open(id),
       durable: this.#durable,
@@ -381,6 +393,51 @@ export class Logplex implements LogSink {
     return this.#drains.replay(drain, { ...rest, ...(to === undefined ? {} : { toSeq: to }) });
   }
 
+  /** Watches a channel: enough matches of a query within a window raise an alert. */
+  addAlert(channel: string, options: AlertOptions): Alert {
+    const alert = startAlert(this.channel(channel), this.#clock, options);
+    this.#alerts.add(alert);
+    return {
+      get raised() {
+        return alert.raised;
+      },
+      get failures() {
+        return alert.failures;
+      },
+      close: () => {
+        this.#alerts.delete(alert);
+        alert.close();
+      },
+    };
+  }
+
+  /** All figures in the text format of Prometheus. */
+  metrics(): string {
+    let ringBytes = 0;
+    let tails = 0;
+    let producerLost = 0;
+    for (const channel of this.#channels.values()) {
+      ringBytes += channel.allocatedBytes;
+      tails += channel.tailCount;
+      for (const { count } of channel.producerLosses) producerLost += count;
+    }
+    return renderMetrics({
+      counters: this.#counters,
+      channels: this.#channels.size,
+      ringBytes,
+      tails,
+      producerLost,
+      eventLoopLagSeconds: (this.#loopDelay.percentile(99) || 0) / 1e9,
+      damagedRecords: this.#buffer?.faults.damagedRecords ?? 0,
+      failedWrites: this.#buffer?.faults.failedWrites ?? 0,
+      drains: this.#drains.list().map((info) => ({
+        info,
+        ledger: this.#drains.ledger(info.id),
+        health: info.url === undefined ? undefined : this.#drains.health(info.id),
+      })),
+    });
+  }
+
   /**
    * Answers a request for a session: server-sent events when they are accepted, NDJSON likewise,
    * else plain text. Resolves when the response has ended.
@@ -392,6 +449,8 @@ export class Logplex implements LogSink {
   /** Opens listeners. Resolves when all of them accept connections. */
   async listen(options: ListenOptions): Promise<ListenResult> {
     this.#assertOpen();
+    // Measured only by a process that serves.
+    this.#loopDelay.enable();
     const { syslog } = options;
     const wanted: readonly SyslogListenOptions[] =
       syslog === undefined ? [] : Array.isArray(syslog) ? syslog : [syslog as SyslogListenOptions];
@@ -403,6 +462,9 @@ export class Logplex implements LogSink {
               ingress: this.#ingress,
               sessions: this.#sessions,
               options: options.http,
+              manage: (request, response, pathname) =>
+                this.#manage.handle(request, response, pathname),
+              metrics: () => this.metrics(),
             }),
           );
     const syslogs: ListenAddress[] = [];
@@ -436,6 +498,8 @@ export class Logplex implements LogSink {
   }
 
   async #close(timeoutMs: number): Promise<void> {
+    this.#loopDelay.disable();
+    for (const alert of this.#alerts) alert.close();
     const closed = this.#listeners.map((listener) => listener.close());
     await this.#sessions.close();
     await Promise.all(closed);

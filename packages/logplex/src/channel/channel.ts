@@ -41,6 +41,8 @@ export interface ChannelOptions {
   readonly maxTails?: number | undefined;
   /** Asked at every new tail; default: yes. */
   readonly tailsAllowed?: (() => boolean) | undefined;
+  /** Told of messages that a tail lost. */
+  readonly onTailLoss?: ((count: number) => void) | undefined;
   /** Marks one life of the numbering; see {@link Channel.epoch}. */
   readonly epoch?: string | undefined;
   /** Keeps messages beyond memory. */
@@ -84,6 +86,7 @@ export class Channel {
   readonly #tails = new Set<Tail>();
   readonly #maxTails: number;
   readonly #tailsAllowed: () => boolean;
+  readonly #onTailLoss: (count: number) => void;
   /** Changes when numbering starts anew, for instance because memory was lost in a restart. */
   readonly epoch: string;
   readonly #spool: ChannelSpool | undefined;
@@ -97,6 +100,7 @@ export class Channel {
     this.id = id;
     this.#maxTails = options.maxTails ?? 50;
     this.#clock = options.clock;
+    this.#onTailLoss = options.onTailLoss ?? (() => {});
     this.#tailsAllowed = options.tailsAllowed ?? (() => true);
     this.#spool = options.spool;
     this.#awaitSpool = options.durable ?? true;
@@ -326,6 +330,7 @@ export class Channel {
     const tail = new Tail(this, options, {
       clock: this.#clock,
       onClose: (closed) => this.#tails.delete(closed),
+      onLoss: this.#onTailLoss,
     });
     if (!tail.closed) this.#tails.add(tail);
     return tail;
@@ -390,12 +395,17 @@ export class Channel {
   /** The oldest message that a reader may still ask for. */
   #floor(): number {
     const ring = this.#ring;
-    let floor = Number.POSITIVE_INFINITY;
+    let floor = ring.nextSeq;
     for (const follower of this.#followers) {
       let wanted = Math.max(follower.cursor, ring.nextSeq - follower.messages, ring.firstSeq);
-      if (wanted >= floor || wanted >= ring.visibleSeq) continue;
+      if (wanted >= floor) continue;
       const minimum = ring.endPosition - follower.bytes;
-      while (wanted < ring.visibleSeq && ring.positionOf(wanted) < minimum) wanted += 1;
+      // The first message that the allowed bytes reach back to.
+      for (let high = ring.nextSeq; wanted < high; ) {
+        const middle = Math.floor((wanted + high) / 2);
+        if (ring.positionOf(middle) < minimum) wanted = middle + 1;
+        else high = middle;
+      }
       floor = Math.min(floor, wanted);
     }
     return floor;

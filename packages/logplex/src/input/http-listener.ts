@@ -13,6 +13,10 @@ export interface HttpListenOptions extends HttpLogsOptions {
   readonly port?: number;
   /** Default 127.0.0.1. */
   readonly host?: string;
+  /** Serve the management API below `/v3/`, for credentials with `full_api`; default false. */
+  readonly api?: boolean;
+  /** Serve `/metrics` to everyone who can connect; default true. */
+  readonly metrics?: boolean;
   /** Open connections; default 1,024. */
   readonly maxConnections?: number;
 }
@@ -24,13 +28,29 @@ export class HttpListener {
   readonly #sessions: Sessions;
 
   readonly #ingress: Ingress;
+  readonly #manage: (
+    request: IncomingMessage,
+    response: ServerResponse,
+    pathname: string,
+  ) => Promise<void>;
+  readonly #metrics: () => string;
   readonly #logs: HttpLogs;
 
   constructor(context: {
     readonly ingress: Ingress;
     readonly sessions: Sessions;
     readonly options: HttpListenOptions;
+    /** Answers paths below `/v3/`. */
+    readonly manage: (
+      request: IncomingMessage,
+      response: ServerResponse,
+      pathname: string,
+    ) => Promise<void>;
+    /** The page of metrics. */
+    readonly metrics: () => string;
   }) {
+    this.#manage = context.manage;
+    this.#metrics = context.metrics;
     this.#options = context.options;
     this.#sessions = context.sessions;
     this.#ingress = context.ingress;
@@ -80,7 +100,20 @@ export class HttpListener {
       await this.#logs.handle(request, response);
       return;
     }
-    if (pathname === "/healthcheck" || pathname === "/healthz") {
+    if (pathname.startsWith("/v3/") && this.#options.api === true) {
+      await this.#manage(request, response, pathname);
+      return;
+    }
+    if (pathname === "/metrics" && this.#options.metrics !== false) {
+      response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
+      response.end(this.#metrics());
+      return;
+    }
+    if (pathname === "/healthz" || pathname === "/livez") {
+      response.writeHead(200, { "Content-Type": "text/plain" }).end("OK");
+      return;
+    }
+    if (pathname === "/healthcheck" || pathname === "/readyz") {
       const { ingress } = this.#ingress.switches;
       response.writeHead(ingress ? 200 : 503, { "Content-Type": "text/plain" });
       response.end(ingress ? "OK" : "SYSTEM BOOTING");

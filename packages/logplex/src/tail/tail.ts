@@ -43,16 +43,22 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
   readonly #until: number;
   readonly #pending: TailEvent[] = [];
   readonly #onClose: (tail: Tail) => void;
+  readonly #onLoss: (count: number) => void;
   readonly #detach: () => void;
   #closed = false;
 
   constructor(
     channel: Channel,
     options: TailOptions,
-    context: { readonly clock: Clock; readonly onClose: (tail: Tail) => void },
+    context: {
+      readonly clock: Clock;
+      readonly onClose: (tail: Tail) => void;
+      readonly onLoss: (count: number) => void;
+    },
   ) {
     this.#clock = context.clock;
     this.#onClose = context.onClose;
+    this.#onLoss = context.onLoss;
     this.#until = options.until ?? Number.POSITIVE_INFINITY;
     const filter = compileFilter(options, context.clock.now());
     const run = filter?.run();
@@ -97,6 +103,7 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
       const batch = this.#reader.poll(Math.min(maxMessages ?? 512, left));
       if (batch === undefined) break;
       if (batch.lost > 0) {
+        this.#onLoss(batch.lost);
         const seq = batch.fromSeq - 1;
         const now = this.#clock.now() * 1000;
         events.push({

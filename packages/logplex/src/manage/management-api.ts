@@ -1,0 +1,270 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RandomBytes } from "../clock.ts";
+import { LogplexError } from "../errors.ts";
+import { encodeFrame } from "../frame/encode.ts";
+import { authenticate } from "../input/authorization.ts";
+import { readBody } from "../input/body.ts";
+import type { Ingress } from "../input/ingress.ts";
+import type { Logplex } from "../logplex.ts";
+import { uuid } from "../session/sessions.ts";
+
+const BODY_LIMITS = { maxBytes: 256 * 1024, maxRatio: 100, idleMs: 15_000 };
+
+type Json = Readonly<Record<string, unknown>>;
+
+interface Answer {
+  readonly status: number;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Instead of JSON. */
+  readonly raw?: Buffer;
+}
+
+/** What the API needs besides the public methods of the router. */
+export interface ManagementContext {
+  readonly logplex: Logplex;
+  readonly ingress: Ingress;
+  readonly random: RandomBytes;
+}
+
+/** The v3 management API (spec/logplex.md §6), for credentials with the permission `full_api`. */
+export class ManagementApi {
+  readonly #context: ManagementContext;
+
+  constructor(context: ManagementContext) {
+    this.#context = context;
+  }
+
+  /** Answers a request to a path below `/v3/`. */
+  async handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    pathname: string,
+  ): Promise<void> {
+    const given = request.headers["request-id"];
+    const id =
+      typeof given === "string" && /^[\w.-]{1,128}$/.test(given)
+        ? given
+        : uuid(this.#context.random(16));
+    const answer = await this.#answer(request, pathname);
+    const text =
+      answer.raw ?? (answer.body === undefined ? undefined : JSON.stringify(answer.body));
+    response.writeHead(answer.status, {
+      "Request-Id": id,
+      ...(text === undefined ? {} : { "Content-Type": "application/json" }),
+      ...answer.headers,
+    });
+    response.end(text);
+  }
+
+  async #answer(request: IncomingMessage, pathname: string): Promise<Answer> {
+    const { ingress } = this.#context;
+    if (!ingress.switches.api) return fail(503, "api disabled");
+    const caller = authenticate(request.headers.authorization, ingress.tokens, ingress.credentials);
+    if (caller?.kind !== "credential")
+      return {
+        ...fail(401, "unauthorized"),
+        headers: { "WWW-Authenticate": "Basic realm=Logplex" },
+      };
+    if (!caller.permissions.has("full_api")) return fail(403, "forbidden");
+    const parts = pathname.split("/").slice(2);
+    let segments: string[];
+    try {
+      segments = parts.map((part) => decodeURIComponent(part));
+    } catch {
+      return fail(404, "not found");
+    }
+    try {
+      return await this.#route(request, segments);
+    } catch (error) {
+      if (!LogplexError.is(error)) throw error;
+      return fail(error.status, error.message);
+    }
+  }
+
+  async #route(request: IncomingMessage, segments: readonly string[]): Promise<Answer> {
+    const [kind, id, part, item, ...more] = segments;
+    if (kind === "sessions" && id === undefined) return this.#session(request);
+    if (kind !== "channels" || id === undefined || id === "" || more.length > 0)
+      return fail(404, "not found");
+    if (part === undefined) return this.#channel(request, id);
+    if (part === "drains" && item === undefined) return this.#drains(request, id);
+    if (part === "drains" && item !== undefined) return this.#drain(request, id, item);
+    if (part === "tokens" && item === undefined) return this.#token(request, id);
+    if (part === "logs" && item === undefined) return this.#logs(request, id);
+    return fail(404, "not found");
+  }
+
+  async #channel(request: IncomingMessage, id: string): Promise<Answer> {
+    const { logplex } = this.#context;
+    switch (request.method) {
+      case "GET":
+        return logplex.hasChannel(id)
+          ? { status: 200, body: this.#describe(id) }
+          : fail(404, "not found");
+      case "DELETE":
+        return (await logplex.deleteChannel(id)) ? { status: 204 } : fail(404, "not found");
+      case "PUT": {
+        const payload = await this.#payload(request);
+        if ("status" in payload) return payload;
+        const names = payload.value["tokens"] ?? [];
+        if (
+          !Array.isArray(names) ||
+          !names.every((name) => typeof name === "string" && name !== "")
+        )
+          return fail(400, "invalid payload");
+        const created = !logplex.hasChannel(id);
+        logplex.channel(id);
+        this.#exactTokens(id, new Set(names as string[]));
+        return { status: created ? 201 : 200, body: this.#describe(id) };
+      }
+      default:
+        return notAllowed("GET, PUT, DELETE");
+    }
+  }
+
+  /** Creates what is missing and revokes what is not named; the others keep their ids. */
+  #exactTokens(id: string, names: ReadonlySet<string>): void {
+    const { logplex, ingress } = this.#context;
+    const existing = ingress.tokens.of(id);
+    for (const token of existing) if (!names.has(token.name)) logplex.revokeToken(token.id);
+    const kept = new Set(existing.map((token) => token.name));
+    for (const name of names) if (!kept.has(name)) logplex.createToken(id, name);
+  }
+
+  #describe(id: string): Json {
+    const { logplex, ingress } = this.#context;
+    const tokens = Object.fromEntries(ingress.tokens.of(id).map((token) => [token.name, token.id]));
+    const drains = logplex.drains(id).map((drain) => ({
+      id: drain.id,
+      token: drain.token,
+      ...(drain.url === undefined ? {} : { url: drain.url }),
+    }));
+    return {
+      channel: id,
+      ...(Object.keys(tokens).length === 0 ? {} : { tokens }),
+      ...(drains.length === 0 ? {} : { drains }),
+    };
+  }
+
+  async #drains(request: IncomingMessage, id: string): Promise<Answer> {
+    const { logplex } = this.#context;
+    if (request.method !== "POST") return notAllowed("POST");
+    if (!logplex.hasChannel(id)) return fail(404, "not found");
+    const payload = await this.#payload(request);
+    if ("status" in payload) return payload;
+    const { url, ...options } = payload.value;
+    if (url !== undefined && typeof url !== "string") return fail(400, "invalid payload");
+    const drain = await logplex.addDrain(id, url, options);
+    return {
+      status: 201,
+      body: {
+        id: drain.id,
+        token: drain.token,
+        ...(drain.url === undefined ? {} : { url: drain.url }),
+      },
+      headers: { Location: `/v3/channels/${encodeURIComponent(id)}/drains/${drain.id}` },
+    };
+  }
+
+  async #drain(request: IncomingMessage, id: string, name: string): Promise<Answer> {
+    const { logplex } = this.#context;
+    if (request.method !== "PUT" && request.method !== "DELETE") return notAllowed("PUT, DELETE");
+    const drain = logplex.findDrain(name, id);
+    if (drain === undefined) return fail(404, "not found");
+    if (request.method === "DELETE") {
+      await logplex.removeDrain(drain.id);
+      return { status: 204 };
+    }
+    const payload = await this.#payload(request);
+    if ("status" in payload) return payload;
+    const { url, ...options } = payload.value;
+    if (typeof url !== "string") return fail(400, "invalid payload");
+    const updated = await logplex.updateDrain(drain.id, {
+      url,
+      ...(Object.keys(options).length === 0 ? {} : { options }),
+    });
+    return { status: 200, body: { id: updated.id, token: updated.token, url: updated.url } };
+  }
+
+  async #token(request: IncomingMessage, id: string): Promise<Answer> {
+    const { logplex } = this.#context;
+    if (request.method !== "POST") return notAllowed("POST");
+    if (!logplex.hasChannel(id)) return fail(404, "not found");
+    const payload = await this.#payload(request);
+    if ("status" in payload) return payload;
+    const { name } = payload.value;
+    if (typeof name !== "string" || name === "") return fail(400, "invalid payload");
+    return { status: 200, body: { name, token: logplex.createToken(id, name) } };
+  }
+
+  #logs(request: IncomingMessage, id: string): Answer {
+    const { logplex } = this.#context;
+    if (request.method !== "GET") return notAllowed("GET");
+    if (!logplex.hasChannel(id)) return fail(404, "not found");
+    const { searchParams } = new URL(request.url ?? "/", "http://logplex");
+    const num = searchParams.get("num") ?? "";
+    const limit = /^[1-9]\d{0,6}$/.test(num) ? Number(num) : 100;
+    const messages = logplex.channel(id).history({ limit });
+    return {
+      status: 200,
+      raw: Buffer.concat(messages.map((one) => encodeFrame(one, { dialect: "logplex" }))),
+      headers: {
+        "Content-Type": "application/logplex-1",
+        "Logplex-Msg-Count": String(messages.length),
+      },
+    };
+  }
+
+  async #session(request: IncomingMessage): Promise<Answer> {
+    const { logplex } = this.#context;
+    if (request.method !== "POST") return notAllowed("POST");
+    const payload = await this.#payload(request);
+    if ("status" in payload) return payload;
+    const { channel_id: id, num, tail, source, ps, dyno, query } = payload.value;
+    const name = typeof id === "number" ? String(id) : id;
+    if (typeof name !== "string" || !logplex.hasChannel(name))
+      return fail(422, "invalid channel_id");
+    const lines = Number(num ?? 100);
+    const session = logplex.createSession(name, {
+      lines: Number.isInteger(lines) && lines >= 0 ? lines : 100,
+      tail: tail !== undefined && tail !== false && tail !== "false",
+      source: text(source),
+      dyno: text(dyno) ?? text(ps),
+      query: text(query),
+    });
+    const host = request.headers.host ?? "localhost";
+    return {
+      status: 201,
+      body: { url: `http://${host}${session.path}` },
+      headers: { Location: session.path },
+    };
+  }
+
+  async #payload(request: IncomingMessage): Promise<{ readonly value: Json } | Answer> {
+    const body = await readBody(request, BODY_LIMITS, this.#context.ingress.clock);
+    if (!Buffer.isBuffer(body)) return fail(body.status, body.message);
+    if (body.length === 0) return { value: {} };
+    let value: unknown;
+    try {
+      value = JSON.parse(body.toString("utf8"));
+    } catch {
+      value = undefined;
+    }
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      return fail(400, "invalid payload");
+    return { value: value as Json };
+  }
+}
+
+function fail(status: number, error: string): Answer {
+  return { status, body: { error } };
+}
+
+function notAllowed(allow: string): Answer {
+  return { ...fail(405, "method not allowed"), headers: { Allow: allow } };
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}

@@ -1,0 +1,159 @@
+import type { DrainHealth, DrainInfo, LedgerView } from "../drain/index.ts";
+import type { Counters } from "./counters.ts";
+
+/** Drains that have series of their own; the rest is summed, so that series stay few. */
+const TOP_DRAINS = 50;
+
+/** What a page of metrics is made of. */
+export interface MetricsSource {
+  readonly counters: Counters;
+  readonly channels: number;
+  readonly ringBytes: number;
+  readonly tails: number;
+  readonly producerLost: number;
+  readonly eventLoopLagSeconds: number;
+  readonly damagedRecords: number;
+  readonly failedWrites: number;
+  readonly drains: readonly {
+    readonly info: DrainInfo;
+    readonly ledger: LedgerView;
+    readonly health: DrainHealth | undefined;
+  }[];
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+class Page {
+  #text = "";
+
+  family(name: string, type: "counter" | "gauge", help: string): void {
+    this.#text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+  }
+
+  sample(name: string, value: number, labels: Labels = {}): void {
+    const pairs = Object.entries(labels).map(
+      ([key, text]) =>
+        `${key}="${text.replace(/[\\"\n]/g, (one) => (one === "\n" ? "\\n" : `\\${one}`))}"`,
+    );
+    this.#text += `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}\n`;
+  }
+
+  single(name: string, type: "counter" | "gauge", help: string, value: number): void {
+    this.family(name, type, help);
+    this.sample(name, value);
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+}
+
+/** The figures in the text format of Prometheus (spec/logplex.md §14). No label holds a secret. */
+export function renderMetrics(source: MetricsSource): string {
+  const page = new Page();
+  const { counters } = source;
+  page.family("logrouter_ingest_messages_total", "counter", "Messages taken in.");
+  for (const [input, value] of Object.entries(counters.messages))
+    page.sample("logrouter_ingest_messages_total", value, { input });
+  page.family("logrouter_ingest_bytes_total", "counter", "Bytes of bodies taken in.");
+  for (const [input, value] of Object.entries(counters.bytes))
+    page.sample("logrouter_ingest_bytes_total", value, { input });
+  page.family("logrouter_ingest_rejected_total", "counter", "Messages or requests refused.");
+  for (const [reason, value] of Object.entries(counters.rejected))
+    page.sample("logrouter_ingest_rejected_total", value, { reason });
+  page.single(
+    "logrouter_producer_lost_total",
+    "counter",
+    "Messages that producers say they lost.",
+    source.producerLost,
+  );
+  page.single("logrouter_channels", "gauge", "Channels in memory.", source.channels);
+  page.single(
+    "logrouter_ring_bytes",
+    "gauge",
+    "Bytes of the buffers of all channels.",
+    source.ringBytes,
+  );
+  page.single("logrouter_tail_sessions", "gauge", "Open tails.", source.tails);
+  page.single(
+    "logrouter_tail_lost_total",
+    "counter",
+    "Messages lost to slow tails.",
+    counters.tailLost,
+  );
+  page.single(
+    "logrouter_spool_damaged_records_total",
+    "counter",
+    "Records that were skipped.",
+    source.damagedRecords,
+  );
+  page.single(
+    "logrouter_spool_failed_writes_total",
+    "counter",
+    "Writes that the disk refused.",
+    source.failedWrites,
+  );
+  page.single(
+    "logrouter_event_loop_lag_seconds",
+    "gauge",
+    "Delay of the event loop, 99th percentile.",
+    source.eventLoopLagSeconds,
+  );
+  drainFamilies(page, source);
+  return page.text;
+}
+
+function drainFamilies(page: Page, { drains }: MetricsSource): void {
+  const byLag = [...drains].sort(
+    (a, b) => b.ledger.pending - a.ledger.pending || b.ledger.lostTotal - a.ledger.lostTotal,
+  );
+  const named = new Set(byLag.slice(0, TOP_DRAINS).map((one) => one.info.id));
+  const counter = (
+    name: string,
+    type: "counter" | "gauge",
+    help: string,
+    value: (one: MetricsSource["drains"][number]) => number,
+  ): void => {
+    page.family(name, type, help);
+    let rest = 0;
+    for (const one of drains) {
+      if (named.has(one.info.id)) page.sample(name, value(one), { drain: one.info.id });
+      else rest += value(one);
+    }
+    if (drains.length > named.size) page.sample(name, rest, { drain: "other" });
+  };
+  counter(
+    "logrouter_drain_delivered_total",
+    "counter",
+    "Messages delivered.",
+    (one) => one.ledger.delivered,
+  );
+  counter(
+    "logrouter_drain_filtered_total",
+    "counter",
+    "Messages kept back by the filter.",
+    (one) => one.ledger.filtered,
+  );
+  counter(
+    "logrouter_drain_replayed_total",
+    "counter",
+    "Messages delivered once more.",
+    (one) => one.ledger.replayed,
+  );
+  counter(
+    "logrouter_drain_lag_messages",
+    "gauge",
+    "Messages that wait.",
+    (one) => one.ledger.pending,
+  );
+  page.family("logrouter_drain_lost_total", "counter", "Messages lost, by cause.");
+  const rest = new Map<string, number>();
+  for (const { info, ledger } of drains)
+    for (const [cause, value] of Object.entries(ledger.lost)) {
+      if (named.has(info.id))
+        page.sample("logrouter_drain_lost_total", value, { drain: info.id, cause });
+      else rest.set(cause, (rest.get(cause) ?? 0) + value);
+    }
+  for (const [cause, value] of rest)
+    page.sample("logrouter_drain_lost_total", value, { drain: "other", cause });
+}

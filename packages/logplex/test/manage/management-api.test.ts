@@ -1,0 +1,168 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type ListenAddress, Logplex } from "../../src/index.ts";
+import { basic } from "../support/http.ts";
+
+let logplex: Logplex;
+let http: ListenAddress;
+let auth: Record<string, string>;
+
+beforeEach(async () => {
+  logplex = new Logplex();
+  http = (await logplex.listen({ http: { port: 0, api: true } })).http!;
+  const { id, password } = logplex.createCredential({ permissions: ["full_api"] });
+  auth = basic(id, password);
+});
+afterEach(() => logplex.close());
+
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = auth,
+) {
+  const response = await fetch(`http://${http.host}:${http.port}${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const json = response.headers.get("content-type") === "application/json";
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: json ? JSON.parse(text) : undefined,
+  };
+}
+
+describe("a channel", () => {
+  test("is made with exactly the named tokens, which keep their ids", async () => {
+    const made = await call("PUT", "/v3/channels/app-1", { tokens: ["app", "heroku"] });
+    expect(made.status).toBe(201);
+    expect(made.body.tokens.app).toMatch(/^t\.[0-9a-f-]{36}$/);
+    const changed = await call("PUT", "/v3/channels/app-1", { tokens: ["app", "addon"] });
+    expect(changed.status).toBe(200);
+    expect(Object.keys(changed.body.tokens).sort()).toEqual(["addon", "app"]);
+    expect(changed.body.tokens.app).toBe(made.body.tokens.app);
+    expect((await call("GET", "/v3/channels/app-1")).body).toEqual(changed.body);
+  });
+  test("omits empty groups", async () => {
+    await call("PUT", "/v3/channels/app-1", {});
+    expect((await call("GET", "/v3/channels/app-1")).body).toEqual({ channel: "app-1" });
+  });
+  test("needs an object", async () => {
+    for (const body of ["[]", "1", "junk", { tokens: "app" }, { tokens: [1] }]) {
+      const answer = await call("PUT", "/v3/channels/app-1", body);
+      expect([answer.status, answer.body]).toEqual([400, { error: "invalid payload" }]);
+    }
+    expect(logplex.hasChannel("app-1")).toBe(false);
+  });
+  test("can be deleted", async () => {
+    await call("PUT", "/v3/channels/app-1", {});
+    expect((await call("DELETE", "/v3/channels/app-1")).status).toBe(204);
+    expect((await call("DELETE", "/v3/channels/app-1")).status).toBe(404);
+    expect((await call("GET", "/v3/channels/app-1")).status).toBe(404);
+  });
+});
+
+describe("drains", () => {
+  test("are reserved, set, listed and removed", async () => {
+    await call("PUT", "/v3/channels/a", {});
+    const made = await call("POST", "/v3/channels/a/drains", {});
+    expect(made.status).toBe(201);
+    expect(made.headers.get("location")).toBe(`/v3/channels/a/drains/${made.body.id}`);
+    expect(made.body.token).toMatch(/^d\./);
+    const path = `/v3/channels/a/drains/${made.body.id}`;
+    expect((await call("PUT", path, { url: "nonsense" })).status).toBe(400);
+    expect((await call("PUT", path, { url: "https://logs.example.com/x" })).body).toMatchObject({
+      token: made.body.token,
+    });
+    expect(
+      (await call("POST", "/v3/channels/a/drains", { url: "https://logs.example.com/x" })).status,
+    ).toBe(409);
+    expect((await call("GET", "/v3/channels/a")).body.drains).toHaveLength(1);
+    expect((await call("DELETE", path)).status).toBe(204);
+    expect((await call("DELETE", path)).status).toBe(404);
+    expect((await call("PUT", path, { url: "https://logs.example.com/x" })).status).toBe(404);
+    expect((await call("POST", "/v3/channels/none/drains", {})).status).toBe(404);
+  });
+  test("have a limit", async () => {
+    await call("PUT", "/v3/channels/a", {});
+    for (let index = 0; index < 20; index += 1)
+      expect((await call("POST", "/v3/channels/a/drains", {})).status).toBe(201);
+    expect((await call("POST", "/v3/channels/a/drains", {})).status).toBe(422);
+  });
+});
+
+test("tokens are made by name", async () => {
+  await call("PUT", "/v3/channels/a", {});
+  const made = await call("POST", "/v3/channels/a/tokens", { name: "app" });
+  expect([made.status, made.body.name]).toEqual([200, "app"]);
+  expect((await call("POST", "/v3/channels/a/tokens", {})).status).toBe(400);
+  expect((await call("POST", "/v3/channels/none/tokens", { name: "app" })).status).toBe(404);
+});
+
+test("history is frames, oldest first, exactly as many as asked", async () => {
+  for (let index = 1; index <= 150; index += 1)
+    await logplex.write({
+      channel: "a",
+      source: "app",
+      proc: "web.1",
+      lines: [Buffer.from(`line ${index}`)],
+      at: 1_773_480_413_589,
+    });
+  const few = await call("GET", "/v3/channels/a/logs?num=2");
+  expect(few.headers.get("content-type")).toBe("application/logplex-1");
+  expect(few.headers.get("logplex-msg-count")).toBe("2");
+  expect(few.text).toBe(
+    "66 <190>1 2026-03-14T09:26:53.589000+00:00 host app web.1 - line 149\n66 <190>1 2026-03-14T09:26:53.589000+00:00 host app web.1 - line 150\n",
+  );
+  for (const num of ["", "x", "-1", "0"])
+    expect(
+      (await call("GET", `/v3/channels/a/logs?num=${num}`)).headers.get("logplex-msg-count"),
+    ).toBe("100");
+  expect((await call("GET", "/v3/channels/none/logs")).status).toBe(404);
+});
+
+test("a session is a URL", async () => {
+  await logplex.write({
+    channel: "a",
+    source: "app",
+    proc: "web.1",
+    lines: [Buffer.from("hi")],
+    at: 0,
+  });
+  const made = await call("POST", "/v3/sessions", { channel_id: "a", num: "1" });
+  expect(made.status).toBe(201);
+  expect(made.headers.get("location")).toBe(new URL(made.body.url).pathname);
+  expect(await (await fetch(made.body.url)).text()).toBe(
+    "1970-01-01T00:00:00.000000+00:00 app[web.1]: hi\n",
+  );
+  expect((await call("POST", "/v3/sessions", { channel_id: "none" })).status).toBe(422);
+});
+
+test("who may call", async () => {
+  expect((await call("GET", "/v3/channels/a", undefined, {})).status).toBe(401);
+  const token = logplex.createToken("a", "app");
+  expect((await call("GET", "/v3/channels/a", undefined, basic("token", token))).status).toBe(401);
+  const weak = logplex.createCredential({ permissions: ["any_channel"] });
+  expect(
+    (await call("GET", "/v3/channels/a", undefined, basic(weak.id, weak.password))).status,
+  ).toBe(403);
+  expect((await call("PATCH", "/v3/channels/a")).status).toBe(405);
+  expect((await call("GET", "/v3/nothing")).status).toBe(404);
+  logplex.setSwitch("api", false);
+  expect((await call("GET", "/v3/channels/a")).status).toBe(503);
+  expect(logplex.audit).toMatchObject([{ name: "api", on: false, by: "operator" }]);
+});
+
+test("requests have ids", async () => {
+  expect((await call("GET", "/v3/channels/a")).headers.get("request-id")).toMatch(
+    /^[0-9a-f-]{36}$/,
+  );
+  expect(
+    (
+      await call("GET", "/v3/channels/a", undefined, { ...auth, "Request-Id": "mine-1" })
+    ).headers.get("request-id"),
+  ).toBe("mine-1");
+});
