@@ -19,7 +19,11 @@ const ROUNDS = quick ? 1 : 3;
 const ticks = Number(spawnSync("getconf", ["CLK_TCK"], { encoding: "utf8" }).stdout) || 100;
 
 if (!existsSync(join(root, "packages/router/dist/index.js"))) {
-  const { status } = spawnSync(process.execPath, [join(root, "scripts/build.mjs"), "--fast", "@dynokit/router"], { stdio: "inherit" });
+  const { status } = spawnSync(
+    process.execPath,
+    [join(root, "scripts/build.mjs"), "--fast", "@dynokit/router"],
+    { stdio: "inherit" },
+  );
   if (status !== 0) process.exit(1);
 }
 
@@ -27,7 +31,9 @@ if (!existsSync(join(root, "packages/router/dist/index.js"))) {
 function cpu(pids) {
   let sum = 0;
   for (const pid of pids) {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ");
     sum += ((Number(fields[11]) + Number(fields[12])) * 1000) / ticks;
   }
   return sum;
@@ -50,9 +56,13 @@ const message = (child) => new Promise((resolve) => child.once("message", resolv
 const children = [];
 
 async function node(name, backend) {
-  const child = fork(join(root, "benchmarks/router/proxy.mjs"), [name, String(backend), join(work, "node.log")], {
-    execArgv: ["--expose-gc", "--no-deprecation"],
-  });
+  const child = fork(
+    join(root, "benchmarks/router/proxy.mjs"),
+    [name, String(backend), join(work, "node.log")],
+    {
+      execArgv: ["--expose-gc", "--no-deprecation"],
+    },
+  );
   children.push(child);
   const { port } = await message(child);
   return { port, pids: [child.pid], child };
@@ -161,8 +171,12 @@ const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length 
 const ours = rows.get("dynokit");
 const base = ours === undefined ? Number.NaN : median(ours.keep);
 const baseFresh = ours === undefined ? Number.NaN : median(ours.fresh);
-console.log(`median of ${ROUNDS} rounds, ${TOTAL} requests keep-alive and ${FRESH} with a connection each, ${CONNECTIONS} connections`);
-console.log("| proxy | µs CPU/request | dynokit ÷ it | µs CPU, new connection | dynokit ÷ it | requests/s | p50 ms | p99 ms | failed |");
+console.log(
+  `median of ${ROUNDS} rounds, ${TOTAL} requests keep-alive and ${FRESH} with a connection each, ${CONNECTIONS} connections`,
+);
+console.log(
+  "| proxy | µs CPU/request | dynokit ÷ it | µs CPU, new connection | dynokit ÷ it | requests/s | p50 ms | p99 ms | failed |",
+);
 console.log("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
 for (const [name, row] of rows)
   console.log(
@@ -170,13 +184,14 @@ for (const [name, row] of rows)
   );
 
 const dynokit = running.find(([name]) => name === "dynokit")?.[1];
-if (dynokit !== undefined) console.log(`\nmemory per idle keep-alive connection: ${await idleMemory(dynokit)}`);
+if (dynokit !== undefined)
+  console.log(`\nmemory per idle keep-alive connection: ${await idleMemory(dynokit)}`);
 
 async function idleMemory(proxy) {
   const { connect } = await import("node:net");
   const ask = async () => {
     proxy.child.send("memory");
-    return (await message(proxy.child));
+    return await message(proxy.child);
   };
   const open = async (count) => {
     const sockets = [];

@@ -2,7 +2,9 @@
 import { createServer } from "node:net";
 
 const body = "x".repeat(1024);
-const answer = Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+const answer = Buffer.from(
+  `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+);
 const END = Buffer.from("\r\n\r\n");
 const server = createServer({ noDelay: true }, (socket) => {
   socket.on("error", () => {});
@@ -14,4 +16,6 @@ const server = createServer({ noDelay: true }, (socket) => {
     }
   });
 });
-server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => process.send?.({ port: server.address().port }));
+server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () =>
+  process.send?.({ port: server.address().port }),
+);

@@ -1,3 +1,8 @@
+export {
+  type ClusterSettings,
+  RouterCluster,
+  type RouterClusterOptions,
+} from "./cluster/router-cluster.ts";
 export type { BackendAddress, DynoEventLike, DynoSource, LogSink } from "./contract.ts";
 export { ROUTER_ERROR_CODES, RouterError, type RouterErrorCode } from "./errors.ts";
 export { FAILURES, type Failure, type HCode } from "./failures/codes.ts";

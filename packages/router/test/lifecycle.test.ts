@@ -1,17 +1,32 @@
-import { createServer, type Server } from "node:http";
 import { once } from "node:events";
-import { EventEmitter } from "eventemitter3";
+import { createServer, type Server } from "node:http";
 import { type DynoEventLike, Router, RouteTable } from "@dynokit/router";
+import { EventEmitter } from "eventemitter3";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { cannedBackend, exchange, FakeClock, get, OK, rawBackend, RawClient, rig } from "./support/harness.ts";
+import {
+  cannedBackend,
+  exchange,
+  FakeClock,
+  get,
+  OK,
+  RawClient,
+  rawBackend,
+  rig,
+} from "./support/harness.ts";
 
-type Drain = (dyno: { app: string; dyno: string; id: string }, deadline: { timeoutMs: number }) => Promise<void>;
+type Drain = (
+  dyno: { app: string; dyno: string; id: string },
+  deadline: { timeoutMs: number },
+) => Promise<void>;
 
 /** A manifold that runs HTTP servers of this process as dynos, with the real order of a stop. */
 class FakeManifold extends EventEmitter<{ dyno: (event: DynoEventLike) => void }> {
   readonly #drains = new Set<Drain>();
-  readonly running = new Map<string, { server: Server; dyno: string; address: { host: string; port: number } }>();
+  readonly running = new Map<
+    string,
+    { server: Server; dyno: string; address: { host: string; port: number } }
+  >();
   #ids = 0;
   served = 0;
 
@@ -21,11 +36,26 @@ class FakeManifold extends EventEmitter<{ dyno: (event: DynoEventLike) => void }
   }
 
   ps() {
-    return [...this.running].map(([id, { dyno, address }]) => ({ app: "app", dyno, id, type: "web", state: "up", address }));
+    return [...this.running].map(([id, { dyno, address }]) => ({
+      app: "app",
+      dyno,
+      id,
+      type: "web",
+      state: "up",
+      address,
+    }));
   }
 
   #say(id: string, dyno: string, to: string, address?: { host: string; port: number }) {
-    this.emit("dyno", { app: "app", dyno, id, type: "web", to, at: Date.now(), ...(address === undefined ? {} : { address }) });
+    this.emit("dyno", {
+      app: "app",
+      dyno,
+      id,
+      type: "web",
+      to,
+      at: Date.now(),
+      ...(address === undefined ? {} : { address }),
+    });
   }
 
   async start(dyno: string): Promise<string> {
@@ -52,7 +82,11 @@ class FakeManifold extends EventEmitter<{ dyno: (event: DynoEventLike) => void }
     const entry = this.running.get(id);
     if (entry === undefined) return;
     this.#say(id, entry.dyno, "stopping", entry.address);
-    await Promise.all([...this.#drains].map((drain) => drain({ app: "app", dyno: entry.dyno, id }, { timeoutMs: 10_000 })));
+    await Promise.all(
+      [...this.#drains].map((drain) =>
+        drain({ app: "app", dyno: entry.dyno, id }, { timeoutMs: 10_000 }),
+      ),
+    );
     entry.server.emit("stopping");
     entry.server.close();
     entry.server.closeAllConnections();
@@ -66,7 +100,12 @@ async function followed() {
   const routes = new RouteTable();
   routes.set("app", { hosts: ["app.test"] });
   const lines: string[] = [];
-  const router = new Router({ routes, logs: { write: (batch) => void lines.push(...batch.lines.map((line) => Buffer.from(line).toString())) } });
+  const router = new Router({
+    routes,
+    logs: {
+      write: (batch) => void lines.push(...batch.lines.map((line) => Buffer.from(line).toString())),
+    },
+  });
   const { port } = await router.listen({ host: "127.0.0.1" });
   const stop = routes.follow(manifold);
   onTestFinished(async () => {
@@ -84,14 +123,23 @@ async function followed() {
 describe("following a manifold", () => {
   test("states of a dyno become answers", async () => {
     const { manifold, routes, port } = await followed();
-    const say = (id: string, to: string, extra: object = {}) => manifold.emit("dyno", { app: "app", dyno: "web.1", id, type: "web", to, at: 0, ...extra });
+    const say = (id: string, to: string, extra: object = {}) =>
+      manifold.emit("dyno", { app: "app", dyno: "web.1", id, type: "web", to, at: 0, ...extra });
     const code = async () => /X-Router-Error: (H\d+)/.exec(await exchange(port, get()))?.[1];
     expect(await code()).toBe("H14");
     say("a", "starting");
     expect(routes.get("app")?.bootingCount).toBe(1);
     say("a", "crashed");
     expect(await code()).toBe("H10");
-    manifold.emit("dyno", { app: "app", dyno: "worker.1", id: "w", type: "worker", to: "up", at: 0, address: { host: "127.0.0.1", port: 1 } });
+    manifold.emit("dyno", {
+      app: "app",
+      dyno: "worker.1",
+      id: "w",
+      type: "worker",
+      to: "up",
+      at: 0,
+      address: { host: "127.0.0.1", port: 1 },
+    });
     expect(await code()).toBe("H10");
     say("b", "starting");
     expect(routes.record("app")?.backends.map((backend) => backend.id)).toEqual(["b"]);
@@ -124,8 +172,12 @@ describe("following a manifold", () => {
       const client = new RawClient(port);
       while (running) {
         client.text = "";
-        client.write(post ? "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhello" : get());
-        const text = await client.until(/\r\n\r\n[\s\S]*web\.\d-\d+/).catch((error) => String(error));
+        client.write(
+          post ? "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhello" : get(),
+        );
+        const text = await client
+          .until(/\r\n\r\n[\s\S]*web\.\d-\d+/)
+          .catch((error) => String(error));
         if (/^HTTP\/1\.1 200/.test(text)) answers++;
         else {
           failures.push(text.slice(0, 300));
@@ -153,9 +205,12 @@ describe("following a manifold", () => {
 describe("drain", () => {
   test("a draining dyno gets nothing new, finishes what it has, then the drain resolves", async () => {
     const backend = await rawBackend(() => {});
-    const { port, routes } = await rig([], { backends: [{ id: "one", dyno: "web.1", address: { host: "127.0.0.1", port: backend.port } }] });
+    const { port, routes } = await rig([], {
+      backends: [{ id: "one", dyno: "web.1", address: { host: "127.0.0.1", port: backend.port } }],
+    });
     const client = new RawClient(port).write(get());
-    while (!backend.received[0]?.includes("\r\n\r\n")) await new Promise((resolve) => setImmediate(resolve));
+    while (!backend.received[0]?.includes("\r\n\r\n"))
+      await new Promise((resolve) => setImmediate(resolve));
     let resolved = false;
     const drained = routes.drain("app", "one", { timeoutMs: 10_000 }).then((result) => {
       resolved = true;
@@ -171,9 +226,14 @@ describe("drain", () => {
   test("the deadline of a drain counts", async () => {
     const clock = new FakeClock();
     const backend = await rawBackend(() => {});
-    const { port, routes, router } = await rig([], { backends: [{ id: "one", address: { host: "127.0.0.1", port: backend.port } }] }, { clock });
+    const { port, routes, router } = await rig(
+      [],
+      { backends: [{ id: "one", address: { host: "127.0.0.1", port: backend.port } }] },
+      { clock },
+    );
     new RawClient(port).write(get());
-    while (router.inspect().inFlight === 0 || !backend.received[0]) await new Promise((resolve) => setImmediate(resolve));
+    while (router.inspect().inFlight === 0 || !backend.received[0])
+      await new Promise((resolve) => setImmediate(resolve));
     const drained = routes.drain("app", "one", { timeoutMs: 3000 });
     clock.advance(3000);
     expect(await drained).toEqual({ completed: false });
@@ -181,7 +241,9 @@ describe("drain", () => {
 
   test("idle connections to a draining dyno close at once", async () => {
     const backend = await cannedBackend(OK);
-    const { port, routes } = await rig([], { backends: [{ id: "one", address: { host: "127.0.0.1", port: backend.port } }] });
+    const { port, routes } = await rig([], {
+      backends: [{ id: "one", address: { host: "127.0.0.1", port: backend.port } }],
+    });
     await exchange(port, get());
     expect(backend.sockets.size).toBe(1);
     const socket = [...backend.sockets][0];
@@ -210,15 +272,24 @@ describe("drain", () => {
       server.close();
       server.closeAllConnections();
     });
-    const { port, routes, line } = await rig([], { backends: [{ id: "one", address: { host: "127.0.0.1", port: (server.address() as { port: number }).port } }] });
+    const { port, routes, line } = await rig([], {
+      backends: [
+        {
+          id: "one",
+          address: { host: "127.0.0.1", port: (server.address() as { port: number }).port },
+        },
+      ],
+    });
     const client = new WebSocket(`ws://127.0.0.1:${port}/`, { headers: { host: "app.test" } });
     const errors: unknown[] = [];
     client.on("error", (error) => errors.push(error));
     let messages = 0;
-    await new Promise<void>((resolve) => client.on("message", (data) => {
-      expect((data as Buffer).length).toBe(70_000);
-      if (++messages === 5) resolve();
-    }));
+    await new Promise<void>((resolve) =>
+      client.on("message", (data) => {
+        expect((data as Buffer).length).toBe(70_000);
+        if (++messages === 5) resolve();
+      }),
+    );
     const closed = once(client, "close");
     const drained = routes.drain("app", "one");
     const [code] = await closed;
@@ -226,7 +297,9 @@ describe("drain", () => {
     expect(errors).toEqual([]);
     expect(await drained).toEqual({ completed: true });
     await line(/status=101/);
-    expect(await line(/close=/)).toMatch(/at=info .* status=101 .* upgrade=websocket close=1001 rx=\d+$/);
+    expect(await line(/close=/)).toMatch(
+      /at=info .* status=101 .* upgrade=websocket close=1001 rx=\d+$/,
+    );
   });
 });
 
@@ -247,7 +320,10 @@ describe("WebSocket tunnels", () => {
     });
     const { port, line } = await rig([(server.address() as { port: number }).port]);
     for (const perMessageDeflate of [false, true]) {
-      const client = new WebSocket(`ws://127.0.0.1:${port}/`, { headers: { host: "app.test" }, perMessageDeflate });
+      const client = new WebSocket(`ws://127.0.0.1:${port}/`, {
+        headers: { host: "app.test" },
+        perMessageDeflate,
+      });
       await once(client, "open");
       for (const size of [0, 1, 125, 126, 127, 65_535, 65_536, 300_000])
         for (const binary of [false, true]) {
@@ -264,20 +340,25 @@ describe("WebSocket tunnels", () => {
       client.close(1000);
       await closed;
       await line(/status=101/);
-      expect(await line(/rx=/)).toMatch(/at=info method=GET .* status=101 .* upgrade=websocket close=1000 rx=\d+$/);
+      expect(await line(/rx=/)).toMatch(
+        /at=info method=GET .* status=101 .* upgrade=websocket close=1000 rx=\d+$/,
+      );
     }
   });
 
   test("half-close is relayed", async () => {
     const backend = await rawBackend((socket, text, chunk) => {
-      if (text.endsWith("\r\n\r\n")) socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n");
+      if (text.endsWith("\r\n\r\n"))
+        socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n");
       else socket.write(chunk);
     });
     backend.server.removeAllListeners("connection");
     backend.server.on("connection", (socket) => {
       socket.allowHalfOpen = true;
       backend.sockets.add(socket);
-      socket.once("data", () => socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n"));
+      socket.once("data", () =>
+        socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n"),
+      );
       socket.on("end", () => socket.end("after your FIN"));
       socket.on("error", () => {});
     });
@@ -290,10 +371,13 @@ describe("WebSocket tunnels", () => {
 
   test("a hundred tunnels reset from either side leave nothing behind", async () => {
     const backend = await rawBackend((socket, text) => {
-      if (text.endsWith("\r\n\r\n")) socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+      if (text.endsWith("\r\n\r\n"))
+        socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     });
     const { port, router, lines } = await rig([backend.port]);
-    const clients = Array.from({ length: 100 }, () => new RawClient(port).write(get("/", "Connection: upgrade", "Upgrade: websocket")));
+    const clients = Array.from({ length: 100 }, () =>
+      new RawClient(port).write(get("/", "Connection: upgrade", "Upgrade: websocket")),
+    );
     await Promise.all(clients.map((client) => client.until(/101 [\s\S]*\r\n\r\n$/)));
     for (const client of clients.slice(0, 50)) client.socket.resetAndDestroy();
     for (const socket of [...backend.sockets].slice(50)) socket.resetAndDestroy();
@@ -306,7 +390,10 @@ describe("WebSocket tunnels", () => {
     const backend = await cannedBackend("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
     const { port, routes } = await rig([backend.port]);
     const other = await cannedBackend(OK);
-    routes.set("other", { hosts: ["other.test"], backends: [{ address: { host: "127.0.0.1", port: other.port } }] });
+    routes.set("other", {
+      hosts: ["other.test"],
+      backends: [{ address: { host: "127.0.0.1", port: other.port } }],
+    });
     const client = new RawClient(port).write(get("/", "Connection: upgrade", "Upgrade: websocket"));
     await client.until(/no$/);
     client.write("GET / HTTP/1.1\r\nHost: other.test\r\n\r\n");
@@ -321,7 +408,8 @@ describe("closing the router", () => {
     const idle = new RawClient(port);
     await once(idle.socket, "connect");
     const busy = new RawClient(port).write(get());
-    while (!backend.received[0]?.includes("\r\n\r\n")) await new Promise((resolve) => setImmediate(resolve));
+    while (!backend.received[0]?.includes("\r\n\r\n"))
+      await new Promise((resolve) => setImmediate(resolve));
     const closed = router.close({ drainMs: 10_000 });
     expect(await idle.end()).toBe("");
     [...backend.sockets][0]?.write(OK);
@@ -338,7 +426,9 @@ describe("closing the router", () => {
     while (!backend.received[0]) await new Promise((resolve) => setImmediate(resolve));
     expect(await router.close({ drainMs: 20 })).toEqual({ completed: 0, cut: 1 });
     await client.end();
-    expect(lines[0]).toMatch(/at=error code=H24 desc="Forced close" .* status= .* cause="shutdown" phase=wait$/);
+    expect(lines[0]).toMatch(
+      /at=error code=H24 desc="Forced close" .* status= .* cause="shutdown" phase=wait$/,
+    );
     expect(router.inspect()).toEqual({ inFlight: 0, completed: 1, timers: 0 });
   });
 });

@@ -1,6 +1,15 @@
 import { Socket } from "node:net";
 import { describe, expect, test } from "vitest";
-import { cannedBackend, exchange, FakeClock, get, OK, rawBackend, RawClient, rig } from "./support/harness.ts";
+import {
+  cannedBackend,
+  exchange,
+  FakeClock,
+  get,
+  OK,
+  RawClient,
+  rawBackend,
+  rig,
+} from "./support/harness.ts";
 
 /** A backend that says when a request came and answers nothing by itself. */
 async function silentBackend() {
@@ -29,14 +38,20 @@ describe("time limits", () => {
     expect(client.text).toBe("");
     clock.advance(300);
     expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 503 [\s\S]*X-Router-Error: H12/);
-    expect(await line()).toMatch(/at=error code=H12 desc="Request timeout" .* dyno=web\.1 connect=0ms service=30\d{3}ms status=503 .* phase=wait$/);
+    expect(await line()).toMatch(
+      /at=error code=H12 desc="Request timeout" .* dyno=web\.1 connect=0ms service=30\d{3}ms status=503 .* phase=wait$/,
+    );
     await when(() => backend.sockets.size === 0);
   });
 
   test("the first-byte limit follows the app and the path", async () => {
     const clock = new FakeClock();
     const backend = await silentBackend();
-    const { port, line } = await rig([backend.port], { timeouts: { firstByteMs: 9000, paths: [{ prefix: "/slow", firstByteMs: 60_000 }] } }, { clock });
+    const { port, line } = await rig(
+      [backend.port],
+      { timeouts: { firstByteMs: 9000, paths: [{ prefix: "/slow", firstByteMs: 60_000 }] } },
+      { clock },
+    );
     const slow = new RawClient(port).write(get("/slow/report"));
     const quick = new RawClient(port).write(get("/quick"));
     await when(() => backend.received.filter((text) => text.includes("\r\n\r\n")).length === 2);
@@ -64,18 +79,24 @@ describe("time limits", () => {
     expect(client.ended).toBe(false);
     clock.advance(1500);
     await client.end();
-    expect(await line()).toMatch(/code=H15 desc="Idle connection" .* status=503 .* sent=200 phase=relay$/);
+    expect(await line()).toMatch(
+      /code=H15 desc="Idle connection" .* status=503 .* sent=200 phase=relay$/,
+    );
   });
 
   test("H28 when the client falls silent in its body", async () => {
     const clock = new FakeClock();
     const backend = await silentBackend();
     const { port, line } = await rig([backend.port], {}, { clock });
-    const client = new RawClient(port).write("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 9\r\n\r\nabc");
+    const client = new RawClient(port).write(
+      "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 9\r\n\r\nabc",
+    );
     await when(() => backend.received[0]?.endsWith("abc") === true);
     clock.advance(55_200);
     expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 408 /);
-    expect(await line()).toMatch(/at=warning code=H28 desc="Client Connection Idle" .* status=499 .* sock=client sent=408 phase=send$/);
+    expect(await line()).toMatch(
+      /at=warning code=H28 desc="Client Connection Idle" .* status=499 .* sock=client sent=408 phase=send$/,
+    );
   });
 
   test("408 for a head that is not complete after 10 s, whatever the progress", async () => {
@@ -91,7 +112,9 @@ describe("time limits", () => {
     }
     clock.advance(60_000);
     expect(await client.until(/\r\n\r\n/)).toMatch(/^HTTP\/1\.1 408 /);
-    expect(await line()).toMatch(/at=error code=H26 desc="Request Error" method= path="" host= .* status=408 .* cause="timeout"/);
+    expect(await line()).toMatch(
+      /at=error code=H26 desc="Request Error" method= path="" host= .* status=408 .* cause="timeout"/,
+    );
   });
 
   test("an idle connection is closed after 60 s without an answer", async () => {
@@ -108,7 +131,8 @@ describe("time limits", () => {
   test("H15 for a tunnel without octets, none for a limit of 0", async () => {
     const clock = new FakeClock();
     const backend = await rawBackend((socket, text) => {
-      if (text.endsWith("\r\n\r\n")) socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n");
+      if (text.endsWith("\r\n\r\n"))
+        socket.write("HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n");
     });
     const { port, line, routes } = await rig([backend.port], {}, { clock });
     const client = new RawClient(port).write(get("/", "Connection: upgrade", "Upgrade: raw"));
@@ -116,7 +140,9 @@ describe("time limits", () => {
     await line();
     clock.advance(55_200);
     await client.end();
-    expect(await line()).toMatch(/code=H15 .* status=503 .* sent=101 phase=relay upgrade=raw rx=0$/);
+    expect(await line()).toMatch(
+      /code=H15 .* status=503 .* sent=101 phase=relay upgrade=raw rx=0$/,
+    );
     routes.patch("app", { timeouts: { tunnelIdleMs: 0 } });
     const other = new RawClient(port).write(get("/", "Connection: upgrade", "Upgrade: raw"));
     await other.until(/101 [\s\S]*\r\n\r\n$/);
@@ -148,7 +174,11 @@ describe("time limits", () => {
       opened++;
       return new Socket();
     };
-    const { port, line, router } = await rig([1], { timeouts: { connectTotalMs: 4000 } }, { clock, connect });
+    const { port, line, router } = await rig(
+      [1],
+      { timeouts: { connectTotalMs: 4000 } },
+      { clock, connect },
+    );
     new RawClient(port).write(get("/first"));
     await when(() => opened === 1);
     clock.advance(4200);
@@ -174,12 +204,27 @@ describe("time limits", () => {
   test("H20 after 75 s of booting; a dyno that comes up in time is used", async () => {
     const clock = new FakeClock();
     const backend = await cannedBackend(OK);
-    const { port, line, routes, router } = await rig([], { backends: [{ id: "one", dyno: "web.1", state: "booting", address: { host: "127.0.0.1", port: backend.port } }] }, { clock });
+    const { port, line, routes, router } = await rig(
+      [],
+      {
+        backends: [
+          {
+            id: "one",
+            dyno: "web.1",
+            state: "booting",
+            address: { host: "127.0.0.1", port: backend.port },
+          },
+        ],
+      },
+      { clock },
+    );
     const first = new RawClient(port).write(get("/1"));
     await when(() => router.inspect().inFlight === 1);
     clock.advance(75_200);
     await first.until(/X-Router-Error: H20/);
-    expect(await line()).toMatch(/code=H20 desc="App boot timeout" .* dyno= connect= service= status=503 .* phase=queue queue=75\d{3}ms$/);
+    expect(await line()).toMatch(
+      /code=H20 desc="App boot timeout" .* dyno= connect= service= status=503 .* phase=queue queue=75\d{3}ms$/,
+    );
     const second = new RawClient(port).write(get("/2"));
     await when(() => router.inspect().inFlight === 1);
     clock.advance(30_000);
@@ -199,7 +244,9 @@ describe("time limits", () => {
       await when(() => router.inspect().inFlight === clients.length);
     }
     expect(await exchange(port, get("/4"))).toMatch(/X-Router-Error: H11\r\nRetry-After: 1\r\n/);
-    expect(await line()).toMatch(/code=H11 desc="Backlog too deep" .* path="\/4" .* cause="queue-full"/);
+    expect(await line()).toMatch(
+      /code=H11 desc="Backlog too deep" .* path="\/4" .* cause="queue-full"/,
+    );
     await backend.seen;
     backend.last()?.write(OK);
     await clients[0]?.until(/hi$/);
@@ -207,7 +254,9 @@ describe("time limits", () => {
     await when(() => (backend.received.join("").match(/GET/g) ?? []).length === 2);
     expect(backend.received.join("")).toMatch(/GET \/2 /);
     clock.advance(10_200);
-    expect(await line()).toMatch(/code=H11 .* path="\/3" .* cause="queue-timeout" phase=queue queue=10\d{3}ms/);
+    expect(await line()).toMatch(
+      /code=H11 .* path="\/3" .* cause="queue-timeout" phase=queue queue=10\d{3}ms/,
+    );
   });
 
   test("H11 above 200 requests per dyno", async () => {
@@ -222,7 +271,12 @@ describe("time limits", () => {
 
   test("wake asks for a dyno once and waits for it", async () => {
     const backend = await cannedBackend(OK);
-    const { port, routes, router } = await rig([], { backends: [{ id: "one", state: "sleeping", address: { host: "127.0.0.1", port: backend.port } }], wake: true });
+    const { port, routes, router } = await rig([], {
+      backends: [
+        { id: "one", state: "sleeping", address: { host: "127.0.0.1", port: backend.port } },
+      ],
+      wake: true,
+    });
     const a = new RawClient(port).write(get());
     const b = new RawClient(port).write(get());
     await when(() => router.inspect().inFlight === 2);
@@ -233,10 +287,30 @@ describe("time limits", () => {
 
 describe("faults of a backend", () => {
   for (const [name, code, answer, expected] of [
-    ["garbage", "H17", "\x00\x01garbage\r\n\r\n", /code=H17 desc="Poorly formatted HTTP response" .* cause="status line" phase=wait/],
-    ["a broken length", "H25", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", /code=H25 desc="HTTP restriction: invalid content length" .* status=502/],
-    ["an oversized cookie", "H25", `HTTP/1.1 200 OK\r\nSet-Cookie: ${"x".repeat(9000)}\r\n\r\n`, /code=H25 desc="HTTP restriction: oversized cookies"/],
-    ["an oversized status line", "H25", `HTTP/1.1 200 ${"x".repeat(9000)}\r\n\r\n`, /code=H25 desc="HTTP restriction: oversized status line"/],
+    [
+      "garbage",
+      "H17",
+      "\x00\x01garbage\r\n\r\n",
+      /code=H17 desc="Poorly formatted HTTP response" .* cause="status line" phase=wait/,
+    ],
+    [
+      "a broken length",
+      "H25",
+      "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+      /code=H25 desc="HTTP restriction: invalid content length" .* status=502/,
+    ],
+    [
+      "an oversized cookie",
+      "H25",
+      `HTTP/1.1 200 OK\r\nSet-Cookie: ${"x".repeat(9000)}\r\n\r\n`,
+      /code=H25 desc="HTTP restriction: oversized cookies"/,
+    ],
+    [
+      "an oversized status line",
+      "H25",
+      `HTTP/1.1 200 ${"x".repeat(9000)}\r\n\r\n`,
+      /code=H25 desc="HTTP restriction: oversized status line"/,
+    ],
   ] as const)
     test(`${name} is ${code}`, async () => {
       const backend = await cannedBackend(answer);
@@ -248,14 +322,29 @@ describe("faults of a backend", () => {
   for (const [phase, octets, expected] of [
     ["before an octet", "", /code=H13 .* cause="reset"/],
     ["in the head", "HTTP/1.1 200 OK\r\nX", /code=H17 .* cause="truncated head"/],
-    ["in the body", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", /code=H18 .* cause="reset" sent=200/],
-    ["in a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", /code=H18 .* cause="reset" sent=200/],
-    ["in a body that ends with the connection", "HTTP/1.1 200 OK\r\n\r\nab", /code=H18 .* cause="reset" sent=200/],
+    [
+      "in the body",
+      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab",
+      /code=H18 .* cause="reset" sent=200/,
+    ],
+    [
+      "in a chunk",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+      /code=H18 .* cause="reset" sent=200/,
+    ],
+    [
+      "in a body that ends with the connection",
+      "HTTP/1.1 200 OK\r\n\r\nab",
+      /code=H18 .* cause="reset" sent=200/,
+    ],
   ] as const)
     test(`a reset ${phase}`, async () => {
       const backend = await rawBackend((socket) => {
         if (octets === "") socket.resetAndDestroy();
-        else socket.write(octets, () => setImmediate(() => setImmediate(() => socket.resetAndDestroy())));
+        else
+          socket.write(octets, () =>
+            setImmediate(() => setImmediate(() => socket.resetAndDestroy())),
+          );
       });
       const { port, line } = await rig([backend.port]);
       const client = new RawClient(port).write(get());
@@ -267,11 +356,14 @@ describe("faults of a backend", () => {
 
   test("an early answer reaches a client that is still uploading", async () => {
     const backend = await rawBackend((socket, text) => {
-      if (text.includes("\r\n\r\n")) socket.end("HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\n\r\nbig");
+      if (text.includes("\r\n\r\n"))
+        socket.end("HTTP/1.1 413 Too Big\r\nContent-Length: 3\r\n\r\nbig");
     });
     const { port, line } = await rig([backend.port]);
     for (let i = 0; i < 20; i++) {
-      const client = new RawClient(port).write("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000\r\n\r\n");
+      const client = new RawClient(port).write(
+        "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1000000\r\n\r\n",
+      );
       client.write(Buffer.alloc(200_000));
       const text = await client.until(/big$/);
       expect(text).toMatch(/^HTTP\/1\.1 413 Too Big\r\n[\s\S]*Connection: close\r\n/);
@@ -281,7 +373,9 @@ describe("faults of a backend", () => {
   });
 
   test("octets after an answer destroy the connection and are counted", async () => {
-    const backend = await rawBackend((socket) => socket.write(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`));
+    const backend = await rawBackend((socket) =>
+      socket.write(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`),
+    );
     const { port, router } = await rig([backend.port]);
     for (let i = 0; i < 3; i++) expect(await exchange(port, get())).toMatch(/hi$/);
     expect(backend.received).toHaveLength(3);
@@ -293,8 +387,12 @@ describe("retries", () => {
   test("a refused connect is retried on another dyno, any method, and logged", async () => {
     const backend = await cannedBackend(OK);
     const { port, line } = await rig([1, backend.port], { balance: "round-robin" });
-    expect(await exchange(port, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nab")).toMatch(/hi$/);
-    expect(await line()).toMatch(/at=info .* dyno=web\.2 .* status=200 .* attempts=2 tried=web\.1:refused$/);
+    expect(
+      await exchange(port, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 2\r\n\r\nab"),
+    ).toMatch(/hi$/);
+    expect(await line()).toMatch(
+      /at=info .* dyno=web\.2 .* status=200 .* attempts=2 tried=web\.1:refused$/,
+    );
     expect(backend.received[0]).toMatch(/ab$/);
   });
 
@@ -308,7 +406,9 @@ describe("retries", () => {
     await exchange(port, get("/1"));
     expect(await exchange(port, get("/2"))).toMatch(/hi$/);
     await line();
-    expect(await line()).toMatch(/path="\/2" .* status=200 .* attempts=2 tried=web\.1:(?:closed|reset)/);
+    expect(await line()).toMatch(
+      /path="\/2" .* status=200 .* attempts=2 tried=web\.1:(?:closed|reset)/,
+    );
     await exchange(port, "POST /3 HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n");
     expect(await line()).toMatch(/code=H13 .* path="\/3"/);
   });
@@ -316,7 +416,16 @@ describe("retries", () => {
   test("a timeout is never retried", async () => {
     const clock = new FakeClock();
     const backend = await silentBackend();
-    const { port, line } = await rig([backend.port, backend.port], { backends: [{ id: "a", address: { host: "127.0.0.1", port: backend.port } }, { id: "b", address: { host: "127.0.0.1", port: backend.port } }] }, { clock });
+    const { port, line } = await rig(
+      [backend.port, backend.port],
+      {
+        backends: [
+          { id: "a", address: { host: "127.0.0.1", port: backend.port } },
+          { id: "b", address: { host: "127.0.0.1", port: backend.port } },
+        ],
+      },
+      { clock },
+    );
     new RawClient(port).write(get());
     await backend.seen;
     clock.advance(30_200);
@@ -344,12 +453,16 @@ describe("clients that leave", () => {
     const client = new RawClient(port).write(get());
     await backend.seen;
     client.socket.destroy();
-    expect(await line()).toMatch(/at=warning code=H27 desc="Client Request Interrupted" .* status=499 bytes=0 .* sock=client phase=wait$/);
+    expect(await line()).toMatch(
+      /at=warning code=H27 desc="Client Request Interrupted" .* status=499 bytes=0 .* sock=client phase=wait$/,
+    );
     await when(() => backend.sockets.size === 0);
   });
 
   test("H27 in the answer", async () => {
-    const backend = await rawBackend((socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"));
+    const backend = await rawBackend((socket) =>
+      socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+    );
     const { port, line } = await rig([backend.port]);
     const client = new RawClient(port).write(get());
     await client.until(/abc$/);
@@ -362,9 +475,18 @@ describe("clients that leave", () => {
     const backend = await rawBackend(() => {});
     const { port, router, lines } = await rig([backend.port]);
     for (let round = 0; round < 20; round++) {
-      const clients = Array.from({ length: 50 }, () => new RawClient(port).write(`POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100000\r\n\r\n${"x".repeat(1000)}`));
-      await when(() => lines.length === round * 50 && backend.received.filter((text) => text.includes("xxx")).length >= (round + 1) * 50);
-      for (const [i, client] of clients.entries()) i % 2 === 0 ? client.socket.destroy() : client.socket.resetAndDestroy();
+      const clients = Array.from({ length: 50 }, () =>
+        new RawClient(port).write(
+          `POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100000\r\n\r\n${"x".repeat(1000)}`,
+        ),
+      );
+      await when(
+        () =>
+          lines.length === round * 50 &&
+          backend.received.filter((text) => text.includes("xxx")).length >= (round + 1) * 50,
+      );
+      for (const [i, client] of clients.entries())
+        i % 2 === 0 ? client.socket.destroy() : client.socket.resetAndDestroy();
       await when(() => lines.length === (round + 1) * 50);
     }
     expect(lines.every((line) => line.includes("code=H27"))).toBe(true);
@@ -409,9 +531,14 @@ describe("bodies and back-pressure", () => {
 
   test("a slow backend stops the client", async () => {
     const total = 40_000_000;
-    const backend = await rawBackend(() => {}, (socket) => socket.pause());
+    const backend = await rawBackend(
+      () => {},
+      (socket) => socket.pause(),
+    );
     const { port } = await rig([backend.port]);
-    const client = new RawClient(port).write(`POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${total}\r\n\r\n`);
+    const client = new RawClient(port).write(
+      `POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${total}\r\n\r\n`,
+    );
     client.write(Buffer.alloc(total));
     let last = -1;
     const left = () => client.socket.writableLength;
@@ -429,9 +556,19 @@ describe("bodies and back-pressure", () => {
   test("a body over the app's limit gets 413, before connecting when the length says so", async () => {
     const backend = await silentBackend();
     const { port, line } = await rig([backend.port], { maxBodyBytes: 10 });
-    expect(await exchange(port, `POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 11\r\n\r\n${"x".repeat(11)}`)).toMatch(/^HTTP\/1\.1 413 /);
+    expect(
+      await exchange(
+        port,
+        `POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 11\r\n\r\n${"x".repeat(11)}`,
+      ),
+    ).toMatch(/^HTTP\/1\.1 413 /);
     expect(await line()).toMatch(/at=info method=POST .* status=413 .* cause="body-too-large"/);
     expect(backend.received).toEqual([]);
-    expect(await exchange(port, `POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n${"x".repeat(11)}\r\n`)).toMatch(/^HTTP\/1\.1 413 /);
+    expect(
+      await exchange(
+        port,
+        `POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n${"x".repeat(11)}\r\n`,
+      ),
+    ).toMatch(/^HTTP\/1\.1 413 /);
   });
 });

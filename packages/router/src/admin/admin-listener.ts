@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { RouterError } from "../errors.ts";
-import type { Exchange } from "../forward/exchange.ts";
-import type { Observer } from "../forward/observer.ts";
+import type { Observed, Observer } from "../forward/observer.ts";
 import { watchEventLoop } from "../metrics/render.ts";
 import type { RouteTable } from "../table/route-table.ts";
 
@@ -94,7 +93,8 @@ export class AdminListener {
   #requests(app: string | null): unknown[] {
     const list: unknown[] = [];
     for (const exchange of this.#sources.observer.inFlight)
-      if (app === null || exchange.app?.id === app) list.push(describe(exchange));
+      if (app === null || exchange.app?.id === app)
+        list.push(describe(exchange, this.#sources.routes.clock.monotonic()));
     return list;
   }
 
@@ -117,13 +117,13 @@ function decode(text: string): string {
   }
 }
 
-function describe(exchange: Exchange): unknown {
+function describe(exchange: Observed, now: number): unknown {
   return {
     requestId: exchange.identity.requestId,
     app: exchange.app?.id ?? "",
     dyno: exchange.backend?.dyno ?? "",
     phase: exchange.phase,
-    ageMs: Math.round(exchange.engine.clock.monotonic() - exchange.startedAt),
+    ageMs: Math.round(now - exchange.startedAt),
     attempts: exchange.attempts,
   };
 }

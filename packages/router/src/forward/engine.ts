@@ -80,6 +80,7 @@ export class Engine implements Forwarder {
   readonly #log: LogWriter | null;
   readonly #pools = new Map<Backend, Pool>();
   readonly #spare: Head[] = [];
+  readonly #exchanges = new Set<Exchange>();
   readonly #rates = new RateLimiter();
   readonly #retries = new WeakMap<AppRoute, { at: number; requests: number; retries: number }>();
   readonly #unsubscribe: () => void;
@@ -108,9 +109,10 @@ export class Engine implements Forwarder {
       : { bareLf: true, obsFold: true };
     const onRoute = () => this.#prune();
     this.routes.on("route", onRoute);
-    const removeHook = this.routes.onDrainBackend((_app, backend, deadline) =>
-      this.#drained(backend, deadline),
-    );
+    const removeHook = this.routes.onDrainBackend((_app, backend, deadline) => {
+      this.#drained(backend, deadline);
+      return undefined;
+    });
     this.#unsubscribe = () => {
       this.routes.off("route", onRoute);
       removeHook();
@@ -275,6 +277,7 @@ export class Engine implements Forwarder {
   }
 
   began(exchange: Exchange): void {
+    this.#exchanges.add(exchange);
     this.observer.began(exchange);
   }
 
@@ -450,6 +453,7 @@ export class Engine implements Forwarder {
 
   /** An exchange is over: one line, one event, the counters. */
   ended(exchange: Exchange, phase: Phase): void {
+    this.#exchanges.delete(exchange);
     const record = this.#write(exchange, phase, false);
     this.observer.ended(exchange, record);
   }
@@ -533,7 +537,7 @@ export class Engine implements Forwarder {
   /** Cuts what is left. Returns how many exchanges were cut. */
   destroy(): number {
     let cut = 0;
-    for (const exchange of [...this.observer.inFlight]) {
+    for (const exchange of [...this.#exchanges]) {
       cut++;
       exchange.fail("H24", "shutdown");
     }

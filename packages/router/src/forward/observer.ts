@@ -1,6 +1,27 @@
 import diagnostics from "node:diagnostics_channel";
 import type { AccessRecord } from "../access-log/line.ts";
-import type { AttemptRecord, Exchange, Phase } from "./exchange.ts";
+import type { AttemptRecord, Phase } from "./exchange.ts";
+
+/** What an observer reads of an exchange, whichever engine serves it. */
+export interface Observed {
+  readonly app: { readonly id: string } | null;
+  readonly backend: { readonly dyno: string } | null;
+  readonly identity: { readonly requestId: string };
+  readonly phase: Phase;
+  /** Monotonic ms. */
+  readonly startedAt: number;
+  /** ms since the epoch. */
+  readonly startedEpoch: number;
+  readonly sentHeadAt: number;
+  readonly lastByteAt: number;
+  readonly queueMs: number;
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+  readonly received: number;
+  readonly bytes: number;
+  readonly lint: string | null;
+  readonly attempts: readonly AttemptRecord[];
+}
 
 /** What is known of a request when it is over. */
 export interface EndedRequest extends AccessRecord {
@@ -98,7 +119,7 @@ const requestEnd = diagnostics.channel("dynokit:router:request:end");
 
 /** Counts what happens and remembers the last requests; read by the admin listener. */
 export class Observer {
-  readonly inFlight = new Set<Exchange>();
+  readonly inFlight = new Set<Observed>();
   readonly apps = new Map<string, AppCounters>();
   readonly overhead = new Histogram(OVERHEAD_BORDERS);
   readonly connections = new Map<string, number>();
@@ -174,11 +195,11 @@ export class Observer {
     add(this.tlsFailures, `${listener}|${reason}`);
   }
 
-  began(exchange: Exchange): void {
+  began(exchange: Observed): void {
     this.inFlight.add(exchange);
   }
 
-  ended(exchange: Exchange, record: EndedRequest): void {
+  ended(exchange: Observed, record: EndedRequest): void {
     this.inFlight.delete(exchange);
     this.completed++;
     const counters = this.app(record.app);

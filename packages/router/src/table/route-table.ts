@@ -54,6 +54,16 @@ export interface AppRouteRecord {
   readonly backends: readonly BackendRecord[];
 }
 
+/**
+ * What an engine does when a backend drains; `deadline` is monotonic ms. The drain waits for a
+ * promise, which must not reject.
+ */
+export type DrainHook = (
+  app: AppRoute,
+  backend: Backend,
+  deadline: number,
+) => Promise<void> | undefined;
+
 /** What a host leads to. */
 export type Resolution =
   | { readonly kind: "app"; readonly app: AppRoute }
@@ -77,7 +87,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   readonly #drains = new Set<() => void>();
   readonly #onDemand: ((app: string) => void) | undefined;
   readonly #woken = new Set<string>();
-  readonly #drainHooks = new Set<(app: AppRoute, backend: Backend, deadline: number) => void>();
+  readonly #drainHooks = new Set<DrainHook>();
   readonly #sync: SyncLink | null;
   #version = 0;
   #changedAt: number;
@@ -386,9 +396,13 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       this.#changed();
       this.#sync?.changed(app);
     }
-    for (const hook of this.#drainHooks) hook(route, backend, this.clock.monotonic() + timeoutMs);
+    const elsewhere: Promise<void>[] = [];
+    for (const hook of this.#drainHooks) {
+      const pending = hook(route, backend, this.clock.monotonic() + timeoutMs);
+      if (pending !== undefined) elsewhere.push(pending);
+    }
     return new Promise((resolve) => {
-      let timer: unknown;
+      let forget = () => {};
       const finish = (completed: boolean) => {
         this.clock.clearTimeout(timer);
         this.#drains.delete(cut);
@@ -396,11 +410,14 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
         resolve({ completed });
       };
       const cut = () => finish(false);
-      let forget = () => {};
-      timer = this.clock.setTimeout(cut, timeoutMs);
+      const timer = this.clock.setTimeout(cut, timeoutMs);
       this.#drains.add(cut);
-      const remove = backend.whenIdle(() => finish(true));
-      forget = remove;
+      let left = 1 + elsewhere.length;
+      const part = () => {
+        if (--left === 0) finish(true);
+      };
+      for (const pending of elsewhere) void pending.then(part);
+      forget = backend.whenIdle(part);
     });
   }
 
@@ -408,7 +425,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
    * Registers what is done about tunnels when a backend drains; for engines.
    * @internal
    */
-  onDrainBackend(hook: (app: AppRoute, backend: Backend, deadline: number) => void): () => void {
+  onDrainBackend(hook: DrainHook): () => void {
     this.#drainHooks.add(hook);
     return () => this.#drainHooks.delete(hook);
   }

@@ -169,7 +169,10 @@ export const FRAMING_CASES: readonly ProxyCase[] = [
     {
       requests: 2,
       backend: [/GET \/next/],
-      backendNot: [/POST [\s\S]*transfer-encoding[\s\S]*GET/i, /POST [\s\S]*content-length[\s\S]*GET/i],
+      backendNot: [
+        /POST [\s\S]*transfer-encoding[\s\S]*GET/i,
+        /POST [\s\S]*content-length[\s\S]*GET/i,
+      ],
     },
   ),
   ...["GET", "HEAD", "DELETE", "OPTIONS", "PUT", "PATCH", "TRACE", "PROPFIND"].flatMap((method) => [

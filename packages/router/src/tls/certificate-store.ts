@@ -35,11 +35,28 @@ const MAX_CONTEXTS = 10_000;
 export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
   readonly #byName = new Map<string, StoredCertificate>();
   readonly #byHost = new Map<string, StoredCertificate>();
+  readonly #pairs = new Map<string, CertificatePair>();
   #default: StoredCertificate | null = null;
 
   /** All certificates. */
   list(): readonly StoredCertificate[] {
     return [...this.#byName.values()];
+  }
+
+  /**
+   * Everything another process needs to have the same store.
+   * @internal
+   */
+  pairs(): readonly {
+    readonly name: string;
+    readonly pair: CertificatePair;
+    readonly fallback: boolean;
+  }[] {
+    return [...this.#pairs].map(([name, pair]) => ({
+      name,
+      pair,
+      fallback: this.#default?.name === name,
+    }));
   }
 
   /** Certificate for handshakes without a known server name. */
@@ -63,6 +80,7 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
       );
     this.#unlink(name);
     this.#byName.set(name, stored);
+    this.#pairs.set(name, { cert: pair.cert.toString(), key: pair.key.toString() });
     for (const host of stored.hosts) this.#byHost.set(host, stored);
     if (options.fallback === true || this.#default === null || this.#default.name === name)
       this.#default = stored;
@@ -73,6 +91,7 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
   remove(name: string): void {
     if (!this.#byName.has(name)) return;
     this.#unlink(name);
+    this.#pairs.delete(name);
     if (this.#default?.name === name)
       this.#default = (this.#byName.values().next().value as StoredCertificate | undefined) ?? null;
     this.emit("certificate", { type: "remove", name });

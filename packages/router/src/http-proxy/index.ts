@@ -1,0 +1,5 @@
+export {
+  createHttpProxyForwarder,
+  type HttpProxyForwarderOptions,
+  type ProxyModule,
+} from "./forwarder.ts";
