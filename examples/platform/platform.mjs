@@ -1,6 +1,6 @@
 // The assembly: all parts of dynokit as one platform, on embedded defaults.
 import { join } from "node:path";
-import { createApi, openStore, serveConsole } from "@dynokit/api";
+import { ApiEdge, createApi, openLocalAuthority, openStore, serveConsole } from "@dynokit/api";
 import { Builder } from "@dynokit/builder";
 import { directory as consoleFiles } from "@dynokit/console";
 import { Logplex } from "@dynokit/logplex";
@@ -50,7 +50,14 @@ export async function startPlatform({ data, port, apiPort, logger }) {
     });
     opened.push(() => api.close());
     serveConsole(api, { directory: consoleFiles });
-    await api.listen({ port: apiPort, host: "127.0.0.1" });
+
+    // One port for the API, git, attached one-offs and the console, over HTTP and TLS.
+    const tls = await openLocalAuthority({ directory: join(data, "tls") });
+    const edge = new ApiEdge(api, { directory: data, tls, events: api.platform.events, logger });
+    opened.push(() => edge.close());
+    const { port: edgePort } = await edge.listen({ port: apiPort, host: "127.0.0.1" });
+    api.setPublicUrl(`http://127.0.0.1:${edgePort}`);
+    api.setRendezvous({ offer: (session, terminal) => edge.edge.offer(session, terminal) });
     return { api, routerUrl: front.url, routerPort: front.port, close };
   } catch (error) {
     await close();

@@ -12,6 +12,13 @@ export {
   type ListenOptions,
   type TokenOptions,
 } from "./create-api.ts";
+export {
+  ApiEdge,
+  type ApiEdgeOptions,
+  type ApiEdgeSettings,
+  type EdgeApi,
+  openLocalAuthority,
+} from "./edge/index.ts";
 export { ApiError, type ApiErrorCode, apiErrors, type FieldProblem } from "./errors.ts";
 export type { AuthorizeRequest } from "./http/dispatch.ts";
 export type { RateLimitOptions } from "./http/rate-limit.ts";

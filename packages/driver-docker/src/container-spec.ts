@@ -19,9 +19,16 @@ const PROFILE = [
   "[ -r /app/.profile ] && . /app/.profile",
 ].join("; ");
 
+/**
+ * Sets the size of the terminal from inside, before the program looks: engines before API 1.42
+ * take a size only once the program runs.
+ */
+export const terminalSize = (tty: DynoSpec["tty"]) =>
+  tty ? `stty cols ${Number(tty.columns)} rows ${Number(tty.rows)} 2>/dev/null; ` : "";
+
 function commandOf(spec: DynoSpec): string[] {
   if (typeof spec.command !== "string") return [...spec.command];
-  return ["/bin/sh", "-c", `${PROFILE}; ${spec.command}`];
+  return ["/bin/sh", "-c", `${terminalSize(spec.tty)}${PROFILE}; ${spec.command}`];
 }
 
 /** What the engine is asked to create: confined, limited and labelled. */
@@ -65,7 +72,10 @@ export function containerOptions(
       CapDrop: ["ALL"],
       SecurityOpt: ["no-new-privileges"],
       OomScoreAdj: 0,
-      LogConfig: { Type: "local", Config: { "max-size": "8m", "max-file": "2" } },
+      LogConfig: {
+        Type: "local",
+        Config: { "max-size": "64m", "max-file": "2", compress: "false" },
+      },
       Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
       ...(memory === undefined ? {} : { Memory: memory, MemorySwap: memory }),
       ...(limits.pids === undefined ? {} : { PidsLimit: limits.pids }),

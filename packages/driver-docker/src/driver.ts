@@ -22,7 +22,8 @@ import { containerName, containerOptions, LABEL } from "./container-spec.ts";
 import { connect, engineError, ensureNetwork, isMissing } from "./engine.ts";
 import { execIn, signalAll } from "./exec.ts";
 import { exitResult } from "./exit.ts";
-import { demultiplex, parseRecord, sinceOf } from "./log-stream.ts";
+import { parsePosition, toChunks } from "./log-chunks.ts";
+import { demultiplex, sinceOf } from "./log-stream.ts";
 import { configSchema, type DockerDriverOptions, optionsSchema, type Settings } from "./options.ts";
 import { dockerSession } from "./session.ts";
 import { verifySlug } from "./slug.ts";
@@ -108,6 +109,11 @@ class DockerDriver implements DynoDriver {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<DriverHandle> {
     throwIfAborted(signal);
+    if (!isDynoId(spec.id))
+      throw new DriverError(
+        "invalid-spec",
+        `"${spec.id}" is no id: use letters, digits, . _ and -.`,
+      );
     await this.prepare(spec);
     const create = containerOptions(spec, this.#settings, await this.#ensureNetwork());
     if (spec.cwd !== undefined) {
@@ -179,7 +185,7 @@ class DockerDriver implements DynoDriver {
     if (!info) return;
     if (info.State.Running && !force)
       throw new DriverError(
-        "invalid-spec",
+        "failed",
         `Dyno ${id} is running: stop it first, or destroy it with force.`,
       );
     try {
@@ -252,29 +258,17 @@ class DockerDriver implements DynoDriver {
     { since, signal }: { readonly since?: string; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogChunk> {
     const info = await this.#inspect(id);
-    const after = since === undefined ? -1n : BigInt(since);
+    const position = since === undefined ? undefined : parsePosition(since);
     const source = (await this.#container(id).logs({
       follow: true,
       stdout: true,
       stderr: true,
       timestamps: true,
-      ...(after > 0n ? { since: sinceOf(after) as unknown as number } : {}),
+      ...(position ? { since: sinceOf(position.time) as unknown as number } : {}),
     })) as Readable;
-    yield* this.#reading(source, signal, async function* () {
-      for await (const frame of demultiplex(source, info.Config.Tty)) {
-        const { cursor, bytes } = parseRecord(frame.bytes);
-        // `since` is inclusive at the engine.
-        if (cursor !== 0n && cursor <= after) continue;
-        const whole = bytes.at(-1) === 0x0a;
-        yield {
-          stream: frame.stream,
-          time: cursor === 0n ? Date.now() : Number(cursor / 1_000_000n),
-          bytes: whole ? bytes.subarray(0, -1) : bytes,
-          partial: !whole,
-          cursor: String(cursor),
-        } as const;
-      }
-    });
+    yield* this.#reading(source, signal, () =>
+      toChunks(demultiplex(source, info.Config.Tty), position),
+    );
   }
 
   async *stats(
@@ -381,6 +375,8 @@ class DockerDriver implements DynoDriver {
   }
 
   async #find(id: string): Promise<Docker.ContainerInspectInfo | undefined> {
+    // Anything else is no part of a container's name, and might be a path of the engine's API.
+    if (!isDynoId(id)) return undefined;
     try {
       const info = await this.#container(id).inspect();
       return info.Config.Labels[LABEL.platform] === this.#settings.platform ? info : undefined;
@@ -412,6 +408,8 @@ class DockerDriver implements DynoDriver {
     };
   }
 }
+
+const isDynoId = (id: string) => /^[\w.-]{1,200}$/.test(id);
 
 function ignoreMissing(error: unknown): undefined {
   if (!isMissing(error)) throw engineError(error, "Asking the engine");

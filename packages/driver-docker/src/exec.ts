@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { DriverSession, DynoDriver, ExitResult } from "@dynokit/manifold";
 import { throwIfAborted } from "@dynokit/manifold";
 import type Docker from "dockerode";
+import { terminalSize } from "./container-spec.ts";
 import { engineError } from "./engine.ts";
 import { dockerSession } from "./session.ts";
 
@@ -43,7 +44,7 @@ export async function execIn(
   // The engine has no call that signals an exec'd program, so its PID is noted inside.
   const pidFile = `/tmp/.dynokit-exec-${randomUUID()}`;
   const startedAt = Date.now();
-  const note = `echo $$ > ${pidFile}; exec "$@"`;
+  const note = `echo $$ > ${pidFile}; ${terminalSize(options.tty)}exec "$@"`;
   const exec = await container
     .exec({
       Cmd: ["/bin/sh", "-c", note, "sh", ...argv],

@@ -51,7 +51,7 @@ if (defined $number) {
   kill_tree(), POSIX::_exit(137) if getppid() != $parent;
 }
 
-my $slave;
+my ($slave, $terminal);
 if ($pty) {
   open(my $master, "+<&=", 4) or die "no terminal";
   my $unlock = pack("i", 0);
@@ -59,6 +59,8 @@ if ($pty) {
   my $index = pack("I", 0);
   ioctl($master, 0x80045430, $index) or die "ptsname: $!";
   $slave = "/dev/pts/" . unpack("I", $index);
+  # Held until the program runs: a master without a slave reads an error.
+  sysopen($terminal, $slave, POSIX::O_RDWR() | POSIX::O_NOCTTY()) or die "$slave: $!";
   tell_parent("pty", $slave);
   # The size is set by the parent before anything of the dyno runs.
   $line = "";
@@ -66,20 +68,24 @@ if ($pty) {
   close $master;
 }
 
+# Closed by a successful exec; carries the error of a failed one.
+pipe(my $result, my $failure) or die "pipe: $!";
 my $pid = fork();
 if (!defined $pid) { tell_parent("error", $! + 0); exit 1 }
 if ($pid == 0) {
   $SIG{$_} = "DEFAULT" for qw(HUP INT TERM USR2);
   POSIX::setsid();
   if ($pty) {
-    open(my $terminal, "+<", $slave) or POSIX::_exit(126);
     ioctl($terminal, 0x540E, 0);
     POSIX::dup2(fileno($terminal), $_) for 0 .. 2;
   }
   exec { $program } @argv;
-  syswrite($control, "error " . ($! + 0) . "\n");
+  syswrite($failure, $! + 0);
   POSIX::_exit(127);
 }
+close $failure;
+if (sysread($result, my $reason, 16)) { tell_parent("error", $reason); exit 1 }
+close $terminal if $terminal;
 # Not to hold the dyno's own descriptors: the end of its output must be seen.
 POSIX::dup2(POSIX::open("/dev/null", POSIX::O_RDWR()), $_) for 0 .. 2;
 tell_parent("pid", $pid, $subreaper ? 1 : 0);

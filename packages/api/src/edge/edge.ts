@@ -30,6 +30,8 @@ import { TlsContexts } from "./tls-contexts.ts";
 export interface EdgeOptions {
   /** Everything over HTTP that is not git: the API. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Requests that ask before they send a body (`Expect: 100-continue`). Default: they may. */
+  readonly checkContinue?: (request: IncomingMessage, response: ServerResponse) => void;
   /** Connections that ask for another protocol (`Connection: Upgrade`). Default: closed. */
   readonly upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
   /** Without it TLS connections are refused, and nobody can attach to a one-off. */
@@ -68,18 +70,16 @@ const MAX_RENDEZVOUS_LINE = 512;
  * HTTP and HTTPS, and the rendezvous of attached one-offs (spec/platform-api.md §1.3).
  *
  * @example
- * const edge = await createEdge({
+ * const edge = createEdge({
  *   handler: (request, response) => response.end("hello"),
  *   tls: await openLocalAuthority({ directory: "/var/lib/platform/tls" }),
  * });
  * const { port } = await edge.listen({ port: 0 });
  */
-export async function createEdge(options: EdgeOptions): Promise<Edge> {
+export function createEdge(options: EdgeOptions): Edge {
   const logger = options.logger ?? silentLogger;
   const git = options.git === undefined ? undefined : new GitEndpoint({ ...options.git, logger });
-  await git?.start();
   const contexts = options.tls === undefined ? undefined : new TlsContexts(options.tls);
-  await contexts?.refresh();
   return new Edge(options, { logger, git, contexts });
 }
 
@@ -91,7 +91,7 @@ export class Edge {
   readonly #contexts: TlsContexts | undefined;
   readonly #tcp: Server;
   readonly #http: HttpServer;
-  readonly #tls: TlsServer | undefined;
+  #tls: Promise<TlsServer> | undefined;
   readonly #rendezvous: Rendezvous;
   readonly #sockets = new Set<Socket>();
   /** Connections whose protocol is not known yet. */
@@ -117,7 +117,6 @@ export class Edge {
       ...(options.offerTtlMs === undefined ? {} : { offerTtlMs: options.offerTtlMs }),
     });
     this.#http = this.#makeHttp();
-    this.#tls = parts.contexts === undefined ? undefined : this.#makeTls(parts.contexts);
     this.#tcp = createTcpServer({ noDelay: true }, (socket) => void this.#acceptTcp(socket));
     this.#tcp.maxConnections = options.maxConnections ?? 10_000;
   }
@@ -157,7 +156,7 @@ export class Edge {
    * @throws ApiError `unavailable` without TLS, which the protocol demands
    */
   offer(session: RendezvousSession, options: { readonly tty: boolean }): string {
-    if (this.#tls === undefined)
+    if (this.#contexts === undefined)
       throw new ApiError("unavailable", "Attached one-offs need TLS: give `tls` to createEdge.");
     const host = this.#options.publicHost ?? "localhost";
     const bracketed = host.includes(":") ? `[${host}]` : host;
@@ -205,10 +204,24 @@ export class Edge {
       headersTimeout: 60_000,
       keepAliveTimeout: 30_000,
     });
-    server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-      if (!isGitRequest(request)) this.#options.handler(request, response);
+    const serve = (
+      request: IncomingMessage,
+      response: ServerResponse,
+      handler: NonNullable<EdgeOptions["checkContinue"]>,
+    ) => {
+      if (!isGitRequest(request)) handler(request, response);
       else if (this.#git !== undefined) void this.#git.handle(request, response);
       else response.writeHead(404, { "content-type": "text/plain" }).end("There is no git here.\n");
+    };
+    const { handler, checkContinue } = this.#options;
+    server.on("request", (request, response) => serve(request, response, handler));
+    server.on("checkContinue", (request, response) => {
+      if (checkContinue !== undefined && !isGitRequest(request)) {
+        checkContinue(request, response);
+        return;
+      }
+      response.writeContinue();
+      serve(request, response, handler);
     });
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (this.#options.upgrade === undefined) socket.destroy();
@@ -230,7 +243,9 @@ export class Edge {
     return server;
   }
 
-  #makeTls(contexts: TlsContexts): TlsServer {
+  /** Made for the first client that speaks TLS: a new authority needs a moment. */
+  async #makeTls(contexts: TlsContexts): Promise<TlsServer> {
+    await contexts.refresh();
     const server = createTlsServer({
       ...contexts.current,
       minVersion: "TLSv1.2",
@@ -263,15 +278,27 @@ export class Edge {
     const first = await this.#decide(socket, "tcp");
     if (first.protocol === "http") {
       this.#http.emit("connection", socket);
-    } else if (first.protocol === "tls" && this.#tls !== undefined) {
-      const tls = this.#tls;
-      // Renewed certificates reach clients without SNI too.
-      await this.#contexts?.refreshDefault(tls).catch((error: unknown) => {
-        this.#logger.warn({ error: String(error) }, "The certificate could not be renewed");
-      });
-      if (!socket.destroyed) tls.emit("connection", socket);
+    } else if (first.protocol === "tls" && this.#contexts !== undefined) {
+      const tls = await this.#tlsServer(this.#contexts);
+      if (tls === undefined || socket.destroyed) socket.destroy();
+      else tls.emit("connection", socket);
     } else {
       socket.destroy();
+    }
+  }
+
+  /** With a fresh certificate; undefined when there is none to be had. */
+  async #tlsServer(contexts: TlsContexts): Promise<TlsServer | undefined> {
+    try {
+      this.#tls ??= this.#makeTls(contexts);
+      const server = await this.#tls;
+      // Renewed certificates reach clients without SNI too.
+      await contexts.refreshDefault(server);
+      return server;
+    } catch (error) {
+      this.#logger.error({ error: String(error) }, "No certificate could be had");
+      this.#tls = undefined;
+      return undefined;
     }
   }
 

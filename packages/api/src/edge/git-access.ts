@@ -11,6 +11,8 @@ export interface GitAccessRequest {
   /** From Basic authentication; the CLI sends `heroku` and a token. */
   readonly username: string;
   readonly password: string;
+  /** IP address of the client. */
+  readonly address: string;
 }
 
 /** The answer to {@link GitAccessRequest}. */

@@ -46,6 +46,7 @@ export class GitEndpoint {
   readonly #closing = new AbortController();
   readonly #hooks: GitHookServer;
   readonly #running = new Map<Backend, Promise<void>>();
+  #started: Promise<void> | undefined;
 
   constructor(options: GitOptions) {
     this.#options = options;
@@ -56,10 +57,13 @@ export class GitEndpoint {
     );
   }
 
-  /** Writes the hooks and opens their socket. */
-  async start(): Promise<void> {
-    await this.repositories.prepare();
-    await this.#hooks.listen();
+  /** Writes the hooks and opens their socket, at the first request that needs them. */
+  async #start(): Promise<void> {
+    this.#started ??= (async () => {
+      await this.repositories.prepare();
+      await this.#hooks.listen();
+    })();
+    await this.#started;
   }
 
   /** Answers one request; never rejects. */
@@ -89,7 +93,10 @@ export class GitEndpoint {
     // A handler that does not obey its signal must not hold us up for ever.
     await Promise.race([this.#hooks.idle(), expired]);
     clearTimeout(timer);
-    await this.#hooks.close();
+    if (this.#started !== undefined) {
+      await this.#started.catch(() => undefined);
+      await this.#hooks.close();
+    }
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -102,6 +109,7 @@ export class GitEndpoint {
     const access = await this.#options.access({
       app: route.app,
       service: route.service,
+      address: request.socket.remoteAddress ?? "",
       ...credentials,
     });
     if (!access.allowed) {
@@ -117,6 +125,7 @@ export class GitEndpoint {
       return refuse(response, 503, "The git server is busy. Try again soon.", {
         "retry-after": "5",
       });
+    await this.#start();
     const repository = await this.repositories.ensure(access.app.id);
     const push =
       route.path === "git-receive-pack"

@@ -26,8 +26,8 @@ export interface GitPush {
 }
 
 /**
- * Deploys a push. Resolving accepts it; rejecting refuses it, and the message of the error is
- * shown to the user.
+ * Deploys a push. Resolving accepts it; rejecting refuses it, and the error's message is shown
+ * to the user unless the output said it already.
  */
 export type GitPushHandler = (push: GitPush) => Promise<void>;
 
@@ -56,6 +56,8 @@ export type HookMessage = z.infer<typeof hookMessage>;
 
 /** Pushes of one app that may wait for the one that is being built. */
 const MAX_WAITING = 10;
+/** Characters of the output in which a reason is looked for that need not be told again. */
+const TAIL = 4000;
 
 /** Judges pushes: which branch deploys, what may not be done, one at a time for each app. */
 export class PushJudge {
@@ -126,6 +128,7 @@ export class PushJudge {
     const say = (text: string) => output(Buffer.from(text));
     const { objectDirectory, alternateObjectDirectories } = message;
     const { repository } = context;
+    let tail = "";
     try {
       const current = await git(["for-each-ref", "--format=%(objectname)", update.ref], repository);
       // git would find out too, but only after the build.
@@ -145,7 +148,10 @@ export class PushJudge {
           ...(objectDirectory === undefined ? {} : { objectDirectory }),
           ...(alternateObjectDirectories === undefined ? {} : { alternateObjectDirectories }),
         },
-        output,
+        output: (chunk) => {
+          tail = `${tail}${Buffer.from(chunk).toString("utf8")}`.slice(-TAIL);
+          output(chunk);
+        },
         signal: this.#signal,
       });
       // What was deployed last is what a clone should show.
@@ -153,13 +159,14 @@ export class PushJudge {
       return true;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
-      say(
-        text
-          .split("\n")
-          .map((line) => ` !     ${line}\n`)
-          .join(""),
-      );
-      say(" !\n !     Push rejected.\n");
+      if (!tail.includes(text))
+        say(
+          text
+            .split("\n")
+            .map((line) => ` !     ${line}\n`)
+            .join(""),
+        );
+      if (!tail.includes("Push rejected")) say(" !\n !     Push rejected.\n");
       return false;
     }
   }

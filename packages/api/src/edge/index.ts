@@ -1,3 +1,4 @@
+export { ApiEdge, type ApiEdgeOptions, type ApiEdgeSettings, type EdgeApi } from "./api-edge.ts";
 export { createEdge, type Edge, type EdgeListenOptions, type EdgeOptions } from "./edge.ts";
 export type { GitAccess, GitAccessRequest, GitService } from "./git-access.ts";
 export type { GitOptions } from "./git-endpoint.ts";

@@ -131,7 +131,7 @@ describe("one port", () => {
     await once(tls, "secureConnect");
     tls.write("x".repeat(600));
     await once(tls, "close");
-    const plain = await createEdge({ handler: (_request, response) => response.end() });
+    const plain = createEdge({ handler: (_request, response) => response.end() });
     const { port: other } = await plain.listen({ port: 0, host: "127.0.0.1" });
     await expect(call(`https://127.0.0.1:${other}/`)).rejects.toThrow();
     expect((await call(`http://127.0.0.1:${other}/`)).status).toBe(200);
@@ -180,7 +180,7 @@ describe("one port", () => {
       release = resolve;
     });
     let answer: () => void = () => undefined;
-    const edge = await createEdge({
+    const edge = createEdge({
       handler: (_request, response) => {
         answer = () => response.end("late");
         release();

@@ -128,6 +128,7 @@ describe("git over the edge", () => {
       service: "git-receive-pack",
       username: "heroku",
       password: TOKEN,
+      address: "127.0.0.1",
     });
   });
 
@@ -156,6 +157,19 @@ describe("git over the edge", () => {
     // A refused push leaves nothing.
     expect(execFileSync("git", ["for-each-ref"], { cwd: repository }).toString()).toBe("");
     expect(await readdir(join(repository, "objects"))).toEqual(["info", "pack"]);
+  });
+
+  it("does not repeat a reason that the output gave", async () => {
+    const { url } = await startGit({
+      push: async ({ output }) => {
+        output(Buffer.from("\n !     It does not compile.\n !     Push rejected, sorry.\n"));
+        throw new Error("It does not compile.");
+      },
+    });
+    const work = await workingCopy();
+    const { out } = await work.git(["push", url(), "main"]);
+    expect(out.match(/It does not compile/g)).toHaveLength(1);
+    expect(out.match(/Push rejected/g)).toHaveLength(1);
   });
 
   it("can be cloned and fetched, with the deployed branch as HEAD", async () => {

@@ -31,7 +31,7 @@ export async function startEdge(
   options: Partial<EdgeOptions> = {},
 ): Promise<{ edge: Edge; port: number; authority: LocalAuthority }> {
   const authority = await sharedAuthority();
-  const edge = await createEdge({
+  const edge = createEdge({
     handler: (request, response) => {
       let bytes = 0;
       request.on("data", (chunk: Buffer) => {

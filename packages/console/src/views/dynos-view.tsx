@@ -5,19 +5,10 @@ import { Ago, Failure, Panel, State } from "../ui/parts.tsx";
 import { Sparkline } from "../ui/sparkline.tsx";
 import type { TabProps } from "./app-view.tsx";
 
-/** Names of the dynos that a change of quantities would start and stop. */
-function difference(
-  now: readonly FormationEntry[],
-  then: readonly FormationEntry[],
-): { readonly start: readonly string[]; readonly stop: readonly string[] } {
-  const start: string[] = [];
-  const stop: string[] = [];
-  for (const { type, quantity } of then) {
-    const before = now.find((entry) => entry.type === type)?.quantity ?? 0;
-    for (let number = before + 1; number <= quantity; number++) start.push(`${type}.${number}`);
-    for (let number = quantity + 1; number <= before; number++) stop.push(`${type}.${number}`);
-  }
-  return { start, stop };
+/** What a change of quantities would start and stop, as the API's dry run says it. */
+interface Preview {
+  readonly start: readonly string[];
+  readonly stop: readonly string[];
 }
 
 interface Metrics {
@@ -122,7 +113,7 @@ function Formation({ app, onScaled }: { app: TabProps["app"]; onScaled: () => vo
   const path = `/apps/${app.id}/formation`;
   const formation = useLoaded(() => list<FormationEntry>(path), [app.id], 5000);
   const [wanted, setWanted] = useState<Readonly<Record<string, number>>>({});
-  const [preview, setPreview] = useState<ReturnType<typeof difference>>();
+  const [preview, setPreview] = useState<Preview>();
   const { busy, error, run } = useAction();
   const updates = Object.entries(wanted)
     .filter(
@@ -137,14 +128,11 @@ function Formation({ app, onScaled }: { app: TabProps["app"]; onScaled: () => vo
     setPreview(undefined);
     if (updates.length === 0) return undefined;
     const abort = new AbortController();
-    call<FormationEntry[]>(`${path}?dry_run=true`, {
+    call<Preview>(`${path}?dry_run=true`, {
       method: "PATCH",
       body: { updates },
       signal: abort.signal,
-    }).then(
-      (then) => setPreview(difference(formation.value ?? [], then)),
-      () => undefined,
-    );
+    }).then(setPreview, () => undefined);
     return () => abort.abort();
     // `key` stands for the updates' content.
   }, [key, path]);

@@ -80,7 +80,6 @@ export class Engine implements Forwarder {
   readonly #log: LogWriter | null;
   readonly #pools = new Map<Backend, Pool>();
   readonly #spare: Head[] = [];
-  readonly #exchanges = new Set<Exchange>();
   readonly #rates = new RateLimiter();
   readonly #retries = new WeakMap<AppRoute, { at: number; requests: number; retries: number }>();
   readonly #unsubscribe: () => void;
@@ -277,7 +276,6 @@ export class Engine implements Forwarder {
   }
 
   began(exchange: Exchange): void {
-    this.#exchanges.add(exchange);
     this.observer.began(exchange);
   }
 
@@ -453,7 +451,6 @@ export class Engine implements Forwarder {
 
   /** An exchange is over: one line, one event, the counters. */
   ended(exchange: Exchange, phase: Phase): void {
-    this.#exchanges.delete(exchange);
     const record = this.#write(exchange, phase, false);
     this.observer.ended(exchange, record);
   }
@@ -500,8 +497,10 @@ export class Engine implements Forwarder {
           : failure.desc;
     const serviceMs =
       exchange.sentHeadAt === 0 ? -1 : Math.max(0, Math.round(end - exchange.sentHeadAt));
-    const record = {
-      at: failure?.at ?? ("info" as const),
+    const record: EndedRequest = {
+      app: exchange.app?.id ?? "",
+      phase,
+      at: failure?.at ?? "info",
       code: failure?.code ?? null,
       desc,
       method: head === null ? "" : (meaning?.method ?? head.method),
@@ -522,7 +521,7 @@ export class Engine implements Forwarder {
       extra,
     };
     this.#log?.write(exchange.app?.id ?? this.options.channel, formatLine(record));
-    return { ...record, app: exchange.app?.id ?? "", phase };
+    return record;
   }
 
   /** Ends tunnels and idle connections and lets the rest finish; see `Router.close`. */
@@ -537,7 +536,8 @@ export class Engine implements Forwarder {
   /** Cuts what is left. Returns how many exchanges were cut. */
   destroy(): number {
     let cut = 0;
-    for (const exchange of [...this.#exchanges]) {
+    // Whatever is observed by this engine's observer is an exchange of this engine.
+    for (const exchange of [...this.observer.inFlight] as Exchange[]) {
       cut++;
       exchange.fail("H24", "shutdown");
     }

@@ -79,10 +79,16 @@ export class Histogram {
   }
 }
 
+const STATUS_CLASSES = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
+const METHOD_CLASSES = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
+const PROTOCOLS = ["http1.1", "http2.0", "http1.0"];
+
 /** Counters of one app; `""` stands for requests of no app. */
 export class AppCounters {
-  /** By `class|method|protocol`. */
-  readonly requests = new Map<string, number>();
+  /** By status class, method class and protocol; see {@link AppCounters.requestRows}. */
+  readonly requests = new Float64Array(
+    STATUS_CLASSES.length * METHOD_CLASSES.length * PROTOCOLS.length,
+  );
   /** By `code|cause`. */
   readonly errors = new Map<string, number>();
   readonly connects = new Map<string, number>();
@@ -106,6 +112,32 @@ export class AppCounters {
   retryBudgetExhausted = 0;
   received = 0;
   sent = 0;
+
+  /** Counts one request. */
+  countRequest(status: number, method: string, protocol: string): void {
+    const methodAt = METHOD_CLASSES.indexOf(method);
+    const protocolAt = protocol === "http1.1" ? 0 : protocol === "http2.0" ? 1 : 2;
+    const at =
+      (Math.min(STATUS_CLASSES.length - 1, Math.floor(status / 100)) * METHOD_CLASSES.length +
+        (methodAt < 0 ? METHOD_CLASSES.length - 1 : methodAt)) *
+        PROTOCOLS.length +
+      protocolAt;
+    (this.requests[at] as number)++;
+  }
+
+  /** The counts that are not zero, with their labels. */
+  *requestRows(): Generator<[Record<string, string>, number]> {
+    for (const [at, value] of this.requests.entries()) {
+      if (value === 0) continue;
+      const rest = Math.floor(at / PROTOCOLS.length);
+      const labels = {
+        code_class: STATUS_CLASSES[Math.floor(rest / METHOD_CLASSES.length)] as string,
+        method_class: METHOD_CLASSES[rest % METHOD_CLASSES.length] as string,
+        protocol: PROTOCOLS[at % PROTOCOLS.length] as string,
+      };
+      yield [labels, value];
+    }
+  }
 }
 
 function add(map: Map<string, number>, key: string, amount = 1): void {
@@ -113,8 +145,6 @@ function add(map: Map<string, number>, key: string, amount = 1): void {
 }
 
 const MAX_TRACES = 10_000;
-const METHOD_CLASSES = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
-
 const requestEnd = diagnostics.channel("dynokit:router:request:end");
 
 /** Counts what happens and remembers the last requests; read by the admin listener. */
@@ -133,7 +163,7 @@ export class Observer {
   completed = 0;
   /** Called when nothing is in flight any more; set while a router closes. */
   onIdle: (() => void) | null = null;
-  readonly #ring: (RequestTrace | undefined)[] = new Array(MAX_TRACES);
+  readonly #ring: TraceSlot[] = [];
   #next = 0;
 
   app(id: string): AppCounters {
@@ -203,9 +233,7 @@ export class Observer {
     this.inFlight.delete(exchange);
     this.completed++;
     const counters = this.app(record.app);
-    const method = METHOD_CLASSES.has(record.method) ? record.method : "other";
-    const group = record.status === 0 ? "none" : `${Math.floor(record.status / 100)}xx`;
-    add(counters.requests, `${group}|${method}|${record.protocol}`);
+    counters.countRequest(record.status, record.method, record.protocol);
     const totalMs = exchange.lastByteAt - exchange.startedAt;
     const { durations } = counters;
     durations.total.observe(totalMs / 1000);
@@ -224,34 +252,101 @@ export class Observer {
       if (record.code === "H18") counters.truncated++;
     }
     if (exchange.lint !== null) add(this.lint, `${record.app}|${exchange.lint}`);
-    this.#ring[this.#next] = {
-      requestId: record.requestId,
-      app: record.app,
-      status: record.status,
-      code: record.code,
-      cause: record.cause,
-      phase: record.phase,
-      startedAt: exchange.startedEpoch,
-      queueMs: exchange.queueMs,
-      connectMs: exchange.connectMs,
-      firstByteMs: exchange.firstByteMs,
-      totalMs,
-      attempts: exchange.attempts,
-    };
-    this.#next = (this.#next + 1) % MAX_TRACES;
+    this.#remember(exchange, record, totalMs);
     if (requestEnd.hasSubscribers) requestEnd.publish(record);
     if (this.onIdle !== null && this.inFlight.size === 0) this.onIdle();
   }
 
+  /** Slots are reused: ten thousand new objects in flow would keep the collector busy. */
+  #remember(exchange: Observed, record: EndedRequest, totalMs: number): void {
+    let slot = this.#ring[this.#next];
+    if (slot === undefined) {
+      slot = new TraceSlot();
+      this.#ring.push(slot);
+    }
+    slot.requestId = record.requestId;
+    slot.app = record.app;
+    slot.status = record.status;
+    slot.code = record.code;
+    slot.cause = record.cause;
+    slot.phase = record.phase;
+    slot.startedAt = exchange.startedEpoch;
+    slot.queueMs = exchange.queueMs;
+    slot.connectMs = exchange.connectMs;
+    slot.firstByteMs = exchange.firstByteMs;
+    slot.totalMs = totalMs;
+    slot.remember(exchange.attempts);
+    this.#next = (this.#next + 1) % MAX_TRACES;
+  }
+
   /** A recent request by its id, newest first. */
   trace(requestId: string): RequestTrace | undefined {
-    for (let i = 0; i < MAX_TRACES; i++) {
-      const trace = this.#ring[(this.#next - 1 - i + MAX_TRACES) % MAX_TRACES] as
-        | RequestTrace
-        | undefined;
-      if (trace === undefined) return undefined;
-      if (trace.requestId === requestId) return trace;
+    for (let i = 1; i <= this.#ring.length; i++) {
+      const slot = this.#ring[(this.#next - i + this.#ring.length) % this.#ring.length];
+      if (slot?.requestId === requestId) return slot.copy();
     }
     return undefined;
+  }
+}
+
+/** One place in the ring of recent requests. */
+class TraceSlot {
+  requestId = "";
+  app = "";
+  status = 0;
+  code: string | null = null;
+  cause: string | null = null;
+  phase: Phase = "done";
+  startedAt = 0;
+  queueMs = 0;
+  connectMs = 0;
+  firstByteMs = 0;
+  totalMs = 0;
+  #dyno = "";
+  #id = "";
+  #startedMs = 0;
+  #connectMs = 0;
+  #reused = false;
+  #outcome = "";
+  /** Only a request with several attempts keeps its list. */
+  #several: readonly AttemptRecord[] | null = null;
+  #count = 0;
+
+  remember(attempts: readonly AttemptRecord[]): void {
+    this.#count = attempts.length;
+    this.#several = attempts.length > 1 ? attempts : null;
+    const first = attempts[0];
+    if (first === undefined) return;
+    this.#dyno = first.dyno;
+    this.#id = first.id;
+    this.#startedMs = first.startedMs;
+    this.#connectMs = first.connectMs;
+    this.#reused = first.reused;
+    this.#outcome = first.outcome;
+  }
+
+  copy(): RequestTrace {
+    const single: AttemptRecord = {
+      dyno: this.#dyno,
+      id: this.#id,
+      startedMs: this.#startedMs,
+      connectMs: this.#connectMs,
+      reused: this.#reused,
+      outcome: this.#outcome,
+    };
+    return {
+      requestId: this.requestId,
+      app: this.app,
+      status: this.status,
+      code: this.code,
+      cause: this.cause,
+      phase: this.phase,
+      startedAt: this.startedAt,
+      queueMs: this.queueMs,
+      connectMs: this.connectMs,
+      firstByteMs: this.firstByteMs,
+      totalMs: this.totalMs,
+      attempts: this.#several ?? (this.#count === 0 ? [] : [single]),
+    };
   }
 }

@@ -116,13 +116,8 @@ function split(key: string, names: readonly string[]): Record<string, string> {
 }
 
 function renderApp(page: Page, app: string, counters: AppCounters): void {
-  for (const [key, value] of counters.requests)
-    page.add(
-      "counter",
-      "router_requests_total",
-      { app, ...split(key, ["code_class", "method_class", "protocol"]) },
-      value,
-    );
+  for (const [labels, value] of counters.requestRows())
+    page.add("counter", "router_requests_total", { app, ...labels }, value);
   for (const [key, value] of counters.errors)
     page.add("counter", "router_errors_total", { app, ...split(key, ["code", "cause"]) }, value);
   for (const [phase, histogram] of Object.entries(counters.durations))

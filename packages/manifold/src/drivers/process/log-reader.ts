@@ -61,17 +61,28 @@ export class AckFile {
     this.#segment = position.segment;
     for (const number of segmentNumbers(this.#directory)) {
       if (number >= position.segment) break;
-      try {
-        unlinkSync(join(this.#directory, `log.${number}`));
-      } catch {
-        // The supervisor was faster.
-      }
+      this.#remove(number);
     }
+  }
+
+  /** A reader has left this segment at its end. All of it acknowledged, it makes room at once. */
+  leave(segment: number, end: number): void {
+    const position = this.read();
+    if (position?.segment !== segment || position.offset < end) return;
+    this.#remove(segment);
   }
 
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+  }
+
+  #remove(segment: number): void {
+    try {
+      unlinkSync(join(this.#directory, `log.${segment}`));
+    } catch {
+      // The supervisor was faster.
+    }
   }
 
   #open(): number {
@@ -174,6 +185,7 @@ export async function* readLog(
     } finally {
       await file.close();
     }
+    ack.leave(segment, offset);
     segment++;
     offset = 0;
   }

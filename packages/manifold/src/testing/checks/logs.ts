@@ -131,6 +131,7 @@ export const logChecks: readonly Check[] = [
         const next = await reader.next();
         if (next.done) break;
         const chunk = next.value;
+        context.driver.acknowledge?.(id, chunk.cursor);
         if (chunk.stream === "notice") {
           lost += Number(/\d+/.exec(Buffer.from(chunk.bytes).toString())?.[0] ?? Number.NaN);
           continue;

@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { LogplexError } from "../errors.ts";
+
+const address = { port: z.int().min(0).max(65535).optional(), host: z.string().optional() };
+const framing = z.enum(["auto", "octet", "lf"]).optional();
+
+const schema = z.strictObject({
+  http: z
+    .strictObject({ ...address, api: z.boolean().optional(), metrics: z.boolean().optional() })
+    .optional(),
+  syslog: z
+    .array(
+      z.strictObject({
+        ...address,
+        framing,
+        token: z.string().optional(),
+        /** Paths of PEM files. */
+        tls: z
+          .strictObject({ cert: z.string(), key: z.string(), ca: z.string().optional() })
+          .optional(),
+      }),
+    )
+    .optional(),
+  udp: z.strictObject({ ...address, token: z.string().optional() }).optional(),
+  directory: z.string().optional(),
+  retention: z
+    .strictObject({
+      lines: z.int().min(0).optional(),
+      ageMs: z.int().min(0).optional(),
+      bytes: z.int().min(0).optional(),
+    })
+    .optional(),
+  allowPrivateDrains: z.boolean().optional(),
+  channels: z
+    .array(
+      z.strictObject({
+        id: z.string().min(1),
+        tokens: z.array(z.strictObject({ name: z.string(), id: z.string().optional() })).optional(),
+        drains: z
+          .array(
+            z.looseObject({
+              url: z.string(),
+              id: z.string().optional(),
+              token: z.string().optional(),
+              query: z.string().optional(),
+            }),
+          )
+          .optional(),
+      }),
+    )
+    .optional(),
+  credentials: z
+    .array(
+      z.strictObject({
+        id: z.string(),
+        password: z.string().min(16),
+        permissions: z.array(z.enum(["full_api", "any_channel", "channel"])),
+      }),
+    )
+    .optional(),
+});
+
+/** Content of the file of `logplex serve`. */
+export type ServeConfig = z.infer<typeof schema>;
+
+/** Reads the text of a configuration. Throws `bad-request` that names the field. */
+export function parseConfig(text: string): ServeConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new LogplexError("bad-request", "The configuration is not JSON; correct its syntax.", {
+      cause,
+    });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  throw new LogplexError(
+    "bad-request",
+    `The configuration is wrong at ${issue.path.join(".") || "its top"}: ${issue.message}.`,
+  );
+}

@@ -1,0 +1,163 @@
+import { get, request as httpRequest, type IncomingMessage } from "node:http";
+import { get as httpsGet, request as httpsRequest } from "node:https";
+import { LogplexError } from "../errors.ts";
+import type { CommandContext } from "./run.ts";
+
+/** Options of `logplex tail` and `logplex query`. */
+export interface ReadOptions {
+  readonly channel: string;
+  readonly query: string;
+  readonly tail: boolean;
+  readonly url?: string | undefined;
+  readonly lines?: string | undefined;
+  readonly source?: string | undefined;
+  readonly dyno?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+const RETRY_MS = 1000;
+
+/** Opens a session and prints it; a tail that breaks is resumed exactly where it was. */
+export async function read(options: ReadOptions, context: CommandContext): Promise<number> {
+  const server = options.url ?? context.env["LOGPLEX_URL"];
+  if (server === undefined || !URL.canParse(server))
+    throw new LogplexError(
+      "bad-request",
+      "There is no server; give --url http://id:password@host:port or set LOGPLEX_URL.",
+    );
+  const base = new URL(server);
+  const path = await createSession(base, options);
+  const controller = new AbortController();
+  context.onSignal(() => controller.abort());
+  let after: string | undefined;
+  for (;;) {
+    const response = await open(base, path, options, after, controller.signal);
+    if (response === undefined) {
+      if (controller.signal.aborted) return 0;
+      await pause(RETRY_MS, controller.signal);
+      continue;
+    }
+    if (response.statusCode !== 200) {
+      response.resume();
+      context.error(
+        `The server ended the session (${response.statusCode}); run the command again.\n`,
+      );
+      return 1;
+    }
+    for await (const event of lines(response)) {
+      if (options.json === true) {
+        context.out(`${event}\n`);
+        after = /"seq":(\d+)/.exec(event)?.[1] ?? after;
+      } else if (event.startsWith("data: {") && event.includes('"lost":')) {
+        // The notice that follows says the same for people.
+      } else if (event.startsWith("data: ")) context.out(`${event.slice(6)}\n`);
+      else if (event.startsWith("id: ")) after = event.slice(4);
+    }
+    if (!options.tail || controller.signal.aborted) return 0;
+    await pause(RETRY_MS, controller.signal);
+  }
+}
+
+async function createSession(base: URL, options: ReadOptions): Promise<string> {
+  const body = JSON.stringify({
+    channel_id: options.channel,
+    num: options.lines ?? "100",
+    tail: options.tail,
+    source: options.source,
+    dyno: options.dyno,
+    query: options.query,
+  });
+  const authorization = `Basic ${Buffer.from(`${decodeURIComponent(base.username)}:${decodeURIComponent(base.password)}`).toString("base64")}`;
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const send = base.protocol === "https:" ? httpsRequest : httpRequest;
+    send(
+      new URL("/v3/sessions", base),
+      {
+        method: "POST",
+        auth: "",
+        headers: { Authorization: authorization, "Content-Type": "application/json" },
+      },
+      resolve,
+    )
+      .on("error", (cause) =>
+        reject(
+          new LogplexError(
+            "unavailable",
+            `The server at ${base.host} can't be reached; check --url.`,
+            { cause },
+          ),
+        ),
+      )
+      .end(body);
+  });
+  const text = await new Response(response as unknown as ReadableStream).text();
+  if (response.statusCode !== 201)
+    throw new LogplexError(
+      "bad-request",
+      `The server refused the session (${response.statusCode}): ${errorOf(text)}`,
+    );
+  const location = response.headers.location ?? "";
+  return options.tail ? `${location.split("?")[0]}?tail=true` : location;
+}
+
+function errorOf(text: string): string {
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    if (typeof error === "string") return error;
+  } catch {
+    // Not of our server.
+  }
+  return "check the URL and that the server has its management API on.";
+}
+
+function open(
+  base: URL,
+  path: string,
+  options: ReadOptions,
+  after: string | undefined,
+  signal: AbortSignal,
+): Promise<IncomingMessage | undefined> {
+  return new Promise((resolve) => {
+    const url = new URL(path, `${base.protocol}//${base.host}`);
+    const send = base.protocol === "https:" ? httpsGet : get;
+    send(
+      url,
+      {
+        signal,
+        headers: {
+          Accept: options.json === true ? "application/x-ndjson" : "text/event-stream",
+          ...(after === undefined ? {} : { "Last-Event-ID": after }),
+        },
+      },
+      resolve,
+    ).on("error", () => resolve(undefined));
+  });
+}
+
+/** Lines of a response until it ends or breaks. */
+async function* lines(response: IncomingMessage): AsyncGenerator<string> {
+  let rest = "";
+  try {
+    for await (const chunk of response.setEncoding("utf8")) {
+      const parts = (rest + String(chunk)).split("\n");
+      rest = parts.pop() ?? "";
+      for (const part of parts) if (part !== "") yield part;
+    }
+  } catch {
+    // Broken off: the caller resumes.
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, signal.aborted ? 0 : ms);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

@@ -1,0 +1,82 @@
+import { readFileSync } from "node:fs";
+import { LogplexError } from "../errors.ts";
+import type { SyslogListenOptions } from "../input/syslog-listener.ts";
+import { Logplex } from "../logplex.ts";
+import { diskBuffer } from "../spool/disk-buffer.ts";
+import { parseConfig, type ServeConfig } from "./config.ts";
+import type { CommandContext } from "./run.ts";
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new LogplexError("bad-request", `${path} can't be read; check the path.`, { cause });
+  }
+}
+
+/** Runs a server until it is asked to end. */
+export async function serve(path: string, context: CommandContext): Promise<number> {
+  const config = parseConfig(readText(path));
+  const logplex = new Logplex({
+    retention: defined(config.retention ?? {}),
+    ...(config.directory === undefined ? {} : { buffer: diskBuffer(config.directory) }),
+    ...(config.allowPrivateDrains === true
+      ? { drains: { policy: { allowPrivate: true, allowInsecure: true } } }
+      : {}),
+  });
+  try {
+    await populate(logplex, config, context);
+    const opened = await logplex.listen({
+      http: defined(config.http ?? { port: 8601 }),
+      syslog: (config.syslog ?? []).map(syslogOptions),
+      ...(config.udp === undefined ? {} : { udp: defined(config.udp) }),
+    });
+    if (opened.http !== undefined) context.out(`http ${opened.http.host}:${opened.http.port}\n`);
+    for (const one of opened.syslogs) context.out(`syslog ${one.host}:${one.port}\n`);
+    if (opened.udp !== undefined) context.out(`udp ${opened.udp.host}:${opened.udp.port}\n`);
+    await new Promise<void>((resolve) => context.onSignal(resolve));
+    return 0;
+  } finally {
+    await logplex.close();
+  }
+}
+
+async function populate(
+  logplex: Logplex,
+  config: ServeConfig,
+  context: CommandContext,
+): Promise<void> {
+  for (const credential of config.credentials ?? []) logplex.createCredential(credential);
+  for (const { id, tokens = [], drains = [] } of config.channels ?? []) {
+    logplex.channel(id);
+    for (const token of tokens) {
+      const made = logplex.createToken(id, token.name, { id: token.id });
+      // Only a token that nobody knows yet has to be shown.
+      if (token.id === undefined) context.out(`token ${id} ${token.name} ${made}\n`);
+    }
+    for (const { url, ...options } of drains) await logplex.addDrain(id, url, defined(options));
+  }
+}
+
+function syslogOptions(one: NonNullable<ServeConfig["syslog"]>[number]): SyslogListenOptions {
+  const { tls, ...rest } = one;
+  return {
+    ...defined(rest),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            cert: readText(tls.cert),
+            key: readText(tls.key),
+            ...(tls.ca === undefined ? {} : { ca: readText(tls.ca) }),
+          },
+        }),
+  };
+}
+
+/** Without the fields that are undefined. */
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
+}

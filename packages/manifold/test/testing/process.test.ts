@@ -1,0 +1,40 @@
+import { afterAll, describe, it } from "vitest";
+import { describeDriver } from "../../src/testing/index.ts";
+import { processKit } from "./support/process-kit.ts";
+
+const grouped = processKit();
+const plain = processKit({ controlGroups: false });
+afterAll(() => {
+  grouped.remove();
+  plain.remove();
+});
+
+describeDriver(grouped.make, {
+  ...grouped.options,
+  name: "process driver",
+  cycles: 40,
+  expect: { recover: "running-and-results", logs: true, exec: true, attach: true },
+  describe,
+  it,
+});
+
+describeDriver(plain.make, {
+  ...plain.options,
+  name: "process driver without control groups",
+  cycles: 20,
+  parallel: 20,
+  expect: { limits: { memory: "sampled", pids: "none" } },
+  describe,
+  it,
+});
+
+const blocking = processKit({ logs: { overflow: "block", segments: 2 } });
+afterAll(() => blocking.remove());
+
+describeDriver(blocking.make, {
+  ...blocking.options,
+  name: "process driver that blocks on a full log",
+  only: ["logs."],
+  describe,
+  it,
+});
