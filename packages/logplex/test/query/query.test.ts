@@ -216,7 +216,7 @@ describe("errors of LQ", () => {
     expect(compileQuery(Array(64).fill("a").join(" ")).stages).toEqual([]);
     expect(() => compileQuery(Array(9).fill("/a/").join(" "))).toThrow(/8 regular/);
     expect(() => compileQuery(`${"(".repeat(40)}a${")".repeat(40)}`)).toThrow(/nested deeper/);
-    expect(() => compileQuery("NOT ".repeat(900) + "a")).toThrow(/nested deeper/);
+    expect(() => compileQuery(`${"NOT ".repeat(900)}a`)).toThrow(/nested deeper/);
     expect(() => compileQuery(`a${" | head 1".repeat(17)}`)).toThrow(/16 stages/);
   });
 });
