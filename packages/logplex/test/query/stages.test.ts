@@ -42,7 +42,11 @@ describe("stages of LQ", () => {
     ["parse regex /took (?<ms>\\d+)ms/ | fields ms", "it took 12ms", "ms=12"],
     ["redact email", "from ann.b+x@mail.example.com, ok", "from [email], ok"],
     ["redact email", "no @ here, a@b nor user@", "no @ here, a@b nor user@"],
-    ["redact ip", "peer 10.1.2.3:443 and 2001:db8::1 at 12:30:45", "peer [ip]:443 and [ip] at 12:30:45"],
+    [
+      "redact ip",
+      "peer 10.1.2.3:443 and 2001:db8::1 at 12:30:45",
+      "peer [ip]:443 and [ip] at 12:30:45",
+    ],
     ["redact ip", "v1.2.3.4.5 999.1.1.1 1.2.3", "v1.2.3.4.5 999.1.1.1 1.2.3"],
     ["redact card", "pay 4111 1111 1111 1111 now", "pay [card] now"],
     ["redact card", "order 4111111111111112", "order 4111111111111112"],
@@ -98,16 +102,30 @@ describe("stages of LQ", () => {
   });
 
   it("rate lets its limit through per second of receipt, per key", () => {
-    const burst = (second: number) => Array.from({ length: 5 }, (_, index) => at(second, `${second}.${index}`));
+    const burst = (second: number) =>
+      Array.from({ length: 5 }, (_, index) => at(second, `${second}.${index}`));
     expect(run("| rate 2/s", [...burst(0), ...burst(1)])).toEqual(["0.0", "0.1", "1.0", "1.1"]);
-    const two = [at(0, "a", { procid: "web.1" }), at(0, "b", { procid: "web.2" }), at(0, "c", { procid: "web.1" })];
+    const two = [
+      at(0, "a", { procid: "web.1" }),
+      at(0, "b", { procid: "web.2" }),
+      at(0, "c", { procid: "web.1" }),
+    ];
     expect(run("| rate 1/m by dyno", two)).toEqual(["a", "b"]);
   });
 
   it("dedupe lets one of equal lines through per window", () => {
-    const subjects = [at(0, "x"), at(3, "x"), at(4, "y"), at(10, "x"), at(11, "x", { procid: "web.2" })];
+    const subjects = [
+      at(0, "x"),
+      at(3, "x"),
+      at(4, "y"),
+      at(10, "x"),
+      at(11, "x", { procid: "web.2" }),
+    ];
     expect(run("| dedupe 10s", subjects)).toEqual(["x", "y", "x", "x"]);
-    expect(run("| dedupe 10s by .k", [at(0, "k=1 a"), at(1, "k=1 b"), at(2, "k=2 c")])).toEqual(["k=1 a", "k=2 c"]);
+    expect(run("| dedupe 10s by .k", [at(0, "k=1 a"), at(1, "k=1 b"), at(2, "k=2 c")])).toEqual([
+      "k=1 a",
+      "k=2 c",
+    ]);
   });
 
   it("stats counts and sums up per group at the end", () => {
@@ -122,9 +140,9 @@ describe("stages of LQ", () => {
       "dyno=web.1 count=3 avg(.service)=20ms max(.service)=30ms",
       "dyno=web.2 count=1 avg(.service)=1000ms max(.service)=1000ms",
     ]);
-    expect(run("| stats sum(.status),min(.status),distinct(.status),p50(.service)", subjects)).toEqual([
-      "sum(.status)=903 min(.status)=200 distinct(.status)=2 p50(.service)=30ms",
-    ]);
+    expect(
+      run("| stats sum(.status),min(.status),distinct(.status),p50(.service)", subjects),
+    ).toEqual(["sum(.status)=903 min(.status)=200 distinct(.status)=2 p50(.service)=30ms"]);
     expect(run("nothing | stats count", subjects)).toEqual([]);
   });
 
