@@ -141,6 +141,8 @@ export class Manifold {
       envPrefix: options.envPrefix ?? "HEROKU_",
       statsIntervalMs: options.statsIntervalMs ?? 20_000,
       runners: new Map(),
+      cleanups: new Set(),
+      closed: this.#ended.signal,
       publish: (event) => this.#announcer.publish(event),
       publishMetrics: ({ record }, sample) =>
         this.#announcer.writeLines(record.app, record.dyno, runtimeMetricsLines(record, sample)),
@@ -361,6 +363,7 @@ export class Manifold {
     for (const app of apps) app.detach();
     this.#apps.clear();
     this.#host.starts.clear();
+    await Promise.all(this.#host.cleanups);
     await Promise.all([...this.#context.drivers.values()].map((driver) => driver.close()));
     this.#announcer.emitter.removeAllListeners();
     this.#drainHandlers.clear();

@@ -18,6 +18,10 @@ export interface Host {
   /** ms between two samples of a dyno's memory. */
   readonly statsIntervalMs: number;
   readonly runners: Map<string, DynoRunner>;
+  /** Removals under way; awaited before the drivers are closed. */
+  readonly cleanups: Set<Promise<void>>;
+  /** Aborts when the manifold closes. */
+  readonly closed: AbortSignal;
   publish(event: DynoEvent): void;
   /** Writes the lines of `log-runtime-metrics`. */
   publishMetrics(runner: DynoRunner, sample: DynoStats): void;

@@ -2,7 +2,9 @@ import type { DriverSession, ExitResult } from "../driver/contract.ts";
 import { ManifoldError } from "../errors.ts";
 import type { DynoRecord } from "../lifecycle/record.ts";
 import type { DynoCause, DynoInfo, OneOffSession } from "../types.ts";
+import { attachFirst, Reading } from "./attached.ts";
 import type { Host } from "./host.ts";
+import { messageOf } from "./host.ts";
 import type { Plan } from "./plan.ts";
 import { DynoRunner, type RunnerOwner } from "./runner.ts";
 
@@ -26,6 +28,8 @@ export class OneOff implements RunnerOwner, OneOffSession {
   readonly dyno: DynoInfo;
   readonly #host: Host;
   readonly #onEnd: () => void;
+  readonly #reading = new Reading();
+  #first: DriverSession | undefined;
   #session: DriverSession | undefined;
 
   constructor(host: Host, plan: Plan, record: DynoRecord, onEnd: () => void) {
@@ -69,13 +73,29 @@ export class OneOff implements RunnerOwner, OneOffSession {
     }
     this.runner.dispatch({ type: "client", connected: true });
     await this.runner.settled();
-    const { state, id } = this.runner.record;
-    if (state !== "up") {
-      throw new ManifoldError("not-running", `${this.dyno.dyno} is ${state}; run a new one-off`);
-    }
-    const session = await driver.attach(id);
+    const session = this.#first ?? (await this.#attachAgain());
+    this.#first = undefined;
     this.#session = session;
-    return { ...bind(session), close: () => this.#disconnect(session) };
+    return this.#reading.follow(session, () => this.#disconnect(session));
+  }
+
+  async attach({ plan }: DynoRunner, id: string): Promise<void> {
+    try {
+      this.#first = await attachFirst(plan.driver, id, plan.tty !== undefined);
+    } catch (error) {
+      this.#host.logger.warn({ dyno: this.dyno.dyno, error: messageOf(error) }, "no streams");
+    }
+  }
+
+  async mayDiscard(): Promise<void> {
+    if (this.runner.plan.attach) await this.#reading.finished(this.#host.clock, this.#host.closed);
+  }
+
+  async #attachAgain(): Promise<DriverSession> {
+    const { state, id } = this.runner.record;
+    const { driver } = this.runner.plan;
+    if (state === "up" && driver.attach) return driver.attach(id);
+    throw new ManifoldError("not-running", `${this.dyno.dyno} is ${state}; run a new one-off`);
   }
 
   replace(): void {}
@@ -113,17 +133,4 @@ export class OneOff implements RunnerOwner, OneOffSession {
       error: "The dyno ended without a process",
     };
   }
-}
-
-/** Methods of a session as plain properties, so that one of them can be another. */
-function bind(session: DriverSession): DriverSession {
-  return {
-    output: session.output,
-    write: (bytes) => session.write(bytes),
-    end: () => session.end(),
-    resize: (size) => session.resize(size),
-    signal: (name) => session.signal(name),
-    wait: () => session.wait(),
-    close: () => session.close(),
-  };
 }

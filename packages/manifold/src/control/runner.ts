@@ -16,6 +16,10 @@ export interface RunnerOwner {
   changed?(runner: DynoRunner, event: DynoEvent): void;
   replace(runner: DynoRunner, effect: Extract<Effect, { type: "replace" }>): void;
   ended(runner: DynoRunner): void;
+  /** The process of an attached one-off exists; called before its exit is looked for. */
+  attach?(runner: DynoRunner, id: string): Promise<void>;
+  /** Resolves when what the ended dyno left may be removed. */
+  mayDiscard?(): Promise<void>;
   /** The client of an attached one-off went. */
   hangup?(runner: DynoRunner): Promise<void>;
 }
@@ -205,7 +209,7 @@ export class DynoRunner {
       case "discard":
         this.#attempt?.abort(attemptOver);
         this.#attempt = undefined;
-        void this.#discard(effect.id);
+        this.#discard(effect.id);
         break;
       case "replace":
         this.#owner.replace(this, effect);
@@ -256,6 +260,7 @@ export class DynoRunner {
       const spec = this.#spec();
       if (plan.driver.capabilities().prepare) await plan.driver.prepare?.(spec, { signal });
       const handle = await plan.driver.start(spec, { signal });
+      if (plan.attach) await this.#owner.attach?.(this, id);
       if (this.#closed) return;
       // A start that was to be aborted and came through has an exit to wait for all the same.
       if (signal.aborted) this.#attempt = new AbortController();
@@ -445,12 +450,18 @@ export class DynoRunner {
     }
   }
 
-  async #discard(id: string): Promise<void> {
-    try {
-      await this.plan.driver.destroy(id, { force: true });
-    } catch (error) {
-      this.#warn(error, "driver failed to remove what the dyno left");
-    }
+  #discard(id: string): void {
+    const { cleanups } = this.#host;
+    const remove = async () => {
+      try {
+        if (this.#owner.mayDiscard) await this.#owner.mayDiscard();
+        await this.plan.driver.destroy(id, { force: true });
+      } catch (error) {
+        this.#warn(error, "driver failed to remove what the dyno left");
+      }
+    };
+    const cleanup = remove().finally(() => cleanups.delete(cleanup));
+    cleanups.add(cleanup);
   }
 
   #warn(error: unknown, message: string): void {

@@ -135,4 +135,28 @@ describe("with real processes", () => {
     expect(manifold.ps()).toEqual([]);
     await manifold.close();
   });
+
+  test("what a command prints that is over at once reaches its client, with the status", async () => {
+    const manifold = new Manifold({
+      driver: processDriver({ stateDirectory: join(directory, "state-3") }),
+    });
+    const results = await Promise.all(
+      Array.from({ length: 8 }, async (_, index) => {
+        const session = await manifold.run({
+          app: "app-1",
+          command: `echo word ${index}; exit 3`,
+          release: { id: "release-1", version: 1 },
+          env: { PATH: process.env["PATH"] ?? "" },
+          cwd: directory,
+          attach: true,
+        });
+        const streams = await session.open();
+        let output = "";
+        for await (const { bytes } of streams.output) output += new TextDecoder().decode(bytes);
+        return [output, (await streams.wait()).exitCode, (await session.wait()).exitCode];
+      }),
+    );
+    expect(results).toEqual(results.map((_, index) => [`word ${index}\n`, 3, 3]));
+    await manifold.close();
+  });
 });
