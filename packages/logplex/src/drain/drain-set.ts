@@ -225,6 +225,15 @@ export class DrainSet {
     this.#running(drain).resume();
   }
 
+  /**
+   * A promise while a drain of the channel with `onFull: "block"` asks writers to wait; undefined
+   * when they may go on at once.
+   */
+  pressure(channel: string): Promise<void> | undefined {
+    const waits = this.#of(channel).flatMap((entry) => entry.drain?.pressure ?? []);
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
   /** Sends one marked line and reports addresses, certificates, outcome and latency. */
   test(drain: string): Promise<ProbeReport> {
     return this.#running(drain).test();

@@ -14,6 +14,7 @@ import {
   rejectedNotice,
 } from "./notices.ts";
 import type { ParsedDrainOptions } from "./options.ts";
+import { joinPieces } from "./rejoin.ts";
 import { Latch } from "./signal.ts";
 import type { DrainSource } from "./source.ts";
 import { DrainSpool, type SpoolOptions } from "./store/drain-spool.ts";
@@ -70,6 +71,9 @@ export interface ReplayTicket {
   readonly done: Promise<number>;
 }
 
+/** Fill of the buffer at which writers wait, and at which they go on. */
+const BLOCK_AT = 0.75;
+const RELIEVED_AT = 0.5;
 const REPORT_EVERY_MS = 60_000;
 const NOTICE_EVERY_MS = 3_600_000;
 
@@ -114,6 +118,8 @@ export class Drain {
   #lingerTimer: unknown;
   #state: DrainState = "healthy";
   #closing: Promise<LedgerView> | undefined;
+  #relief: Promise<void> | undefined;
+  #relieve: (() => void) | undefined;
   #reportedTotal = 0;
   #replayCount = 0;
 
@@ -213,6 +219,29 @@ export class Drain {
       ...(this.#nextTryAt === undefined ? {} : { nextTryAt: this.#nextTryAt }),
       ...(this.#disabled === undefined ? {} : { disabled: this.#disabled }),
     };
+  }
+
+  /**
+   * With `onFull: "block"`, a promise while more than three quarters of the buffer wait: writers
+   * that await it lose nothing. It settles when half of the buffer is free, or the drain ends.
+   */
+  get pressure(): Promise<void> | undefined {
+    if (this.#output.options.onFull !== "block" || this.#disabled !== undefined) return undefined;
+    if (this.#stop.signal.aborted || this.#intake.fill < BLOCK_AT) return undefined;
+    this.#relief ??= new Promise((resolve) => {
+      this.#relieve = resolve;
+    });
+    return this.#relief;
+  }
+
+  #checkRelief(): void {
+    if (!this.#relieve) return;
+    const ended = this.#stop.signal.aborted || this.#disabled !== undefined;
+    const blocks = this.#output.options.onFull === "block" && !ended;
+    if (blocks && this.#intake.fill > RELIEVED_AT) return;
+    this.#relieve();
+    this.#relieve = undefined;
+    this.#relief = undefined;
   }
 
   /** Stops delivering; messages wait in the buffer and the oldest are lost when it is full. */
@@ -353,6 +382,7 @@ export class Drain {
     this.#clock.clearTimeout(this.#reportTimer);
     this.#clock.clearTimeout(this.#lingerTimer);
     this.#hurry();
+    this.#checkRelief();
     for (const settle of this.#replaying.values()) settle(0);
     this.#replaying.clear();
   }
@@ -411,6 +441,7 @@ export class Drain {
       });
       this.#sizer.cut(taken.messages.length, this.#intake.unread, now);
       this.#inFlight.add(batch);
+      this.#checkRelief();
       return batch;
     }
   }
@@ -432,7 +463,8 @@ export class Drain {
 
   #encode(batch: Batch, output: DrainOutput): OutgoingFrame {
     if (batch.frame) return batch.frame;
-    const { body, count, ends } = output.encoder.encode(batch.messages, batch.announcement);
+    const messages = output.options.rejoin ? joinPieces(batch.messages) : batch.messages;
+    const { body, count, ends } = output.encoder.encode(messages, batch.announcement);
     batch.frame = {
       id: batch.id,
       body,
@@ -678,6 +710,7 @@ export class Drain {
   }
 
   #updateState(): void {
+    this.#checkRelief();
     const from = this.#state;
     const to = this.#stateNow();
     if (from === to) return;

@@ -128,7 +128,7 @@ describeBuffer(
 
 describe("the buffer kit", () => {
   it("has a broken example for each check", () => {
-    expect(Object.keys(broken).sort()).toEqual(bufferChecks.map((check) => check.name).sort());
+    expect(new Set(Object.keys(broken))).toEqual(new Set(bufferChecks.map((check) => check.name)));
   });
 
   it.each(Object.keys(broken))("catches the buffer that breaks %s", async (name) => {

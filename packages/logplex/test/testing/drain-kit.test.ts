@@ -111,7 +111,7 @@ describeDrain("the syslog transport", syslogSubject, { describe, it });
 
 describe("the drain kit", () => {
   it("has a broken example for each check", () => {
-    expect(Object.keys(broken).sort()).toEqual(drainChecks.map((check) => check.name).sort());
+    expect(new Set(Object.keys(broken))).toEqual(new Set(drainChecks.map((check) => check.name)));
   });
 
   it.each(Object.keys(broken))(

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import type { StructuredElement } from "../../message.ts";
 import type { RedactTarget } from "../ast.ts";
+import { copyMessage } from "../copy-message.ts";
 import type { StageRun } from "../pipeline.ts";
 import type { Regex } from "../regex/regex.ts";
 
@@ -32,7 +33,7 @@ export function createRedact(targets: readonly RedactTarget[]): StageRun {
       const sd =
         message.sd.length === 0 ? message.sd : message.sd.map((one) => redactElement(one, redact));
       if (body === bytes && sd === message.sd) emit(row);
-      else emit({ ...row, message: { ...message, body, sd } });
+      else emit({ ...row, message: copyMessage(message, { body, sd }) });
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { StructuredElement } from "../../message.ts";
 import type { FieldReference } from "../ast.ts";
+import { copyMessage } from "../copy-message.ts";
 import { quoteLogfmt, scanLogfmt } from "../logfmt.ts";
 import type { Row, StageRun } from "../pipeline.ts";
 import { type FieldValue, MessageView } from "../view.ts";
@@ -126,7 +127,7 @@ function dropPairs(row: Row, view: MessageView, names: ReadonlySet<string>): Row
     for (const name of names) values.delete(name);
     const parts = [...values].map(([key, value]) => `${key}=${quoteLogfmt(value)}`);
     return {
-      message: { ...row.message, body: Buffer.from(parts.join(" ")) },
+      message: copyMessage(row.message, { body: Buffer.from(parts.join(" ")) }),
       keys: { kind: "map", values },
     };
   }
@@ -160,10 +161,10 @@ function dropStructured(row: Row, fields: readonly FieldReference[]): Row {
       ({ name }) => !dropped.some((field) => field.id === element.id && field.name === name),
     ),
   }));
-  return { ...row, message: { ...row.message, sd: kept } };
+  return { ...row, message: copyMessage(row.message, { sd: kept }) };
 }
 
 /** The row with another body; keys are then read from the new one. */
 export function withBody(row: Row, body: Buffer): Row {
-  return { message: { ...row.message, body }, keys: { kind: "auto" } };
+  return { message: copyMessage(row.message, { body }), keys: { kind: "auto" } };
 }
