@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import type { DriverHandle } from "../../driver/contract.ts";
 import type { CheckContext } from "../context.ts";
 import { fixture } from "../fixtures.ts";
@@ -130,6 +131,9 @@ export const recoverChecks: readonly Check[] = [
     skip: needsRecover,
     async run(context) {
       const { id, handle } = await context.start(fixture("sleep"));
+      // Start times are counted in ticks of 10 ms; a PID that is used again within one tick does
+      // not occur, and two processes of one tick could not be told apart.
+      await delay(50);
       const stranger = spawn("sleep", ["1000"], { stdio: "ignore" });
       const gone = once(stranger, "exit");
       try {
