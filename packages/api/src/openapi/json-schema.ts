@@ -30,9 +30,14 @@ export function inputSchema(schema: z.ZodType): Json {
   return clean(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Json);
 }
 
-/** JSON Schema of something that has no name of its own. */
-export function outputSchema(schema: z.ZodType): Json {
-  return clean(z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }) as Json);
+/** JSON Schema of something without a name; named resources in it become references. */
+export function outputSchema(schema: z.ZodType, prefix: string): Json {
+  const { $defs: _named, ...rest } = clean(
+    z.toJSONSchema(schema, { io: "output", unrepresentable: "any" }) as Json,
+  );
+  return JSON.parse(
+    JSON.stringify(rest).replaceAll('"$ref":"#/$defs/', `"$ref":"${prefix}`),
+  ) as Json;
 }
 
 function clean(schema: Json): Json {

@@ -128,7 +128,9 @@ function answerSchema(endpoint: Endpoint, list: boolean): Json {
   if (!endpoint.response) return { type: "object", additionalProperties: false };
   const name = nameOf(endpoint.response);
   const schema =
-    name === undefined ? outputSchema(endpoint.response) : { $ref: `#/components/schemas/${name}` };
+    name === undefined
+      ? outputSchema(endpoint.response, "#/components/schemas/")
+      : { $ref: `#/components/schemas/${name}` };
   return list ? { type: "array", items: schema } : schema;
 }
 

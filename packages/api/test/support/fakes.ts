@@ -166,6 +166,14 @@ export class FakeLogplex implements LogplexPort {
   }
 
   deleteChannel(): void {}
+
+  ledger(): unknown {
+    return { received: 0, delivered: 0 };
+  }
+
+  async testDrain(): Promise<unknown> {
+    return { outcome: "delivered" };
+  }
 }
 
 /** Reads process types from an archive that is their JSON. */
