@@ -12,6 +12,8 @@ export interface CommandContext {
   readonly cwd: string;
   readonly now: () => Date;
   readonly signal: AbortSignal;
+  /** Called when nobody reads standard output any more (`| head`); ends the process by default. */
+  readonly output: { ended: () => void };
 }
 
 export interface GlobalOptions {

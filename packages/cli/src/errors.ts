@@ -6,7 +6,9 @@ export type CliErrorCode =
   | "usage"
   | "unreachable"
   | "failed"
-  | "cancelled";
+  | "cancelled"
+  /** A command that ran elsewhere ended with a status of its own; there is nothing to add. */
+  | "exit";
 
 const marker = Symbol.for("dynokit.CliError");
 
@@ -14,16 +16,19 @@ const marker = Symbol.for("dynokit.CliError");
 export class CliError extends Error {
   readonly code: CliErrorCode;
   readonly exitStatus: number;
+  /** HTTP status of the refusal, with `api`. */
+  readonly status: number | undefined;
   readonly [marker] = true;
 
   constructor(
     code: CliErrorCode,
     message: string,
-    options: { exitStatus?: number; cause?: unknown } = {},
+    options: { exitStatus?: number; status?: number; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.name = "CliError";
     this.code = code;
+    this.status = options.status;
     this.exitStatus = options.exitStatus ?? (code === "usage" ? 2 : 1);
   }
 

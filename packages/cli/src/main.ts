@@ -7,9 +7,11 @@ const { version } = createRequire(import.meta.url)("../package.json") as { versi
 const abort = new AbortController();
 process.on("SIGINT", () => abort.abort());
 // A reader that closes early (`dynokit logs | head`) is no fault.
+const output = { ended: () => process.exit(0) };
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  // EIO: the terminal was closed.
+  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  output.ended();
 });
 
 process.exitCode = await run(
@@ -20,6 +22,7 @@ process.exitCode = await run(
     cwd: process.cwd(),
     now: () => new Date(),
     signal: abort.signal,
+    output,
   },
   version,
 );

@@ -1,14 +1,22 @@
 import { Command, CommanderError } from "commander";
 import { registerApps } from "./commands/apps.ts";
+import { registerBuildpacks } from "./commands/buildpacks.ts";
+import { registerCerts } from "./commands/certs.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerConfig } from "./commands/config.ts";
 import { registerDeploy } from "./commands/deploy.ts";
+import { registerEvents } from "./commands/events.ts";
+import { registerFeatures } from "./commands/features.ts";
+import { registerLocal } from "./commands/local.ts";
 import { registerLogs } from "./commands/logs.ts";
+import { registerPipelines } from "./commands/pipelines.ts";
 import { registerPlan } from "./commands/plan.ts";
 import { registerPlatform } from "./commands/platform.ts";
 import { registerPs } from "./commands/ps.ts";
 import { registerReleases } from "./commands/releases.ts";
 import { registerResources } from "./commands/resources.ts";
+import { registerRun } from "./commands/run.ts";
+import { registerTunnel } from "./commands/tunnel.ts";
 import type { CommandContext } from "./context.ts";
 import { CliError } from "./errors.ts";
 
@@ -24,23 +32,40 @@ export function createProgram(context: CommandContext, version: string): Command
       writeOut: (text) => context.terminal.out(text.trimEnd()),
       writeErr: (text) => context.terminal.err(text.trimEnd()),
     })
+    // Options of a command that is run elsewhere are not ours.
+    .enablePositionalOptions()
     .exitOverride();
   registerApps(program, context);
   registerConfig(program, context);
   registerPs(program, context);
+  registerRun(program, context);
   registerLogs(program, context);
   registerReleases(program, context);
   registerDeploy(program, context);
   registerResources(program, context);
+  registerCerts(program, context);
+  registerBuildpacks(program, context);
+  registerFeatures(program, context);
+  registerPipelines(program, context);
+  registerEvents(program, context);
   registerPlatform(program, context);
   registerPlan(program, context);
+  registerLocal(program, context);
+  registerTunnel(program, context);
   registerCompletion(program, context);
-  // Subcommands do not inherit these by themselves.
-  for (const command of program.commands) {
+  finish(program, program);
+  return program;
+}
+
+/** Subcommands do not inherit by themselves what the program says for all. */
+function finish(parent: Command, program: Command): void {
+  for (const command of parent.commands) {
     command.copyInheritedSettings(program);
     command.exitOverride();
+    // Options are positional, so that those of a command run elsewhere stay its own.
+    command.option("--context <name>", "platform to use (DYNOKIT_CONTEXT)");
+    finish(command, program);
   }
-  return program;
 }
 
 /** Runs one command line and returns the exit status; every failure is one clear message. */
@@ -52,12 +77,13 @@ export async function run(
   const program = createProgram(context, version);
   try {
     await program.parseAsync([...argv], { from: "user" });
-    return 0;
+    return context.signal.aborted ? 130 : 0;
   } catch (error) {
     // commander has written its message already: help and version end with 0, mistakes with 2.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (context.signal.aborted) return 130;
     if (CliError.is(error)) {
+      if (error.code === "exit") return error.exitStatus;
       context.terminal.err(
         ` ${context.terminal.colour.red("▸")}    ${error.message.replaceAll("\n", "\n      ")}`,
       );

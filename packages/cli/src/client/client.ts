@@ -1,10 +1,13 @@
 import { CliError } from "../errors.ts";
+import { request } from "./request.ts";
 
 /** Where a platform is and who speaks to it. */
 export interface Platform {
   /** Origin of the API, such as `http://127.0.0.1:5000`. */
   readonly url: string;
   readonly token: string;
+  /** PEM of the authority that signed the platform's certificate, when it is one of its own. */
+  readonly authority?: string | undefined;
 }
 
 export interface CallOptions {
@@ -63,8 +66,9 @@ export class ApiClient {
     const target = new URL(path, this.platform.url);
     let response: Response;
     try {
-      response = await fetch(target, {
+      response = await request(target, {
         method,
+        authority: this.platform.authority,
         headers: {
           accept: "application/vnd.heroku+json; version=3.sdk",
           authorization: `Bearer ${this.platform.token}`,
@@ -91,7 +95,8 @@ export class ApiClient {
   ): AsyncGenerator<string> {
     let response: Response;
     try {
-      response = await fetch(url, {
+      response = await request(new URL(url), {
+        authority: this.platform.authority,
         headers: { accept: options.accept ?? "text/plain" },
         ...(options.signal ? { signal: options.signal } : {}),
       });
@@ -107,11 +112,20 @@ export class ApiClient {
   }
 }
 
-function unreachable(url: string, cause: unknown): CliError {
-  const reason = (cause as { cause?: { code?: string; message?: string } }).cause;
+const certificateFaults = /^(CERT_|ERR_TLS_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+
+/** What a failed connection means for the user. */
+export function unreachable(url: string, cause: unknown): CliError {
+  const { code, message } = cause as { code?: string; message?: string };
+  if (code !== undefined && certificateFaults.test(code))
+    return new CliError(
+      "unreachable",
+      `The certificate of ${url} is not trusted (${code}). Name the platform's CA file with DYNOKIT_CA, NODE_EXTRA_CA_CERTS or \`dynokit login --ca\`.`,
+      { cause },
+    );
   return new CliError(
     "unreachable",
-    `Nothing answers at ${url} (${reason?.code ?? reason?.message ?? "no connection"}). Is the platform running? \`dynokit doctor\` looks for the reason.`,
+    `Nothing answers at ${url} (${code || message || "no connection"}). Is the platform running? \`dynokit doctor\` looks for the reason.`,
     { cause },
   );
 }
@@ -136,5 +150,5 @@ async function refusal(response: Response): Promise<CliError> {
       lines.push(`  ${pointer ?? ""} ${message}`.trimEnd());
   if (response.status === 401) lines.push("Sign in with `dynokit login`, or set DYNOKIT_TOKEN.");
   if (body.id !== undefined) lines.push(`Error id: ${body.id}`);
-  return new CliError("api", lines.join("\n"), { exitStatus: 2 });
+  return new CliError("api", lines.join("\n"), { exitStatus: 2, status: response.status });
 }

@@ -4,12 +4,18 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { CliError } from "../errors.ts";
 import type { Platform } from "./client.ts";
+import { readAuthority } from "./trust.ts";
 
 const fileSchema = z.object({
   current: z.string().optional(),
   contexts: z.record(
     z.string(),
-    z.object({ url: z.string(), token: z.string(), email: z.string().optional() }),
+    z.object({
+      url: z.string(),
+      token: z.string(),
+      email: z.string().optional(),
+      authority: z.string().optional(),
+    }),
   ),
 });
 
@@ -55,18 +61,22 @@ export class Contexts {
 
   /** The platform to speak to: flag, then environment, then the current context. */
   resolve(name: string | undefined, env: NodeJS.ProcessEnv): Platform {
+    const path = env["DYNOKIT_CA"] ?? "";
+    const authority = path === "" ? undefined : readAuthority(path);
     if (name === undefined) {
       const url = env["DYNOKIT_URL"];
       const token = env["DYNOKIT_TOKEN"];
-      if (url !== undefined && token !== undefined) return { url, token };
+      if (url !== undefined && token !== undefined) return { url: checked(url), token, authority };
     }
     const file = this.read();
     const chosen = name ?? env["DYNOKIT_CONTEXT"] ?? file.current;
     const context = chosen === undefined ? undefined : file.contexts[chosen];
     if (context)
       return {
-        url: env["DYNOKIT_URL"] ?? context.url,
-        token: env["DYNOKIT_TOKEN"] ?? context.token,
+        // A platform named by a flag is not half another one.
+        url: name === undefined ? checked(env["DYNOKIT_URL"] ?? context.url) : context.url,
+        token: name === undefined ? (env["DYNOKIT_TOKEN"] ?? context.token) : context.token,
+        authority: authority ?? context.authority,
       };
     if (chosen !== undefined)
       throw new CliError(
@@ -78,4 +88,12 @@ export class Contexts {
       "No platform chosen: sign in with `dynokit login <url>`, or set DYNOKIT_URL and DYNOKIT_TOKEN.",
     );
   }
+}
+
+function checked(url: string): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new CliError(
+    "usage",
+    `DYNOKIT_URL is "${url}": give an address such as http://127.0.0.1:5000.`,
+  );
 }

@@ -1,4 +1,7 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { CliError } from "../errors.ts";
+import { unreachable } from "./client.ts";
+import { request } from "./request.ts";
 
 export interface ServerEvent {
   readonly id?: string;
@@ -10,7 +13,7 @@ export interface ServerEvent {
 export async function* parseEvents(chunks: AsyncIterable<string>): AsyncGenerator<ServerEvent> {
   let rest = "";
   for await (const chunk of chunks) {
-    const blocks = (rest + chunk).split("\n\n");
+    const blocks = (rest + chunk).replaceAll("\r\n", "\n").split("\n\n");
     rest = blocks.pop() ?? "";
     for (const block of blocks) {
       const fields = { id: undefined as string | undefined, type: "message", data: [] as string[] };
@@ -35,9 +38,13 @@ export interface ReadEventsOptions {
   /** Connect again after a lost connection, from the last event on. */
   readonly resume: boolean;
   readonly signal: AbortSignal;
+  /** PEM of an authority to trust beside Node's own. */
+  readonly authority?: string | undefined;
+  /** Sent with every request; for streams that are no capability URLs. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Events of a capability URL; ends with the stream, or never when it is to be resumed. */
+/** Events of a URL; ends with the stream, or never when it is to be resumed. */
 export async function* readEvents(
   url: string,
   options: ReadEventsOptions,
@@ -45,8 +52,10 @@ export async function* readEvents(
   let last: string | undefined;
   for (let failures = 0; ; ) {
     try {
-      const response = await fetch(url, {
+      const response = await request(new URL(url), {
+        authority: options.authority,
         headers: {
+          ...options.headers,
           accept: "text/event-stream",
           ...(last === undefined ? {} : { "last-event-id": last }),
         },
@@ -55,7 +64,7 @@ export async function* readEvents(
       if (!response.ok)
         throw new CliError(
           "failed",
-          `The log stream is gone (${response.status}). Run the command again.`,
+          `The stream is gone (${response.status}). Run the command again.`,
         );
       failures = 0;
       for await (const event of parseEvents(decode(response))) {
@@ -65,10 +74,13 @@ export async function* readEvents(
       if (!options.resume) return;
     } catch (error) {
       if (options.signal.aborted) return;
-      if (CliError.is(error) || !options.resume || failures >= 8) throw error;
+      if (CliError.is(error)) throw error;
+      if (!options.resume || failures >= 8) throw unreachable(new URL(url).origin, error);
     }
     failures += 1;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(250 * 2 ** failures, 10_000)));
+    const waitMs = Math.min(250 * 2 ** failures, 10_000);
+    await delay(waitMs, undefined, { signal: options.signal }).catch(() => undefined);
+    if (options.signal.aborted) return;
   }
 }
 

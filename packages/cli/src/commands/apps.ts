@@ -58,21 +58,30 @@ export function registerApps(program: Command, context: CommandContext): void {
     },
   );
 
-  withApp(
-    program.command("apps:rename").alias("rename").argument("<name>").description("rename an app"),
+  withJson(
+    withApp(
+      program
+        .command("apps:rename")
+        .alias("rename")
+        .argument("<name>")
+        .description("rename an app"),
+    ),
   ).action(async (name: string, _, command: Command) => {
     const options = command.optsWithGlobals();
     const old = appOf(context, options);
     const app = await clientOf(context, options).patch<App>(`/apps/${old}`, { name });
+    if (options["json"]) return terminal.out(JSON.stringify(app, null, 2));
     terminal.err(`Renaming ${old} to ${app.name}... done`);
-    terminal.out(app.web_url ?? app.name);
+    return terminal.out(app.web_url ?? app.name);
   });
 
-  withApp(
-    program
-      .command("apps:destroy")
-      .alias("destroy")
-      .description("delete an app and all that runs of it"),
+  withJson(
+    withApp(
+      program
+        .command("apps:destroy")
+        .alias("destroy")
+        .description("delete an app and all that runs of it"),
+    ),
   )
     .option("-c, --confirm <name>", "name of the app, in place of the question")
     .action(async (_, command: Command) => {
@@ -83,8 +92,9 @@ export function registerApps(program: Command, context: CommandContext): void {
           "usage",
           `This deletes ${name} for ever. Confirm it with --confirm ${name}.`,
         );
-      await clientOf(context, options).delete(`/apps/${name}`);
+      const app = await clientOf(context, options).delete(`/apps/${name}`);
       terminal.err(`Destroying ${name}... done`);
+      if (options["json"]) terminal.out(JSON.stringify(app, null, 2));
     });
 
   withApp(
@@ -111,11 +121,13 @@ export function registerApps(program: Command, context: CommandContext): void {
       terminal.err(`${maintenance ? "Enabling" : "Disabling"} maintenance mode for ${app}... done`);
     });
 
-  withApp(program.command("maintenance").description("show whether maintenance mode is on")).action(
-    async (_, command: Command) => {
-      const options = command.optsWithGlobals();
-      const app = await clientOf(context, options).get<App>(`/apps/${appOf(context, options)}`);
-      terminal.out(app.maintenance ? "on" : "off");
-    },
-  );
+  withJson(
+    withApp(program.command("maintenance").description("show whether maintenance mode is on")),
+  ).action(async (_, command: Command) => {
+    const options = command.optsWithGlobals();
+    const app = await clientOf(context, options).get<App>(`/apps/${appOf(context, options)}`);
+    if (options["json"])
+      return terminal.out(JSON.stringify({ maintenance: app.maintenance }, null, 2));
+    return terminal.out(app.maintenance ? "on" : "off");
+  });
 }

@@ -14,7 +14,8 @@ function entries(program: Command): Entry[] {
     return [command.name(), ...command.aliases()].map((name) => ({
       name,
       description: command.description(),
-      options: [...options, "--help"],
+      // What a command can be asked stands beside its options.
+      options: [...command.commands.map((inner) => inner.name()), ...options, "--help"],
     }));
   });
 }
@@ -73,10 +74,10 @@ function fish(all: readonly Entry[]): string {
   return all
     .flatMap(({ name, description, options }) => [
       `complete -c dynokit -f -n __fish_use_subcommand -a ${fishQuote(name)} -d ${fishQuote(description)}`,
-      ...options.map(
-        (option) =>
-          `complete -c dynokit -n '__fish_seen_subcommand_from ${name}' -l ${option.slice(2)}`,
-      ),
+      ...options.map((option) => {
+        const what = option.startsWith("--") ? `-l ${option.slice(2)}` : `-a ${option}`;
+        return `complete -c dynokit -n '__fish_seen_subcommand_from ${name}' ${what}`;
+      }),
     ])
     .concat("")
     .join("\n");

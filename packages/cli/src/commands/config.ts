@@ -31,11 +31,13 @@ export function registerConfig(program: Command, context: CommandContext): void 
       return undefined;
     });
 
-  withApp(
-    program
-      .command("config:get")
-      .argument("<keys...>")
-      .description("print the value of config vars"),
+  withJson(
+    withApp(
+      program
+        .command("config:get")
+        .argument("<keys...>")
+        .description("print the value of config vars"),
+    ),
   )
     .option("-s, --shell", "in shell form")
     .action(async (keys: string[], _, command: Command) => {
@@ -43,14 +45,21 @@ export function registerConfig(program: Command, context: CommandContext): void 
       const config = await clientOf(context, options).get<ConfigVars>(
         `/apps/${appOf(context, options)}/config-vars`,
       );
+      if (options["json"]) {
+        const found = keys.map((key) => [key, Object.hasOwn(config, key) ? config[key] : null]);
+        return terminal.out(JSON.stringify(Object.fromEntries(found), null, 2));
+      }
       for (const key of keys) {
         const value = Object.hasOwn(config, key) ? (config[key] as string) : "";
         terminal.out(options["shell"] ? `${key}=${shellQuote(value)}` : value);
       }
+      return undefined;
     });
 
-  withApp(
-    program.command("config:set").argument("<KEY=value...>").description("set config vars"),
+  withJson(
+    withApp(
+      program.command("config:set").argument("<KEY=value...>").description("set config vars"),
+    ),
   ).action(async (pairs: string[], _, command: Command) => {
     const change: [string, string][] = pairs.map((pair) => {
       const equals = pair.indexOf("=");
@@ -64,8 +73,10 @@ export function registerConfig(program: Command, context: CommandContext): void 
     await patch(command, Object.fromEntries(change), "Setting");
   });
 
-  withApp(
-    program.command("config:unset").argument("<keys...>").description("remove config vars"),
+  withJson(
+    withApp(
+      program.command("config:unset").argument("<keys...>").description("remove config vars"),
+    ),
   ).action(async (keys: string[], _, command: Command) =>
     patch(command, Object.fromEntries(keys.map((key) => [key, null])), "Unsetting"),
   );
@@ -78,14 +89,16 @@ export function registerConfig(program: Command, context: CommandContext): void 
     const options = command.optsWithGlobals();
     const app = appOf(context, options);
     const client = clientOf(context, options);
-    await client.patch(`/apps/${app}/config-vars`, change);
+    const config = await client.patch(`/apps/${app}/config-vars`, change);
     const [release] = await client.list<Release>(
       `/apps/${app}/releases`,
       "version ..; max=1, order=desc",
     );
+    if (options["json"]) return terminal.out(JSON.stringify(config, null, 2));
     const names = Object.keys(change).join(", ");
     terminal.err(
       `${verb} ${names} and restarting ${app}... done${release ? `, v${release.version}` : ""}`,
     );
+    return undefined;
   }
 }

@@ -9,6 +9,7 @@ import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import type { ApiClient } from "../client/client.ts";
 import type { Build } from "../client/resources.ts";
+import { trusted } from "../client/trust.ts";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { progressBar } from "../output/progress.ts";
@@ -18,11 +19,13 @@ import { table } from "../output/table.ts";
 export function registerDeploy(program: Command, context: CommandContext): void {
   const { terminal } = context;
 
-  withApp(
-    program
-      .command("deploy")
-      .argument("[path]", "a directory or a .tar.gz", ".")
-      .description("upload code, build it and release it"),
+  withJson(
+    withApp(
+      program
+        .command("deploy")
+        .argument("[path]", "a directory or a .tar.gz", ".")
+        .description("upload code, build it and release it"),
+    ),
   )
     .option("--source-version <text>", "name of the code in the release, such as a commit")
     .option("--no-wait", "return once the build is accepted")
@@ -36,7 +39,7 @@ export function registerDeploy(program: Command, context: CommandContext): void 
         const source = await client.post<{ source_blob: { put_url: string; get_url: string } }>(
           "/sources",
         );
-        await upload(archive, source.source_blob.put_url, context);
+        await upload(archive, source.source_blob.put_url, client, context);
         const build = await client.post<Build>(`/apps/${app}/builds`, {
           source_blob: {
             url: source.source_blob.get_url,
@@ -45,8 +48,11 @@ export function registerDeploy(program: Command, context: CommandContext): void 
               : { version: options["sourceVersion"] }),
           },
         });
-        if (options["wait"] === false) return terminal.out(build.id);
-        await followBuild(client, app, build, context);
+        if (options["wait"] === false)
+          return terminal.out(options["json"] ? JSON.stringify(build, null, 2) : build.id);
+        const output = options["json"] ? process.stderr : process.stdout;
+        const ended = await followBuild(client, app, build, { context, output });
+        if (options["json"]) terminal.out(JSON.stringify(ended, null, 2));
       } finally {
         rmSync(work, { recursive: true, force: true });
       }
@@ -114,14 +120,21 @@ async function archiveOf(path: string, work: string): Promise<string> {
 }
 
 /** Streams a file to the URL that the platform named, with a bar on a terminal. */
-async function upload(file: string, target: string, context: CommandContext): Promise<void> {
+async function upload(
+  file: string,
+  target: string,
+  client: ApiClient,
+  context: CommandContext,
+): Promise<void> {
   const url = new URL(target);
   const size = statSync(file).size;
   const bar = progressBar(context.terminal, "Uploading", size);
+  const ca = trusted(client.platform.authority);
   const outgoing = (url.protocol === "https:" ? secureRequest : request)(url, {
     method: "PUT",
     headers: { "content-length": size },
     signal: context.signal,
+    ...(ca ? { ca } : {}),
   });
   const answer = new Promise<{ status: number; text: string }>((done, fail) => {
     outgoing.on("error", fail);
@@ -157,13 +170,13 @@ async function followBuild(
   client: ApiClient,
   app: string,
   build: Build,
-  context: CommandContext,
-): Promise<void> {
+  { context, output }: { context: CommandContext; output: NodeJS.WritableStream },
+): Promise<Build> {
   for await (const text of client.stream(build.output_stream_url, { signal: context.signal }))
-    process.stdout.write(text);
+    output.write(text);
   for (;;) {
     const now = await client.get<Build>(`/apps/${app}/builds/${build.id}`);
-    if (now.status === "succeeded") return;
+    if (now.status === "succeeded") return now;
     if (now.status === "failed")
       throw new CliError("failed", "The build failed; its output says why.");
     await new Promise((done) => setTimeout(done, 300));

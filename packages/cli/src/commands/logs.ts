@@ -43,6 +43,7 @@ export function registerLogs(program: Command, context: CommandContext): void {
       const events = readEvents(session.logplex_url, {
         resume: options["tail"] === true,
         signal: context.signal,
+        authority: client.platform.authority,
       });
       for await (const { data } of events)
         for (const line of data.split("\n"))

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
-import { ApiClient } from "../client/client.ts";
+import { ApiClient, unreachable } from "../client/client.ts";
 import { Contexts } from "../client/contexts.ts";
+import { request } from "../client/request.ts";
 import type { App, Dyno } from "../client/resources.ts";
+import { readAuthority } from "../client/trust.ts";
 import { type CommandContext, clientOf, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { table } from "../output/table.ts";
@@ -25,7 +27,8 @@ export function registerPlatform(program: Command, context: CommandContext): voi
       "--token <token>",
       "the token; asked for when absent, or read from standard input in a pipe",
     )
-    .action(async (address: string, options: { name?: string; token?: string }) => {
+    .option("--ca <file>", "PEM of the platform's certificate authority; remembered (DYNOKIT_CA)")
+    .action(async (address: string, options: { name?: string; token?: string; ca?: string }) => {
       let url: URL;
       try {
         url = new URL(/^https?:/.test(address) ? address : `https://${address}`);
@@ -38,12 +41,24 @@ export function registerPlatform(program: Command, context: CommandContext): voi
       }
       const token = options.token ?? (await askSecret("API token: "));
       if (token === "") throw new CliError("usage", "No token given.");
-      const account = await new ApiClient({ url: url.origin, token }).get<Account>("/account");
+      const file = options.ca ?? context.env["DYNOKIT_CA"] ?? "";
+      const authority = file === "" ? undefined : readAuthority(file);
+      const account = await new ApiClient({ url: url.origin, token, authority }).get<Account>(
+        "/account",
+      );
       const name = options.name ?? url.host;
-      const file = contexts().read();
+      const known = contexts().read();
       contexts().write({
         current: name,
-        contexts: { ...file.contexts, [name]: { url: url.origin, token, email: account.email } },
+        contexts: {
+          ...known.contexts,
+          [name]: {
+            url: url.origin,
+            token,
+            email: account.email,
+            ...(authority === undefined ? {} : { authority }),
+          },
+        },
       });
       terminal.err(`Signed in to ${name} as ${account.email}`);
     });
@@ -65,29 +80,38 @@ export function registerPlatform(program: Command, context: CommandContext): voi
       terminal.err(`Signed out of ${chosen}`);
     });
 
-  program
-    .command("contexts")
-    .argument("[name]", "make this one the current")
-    .description("list the platforms, or choose one")
-    .action((name: string | undefined) => {
-      const file = contexts().read();
-      if (name !== undefined) {
-        if (!Object.hasOwn(file.contexts, name))
-          throw new CliError("no-platform", `There is no context "${name}".`);
-        contexts().write({ ...file, current: name });
-        return terminal.err(`Using ${name}`);
-      }
-      const rows = Object.entries(file.contexts).map(([key, { url, email }]) => [
-        key === file.current ? `* ${key}` : `  ${key}`,
-        url,
-        email ?? "",
-      ]);
-      return terminal.out(
-        rows.length === 0
-          ? "None. Use `dynokit login <url>`."
-          : table(terminal, ["  Context", "URL", "Account"], rows),
-      );
-    });
+  withJson(
+    program
+      .command("contexts")
+      .argument("[name]", "make this one the current")
+      .description("list the platforms, or choose one"),
+  ).action((name: string | undefined, options: { json?: boolean }) => {
+    const file = contexts().read();
+    if (name !== undefined) {
+      if (!Object.hasOwn(file.contexts, name))
+        throw new CliError("no-platform", `There is no context "${name}".`);
+      contexts().write({ ...file, current: name });
+      return terminal.err(`Using ${name}`);
+    }
+    // Without the tokens.
+    const all = Object.entries(file.contexts).map(([key, { url, email }]) => ({
+      name: key,
+      url,
+      email: email ?? null,
+      current: key === file.current,
+    }));
+    if (options.json) return terminal.out(JSON.stringify(all, null, 2));
+    const rows = Object.entries(file.contexts).map(([key, { url, email }]) => [
+      key === file.current ? `* ${key}` : `  ${key}`,
+      url,
+      email ?? "",
+    ]);
+    return terminal.out(
+      rows.length === 0
+        ? "None. Use `dynokit login <url>`."
+        : table(terminal, ["  Context", "URL", "Account"], rows),
+    );
+  });
 
   withJson(program.command("whoami").alias("auth:whoami").description("show the account")).action(
     async (_, command: Command) => {
@@ -126,21 +150,23 @@ export function registerPlatform(program: Command, context: CommandContext): voi
     },
   );
 
-  program
-    .command("doctor")
-    .description("look for common faults")
-    .action(async (_, command: Command) => {
+  withJson(program.command("doctor").description("look for common faults")).action(
+    async (_, command: Command) => {
       const options = command.optsWithGlobals();
       let faults = 0;
+      const checks: { check: string; ok: boolean; said: string }[] = [];
       const check = async (title: string, look: () => Promise<string>) => {
-        try {
-          terminal.out(`${terminal.colour.green("ok")}    ${title}: ${await look()}`);
-          return true;
-        } catch (error) {
+        let ok = true;
+        const said = await look().catch((error: Error) => {
+          ok = false;
           faults += 1;
-          terminal.out(`${terminal.colour.red("fault")} ${title}: ${(error as Error).message}`);
-          return false;
-        }
+          return error.message;
+        });
+        checks.push({ check: title, ok, said });
+        const { green, red } = terminal.colour;
+        if (!options["json"])
+          terminal.out(`${ok ? green("ok   ") : red("fault")} ${title}: ${said}`);
+        return ok;
       };
       let client: ApiClient | undefined;
       const known = await check("platform chosen", async () => {
@@ -150,16 +176,13 @@ export function registerPlatform(program: Command, context: CommandContext): voi
       if (known && client) {
         const chosen = client;
         const reached = await check("API answers", async () => {
-          const response = await fetch(new URL("/openapi.json", chosen.platform.url)).catch(
+          const { url, authority } = chosen.platform;
+          const response = await request(new URL("/openapi.json", url), { authority }).catch(
             (cause: unknown) => {
-              const code = (cause as { cause?: { code?: string } }).cause?.code ?? "no connection";
-              throw new CliError(
-                "unreachable",
-                `${code}: is the platform running, and is the port right?`,
-                { cause },
-              );
+              throw unreachable(url, cause);
             },
           );
+          await response.body?.cancel();
           return `status ${response.status}`;
         });
         if (reached) {
@@ -181,7 +204,9 @@ export function registerPlatform(program: Command, context: CommandContext): voi
         const { execFileSync } = await import("node:child_process");
         return execFileSync("git", ["--version"], { encoding: "utf8" }).trim();
       });
+      if (options["json"]) terminal.out(JSON.stringify(checks, null, 2));
       if (faults > 0)
         throw new CliError("failed", `${faults} ${faults === 1 ? "fault" : "faults"} found.`);
-    });
+    },
+  );
 }

@@ -96,12 +96,14 @@ export function registerPs(program: Command, context: CommandContext): void {
       return terminal.err(`Scaling dynos... done, now running ${said}`);
     });
 
-  withApp(
-    program
-      .command("ps:type")
-      .alias("ps:resize")
-      .argument("<changes...>", "web=standard-2x")
-      .description("change the size of dynos"),
+  withJson(
+    withApp(
+      program
+        .command("ps:type")
+        .alias("ps:resize")
+        .argument("<changes...>", "web=standard-2x")
+        .description("change the size of dynos"),
+    ),
   ).action(async (changes: string[], _, command: Command) => {
     const options = command.optsWithGlobals();
     const updates = changes.map((change) => {
@@ -115,8 +117,10 @@ export function registerPs(program: Command, context: CommandContext): void {
       `/apps/${appOf(context, options)}/formation`,
       { updates },
     );
+    if (options["json"]) return terminal.out(JSON.stringify(result, null, 2));
     terminal.err("Resizing dynos... done");
     for (const { type, size, quantity } of result) terminal.out(`${type}: ${quantity}:${size}`);
+    return undefined;
   });
 
   withApp(

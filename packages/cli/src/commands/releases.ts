@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { ConfigVars, Release } from "../client/resources.ts";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -10,12 +10,18 @@ const versionOf = (text: string) => {
   return match[1] as string;
 };
 
+const count = (text: string) => {
+  if (!/^[1-9]\d{0,3}$/.test(text) || Number(text) > 1000)
+    throw new InvalidArgumentError("give a whole number from 1 to 1000.");
+  return Number(text);
+};
+
 /** `releases`, `releases:info`, `releases:output`, `releases:diff`, `rollback`. */
 export function registerReleases(program: Command, context: CommandContext): void {
   const { terminal } = context;
 
   withJson(withApp(program.command("releases").description("list the releases, newest first")))
-    .option("-n, --num <count>", "how many", "15")
+    .option("-n, --num <count>", "how many, 1 to 1000", count, 15)
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals();
       const app = appOf(context, options);
@@ -65,12 +71,14 @@ export function registerReleases(program: Command, context: CommandContext): voi
     return undefined;
   });
 
-  withApp(
-    program
-      .command("releases:diff")
-      .argument("<from>")
-      .argument("[to]")
-      .description("what changed between two releases"),
+  withJson(
+    withApp(
+      program
+        .command("releases:diff")
+        .argument("<from>")
+        .argument("[to]")
+        .description("what changed between two releases"),
+    ),
   ).action(async (from: string, to: string | undefined, _, command: Command) => {
     const options = command.optsWithGlobals();
     const client = clientOf(context, options);
@@ -79,20 +87,33 @@ export function registerReleases(program: Command, context: CommandContext): voi
     const config = (release: Release) =>
       client.get<ConfigVars>(`/apps/${app}/releases/${release.version}/config-vars`);
     const [old, now] = [await config(before), await config(after)];
-    terminal.out(before.slug?.id === after.slug?.id ? "code: the same" : "code: changed");
+    const code = before.slug?.id === after.slug?.id ? "same" : "changed";
     // Names only: values are secrets.
-    for (const key of [...new Set([...Object.keys(old), ...Object.keys(now)])].sort()) {
-      if (!Object.hasOwn(old, key)) terminal.out(terminal.colour.green(`+ ${key}`));
-      else if (!Object.hasOwn(now, key)) terminal.out(terminal.colour.red(`- ${key}`));
-      else if (old[key] !== now[key]) terminal.out(terminal.colour.yellow(`~ ${key}`));
+    const keys = [...new Set([...Object.keys(old), ...Object.keys(now)])].sort();
+    const added = keys.filter((key) => !Object.hasOwn(old, key));
+    const removed = keys.filter((key) => !Object.hasOwn(now, key));
+    const changed = keys.filter(
+      (key) => !added.includes(key) && !removed.includes(key) && old[key] !== now[key],
+    );
+    if (options["json"])
+      return terminal.out(JSON.stringify({ code, config: { added, removed, changed } }, null, 2));
+    terminal.out(code === "same" ? "code: the same" : "code: changed");
+    for (const key of keys) {
+      if (added.includes(key)) terminal.out(terminal.colour.green(`+ ${key}`));
+      else if (removed.includes(key)) terminal.out(terminal.colour.red(`- ${key}`));
+      else if (changed.includes(key)) terminal.out(terminal.colour.yellow(`~ ${key}`));
     }
+    return undefined;
   });
 
-  withApp(
-    program
-      .command("rollback")
-      .argument("[version]", "default: the one before")
-      .description("go back to an earlier release"),
+  withJson(
+    withApp(
+      program
+        .command("rollback")
+        .alias("releases:rollback")
+        .argument("[version]", "default: the one before")
+        .description("go back to an earlier release"),
+    ),
   ).action(async (version: string | undefined, _, command: Command) => {
     const options = command.optsWithGlobals();
     const app = appOf(context, options);
@@ -101,13 +122,12 @@ export function registerReleases(program: Command, context: CommandContext): voi
       version === undefined
         ? (
             await client.list<Release>(`/apps/${app}/releases`, "version ..; max=20, order=desc")
-          ).filter(
-            ({ current, eligible_for_rollback: eligible }) => !current && eligible !== false,
-          )[0]
+          ).find(({ current, eligible_for_rollback: eligible }) => !current && eligible !== false)
         : await find(command, version);
     if (!target) throw new CliError("failed", `${app} has no earlier release to go back to.`);
     const made = await client.post<Release>(`/apps/${app}/releases`, { release: target.id });
-    terminal.err(`Rolling back ${app} to v${target.version}... done, v${made.version}`);
+    if (options["json"]) return terminal.out(JSON.stringify(made, null, 2));
+    return terminal.err(`Rolling back ${app} to v${target.version}... done, v${made.version}`);
   });
 
   async function find(command: Command, version: string | undefined): Promise<Release> {

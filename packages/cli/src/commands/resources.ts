@@ -1,42 +1,20 @@
 import type { Command } from "commander";
-import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
-import { table } from "../output/table.ts";
+import type { CommandContext } from "../context.ts";
+import { addAction, addListing, inner, type Row, text } from "./listing.ts";
 
-type Row = Readonly<Record<string, unknown>>;
+const part = encodeURIComponent;
 
-interface ListingOptions {
-  readonly name: string;
-  readonly description: string;
-  readonly path: (app: string) => string;
-  readonly header: readonly string[];
-  readonly row: (item: Row) => readonly string[];
-  readonly empty: string;
-  /** `false` for lists of the account and not of an app. */
-  readonly app?: false;
+/** Domains, drains, access, webhooks and tokens: lists with a way to add and one to remove. */
+export function registerResources(program: Command, context: CommandContext): void {
+  registerDomains(program, context);
+  registerDrains(program, context);
+  registerAccess(program, context);
+  registerWebhooks(program, context);
+  registerTokens(program, context);
 }
 
-const text = (value: unknown) => (value === null || value === undefined ? "" : String(value));
-const inner = (item: Row, key: string, field: string) =>
-  text((item[key] as Row | null | undefined)?.[field]);
-
-/** The resources that are lists with one way to add and one to remove. */
-export function registerResources(program: Command, context: CommandContext): void {
-  const { terminal } = context;
-
-  const listing = ({ name, description, path, header, row, empty, app }: ListingOptions) => {
-    const command = withJson(program.command(name).description(description));
-    (app === false ? command : withApp(command)).action(async (_, self: Command) => {
-      const options = self.optsWithGlobals();
-      const items = await clientOf(context, options).list<Row>(
-        path(app === false ? "" : appOf(context, options)),
-      );
-      if (options["json"]) return terminal.out(JSON.stringify(items, null, 2));
-      if (items.length === 0) return terminal.out(empty);
-      return terminal.out(table(terminal, header, items.map(row)));
-    });
-  };
-
-  listing({
+function registerDomains(program: Command, context: CommandContext): void {
+  addListing(program, context, {
     name: "domains",
     description: "list the domains of an app",
     path: (app) => `/apps/${app}/domains`,
@@ -49,17 +27,36 @@ export function registerResources(program: Command, context: CommandContext): vo
     ],
     empty: "No domains.",
   });
-  appAction("domains:add", "<hostname>", "add a domain", async (client, app, hostname) => {
-    const domain = await client.post<Row>(`/apps/${app}/domains`, { hostname, sni_endpoint: null });
-    terminal.err(`Adding ${hostname} to ${app}... done`);
-    if (domain["cname"]) terminal.out(`Point the DNS of ${hostname} at ${domain["cname"]}`);
-  });
-  appAction("domains:remove", "<hostname>", "remove a domain", async (client, app, hostname) => {
-    await client.delete(`/apps/${app}/domains/${encodeURIComponent(hostname)}`);
-    terminal.err(`Removing ${hostname} from ${app}... done`);
-  });
+  addAction(
+    program,
+    context,
+    { name: "domains:add", arguments: ["<hostname>"], description: "add a domain" },
+    async (client, { app, values: [hostname] }) => {
+      const result = await client.post<Row>(`/apps/${app}/domains`, {
+        hostname,
+        sni_endpoint: null,
+      });
+      const target = text(result["cname"]);
+      return {
+        result,
+        said: `Adding ${hostname} to ${app}... done`,
+        printed: target === "" ? undefined : `Point the DNS of ${hostname} at ${target}`,
+      };
+    },
+  );
+  addAction(
+    program,
+    context,
+    { name: "domains:remove", arguments: ["<hostname>"], description: "remove a domain" },
+    async (client, { app, values: [hostname = ""] }) => ({
+      result: await client.delete(`/apps/${app}/domains/${part(hostname)}`),
+      said: `Removing ${hostname} from ${app}... done`,
+    }),
+  );
+}
 
-  listing({
+function registerDrains(program: Command, context: CommandContext): void {
+  addListing(program, context, {
     name: "drains",
     description: "list the log drains of an app",
     path: (app) => `/apps/${app}/log-drains`,
@@ -67,50 +64,70 @@ export function registerResources(program: Command, context: CommandContext): vo
     row: (item) => [text(item["url"]), text(item["token"])],
     empty: "No drains.",
   });
-  appAction("drains:add", "<url>", "send the log to a URL", async (client, app, url) => {
-    const drain = await client.post<Row>(`/apps/${app}/log-drains`, { url });
-    terminal.err(`Adding drain ${drain["url"]}... done`);
-    terminal.out(text(drain["token"]));
-  });
-  appAction("drains:remove", "<url-or-token>", "remove a drain", async (client, app, drain) => {
-    await client.delete(`/apps/${app}/log-drains/${encodeURIComponent(drain)}`);
-    terminal.err(`Removing drain... done`);
-  });
-  appAction(
-    "drains:test",
-    "<drain>",
-    "send one marked line through a drain",
-    async (client, app, drain) => {
-      const result = await client.post(`/apps/${app}/log-drains/${encodeURIComponent(drain)}/test`);
-      terminal.out(JSON.stringify(result, null, 2));
+  addAction(
+    program,
+    context,
+    { name: "drains:add", arguments: ["<url>"], description: "send the log to a URL" },
+    async (client, { app, values: [url] }) => {
+      const result = await client.post<Row>(`/apps/${app}/log-drains`, { url });
+      return {
+        result,
+        said: `Adding drain ${text(result["url"])}... done`,
+        printed: text(result["token"]),
+      };
     },
   );
-  appAction(
-    "drains:ledger",
-    "<drain>",
-    "what a drain got, delivered, lost and holds",
-    async (client, app, drain) => {
-      const result = await client.get(
-        `/apps/${app}/log-drains/${encodeURIComponent(drain)}/ledger`,
-      );
-      terminal.out(JSON.stringify(result, null, 2));
+  addAction(
+    program,
+    context,
+    { name: "drains:remove", arguments: ["<url-or-token>"], description: "remove a drain" },
+    async (client, { app, values: [drain = ""] }) => ({
+      result: await client.delete(`/apps/${app}/log-drains/${part(drain)}`),
+      said: "Removing drain... done",
+    }),
+  );
+  addAction(
+    program,
+    context,
+    {
+      name: "drains:test",
+      arguments: ["<drain>"],
+      description: "send one marked line through a drain",
+    },
+    async (client, { app, values: [drain = ""] }) => {
+      const result = await client.post<Row>(`/apps/${app}/log-drains/${part(drain)}/test`);
+      return { result, said: "Testing drain... done", printed: fields(result) };
     },
   );
+  addAction(
+    program,
+    context,
+    {
+      name: "drains:ledger",
+      arguments: ["<drain>"],
+      description: "what a drain got, delivered, lost and holds",
+    },
+    async (client, { app, values: [drain = ""] }) => {
+      const result = await client.get<Row>(`/apps/${app}/log-drains/${part(drain)}/ledger`);
+      return { result, said: `Ledger of ${drain}`, printed: fields(result) };
+    },
+  );
+}
 
-  listing({
-    name: "certs",
-    description: "list the certificates of an app",
-    path: (app) => `/apps/${app}/sni-endpoints`,
-    header: ["Name", "Domains", "Expires"],
-    row: (item) => [
-      text(item["name"]),
-      ((item["ssl_cert"] as { cert_domains?: string[] } | null)?.cert_domains ?? []).join(" "),
-      inner(item, "ssl_cert", "expires_at"),
-    ],
-    empty: "No certificates.",
-  });
+/** `key: value` lines; what is nested follows as JSON. */
+function fields(item: Row): string {
+  const entries = Object.entries(item);
+  const width = Math.max(0, ...entries.map(([key]) => key.length)) + 2;
+  return entries
+    .map(([key, value]) => {
+      const shown = typeof value === "object" && value !== null ? JSON.stringify(value) : value;
+      return `${`${key}:`.padEnd(width)}${text(shown)}`.trimEnd();
+    })
+    .join("\n");
+}
 
-  listing({
+function registerAccess(program: Command, context: CommandContext): void {
+  addListing(program, context, {
     name: "access",
     description: "list who may use an app",
     path: (app) => `/apps/${app}/collaborators`,
@@ -118,16 +135,28 @@ export function registerResources(program: Command, context: CommandContext): vo
     row: (item) => [inner(item, "user", "email"), text(item["role"])],
     empty: "Nobody but the owner.",
   });
-  appAction("access:add", "<email>", "give an account access", async (client, app, user) => {
-    await client.post(`/apps/${app}/collaborators`, { user });
-    terminal.err(`Adding ${user} access to ${app}... done`);
-  });
-  appAction("access:remove", "<email>", "take access away", async (client, app, user) => {
-    await client.delete(`/apps/${app}/collaborators/${encodeURIComponent(user)}`);
-    terminal.err(`Removing ${user} access from ${app}... done`);
-  });
+  addAction(
+    program,
+    context,
+    { name: "access:add", arguments: ["<email>"], description: "give an account access" },
+    async (client, { app, values: [user] }) => ({
+      result: await client.post(`/apps/${app}/collaborators`, { user }),
+      said: `Adding ${user} access to ${app}... done`,
+    }),
+  );
+  addAction(
+    program,
+    context,
+    { name: "access:remove", arguments: ["<email>"], description: "take access away" },
+    async (client, { app, values: [user = ""] }) => ({
+      result: await client.delete(`/apps/${app}/collaborators/${part(user)}`),
+      said: `Removing ${user} access from ${app}... done`,
+    }),
+  );
+}
 
-  listing({
+function registerWebhooks(program: Command, context: CommandContext): void {
+  addListing(program, context, {
     name: "webhooks",
     description: "list the webhooks of an app",
     path: (app) => `/apps/${app}/webhooks`,
@@ -140,47 +169,52 @@ export function registerResources(program: Command, context: CommandContext): vo
     ],
     empty: "No webhooks.",
   });
-  withApp(
-    program
-      .command("webhooks:add")
-      .argument("<url>")
-      .description("call a URL when something happens"),
-  )
-    .requiredOption("-i, --include <entities>", "comma list, such as api:release,dyno")
-    .option("-l, --level <level>", "notify or sync", "notify")
-    .option("-s, --secret <secret>", "secret of the signature; made when absent")
-    .action(async (url: string, _, self: Command) => {
-      const options = self.optsWithGlobals();
+  addAction(
+    program,
+    context,
+    {
+      name: "webhooks:add",
+      arguments: ["<url>"],
+      description: "call a URL when something happens",
+      set: (command) =>
+        command
+          .requiredOption("-i, --include <entities>", "comma list, such as api:release,dyno")
+          .option("-l, --level <level>", "notify or sync", "notify")
+          .option("-s, --secret <secret>", "secret of the signature; made when absent"),
+    },
+    async (client, { app, values: [url], options }) => {
+      const { level, secret } = options;
       const body = {
         url,
         include: String(options["include"]).split(","),
-        level: options["level"],
-        ...(options["secret"] === undefined ? {} : { secret: options["secret"] }),
+        level,
+        ...(secret === undefined ? {} : { secret }),
       };
-      const answer = await clientOf(context, options).send(
-        "POST",
-        `/apps/${appOf(context, options)}/webhooks`,
-        { body },
-      );
-      terminal.err("Adding webhook... done");
-      const secret = answer.headers.get("heroku-webhook-secret");
-      if (secret !== null) terminal.out(`Secret (shown once): ${secret}`);
-    });
-  appAction("webhooks:remove", "<id>", "remove a webhook", async (client, app, id) => {
-    await client.delete(`/apps/${app}/webhooks/${id}`);
-    terminal.err("Removing webhook... done");
-  });
+      const answer = await client.send("POST", `/apps/${app}/webhooks`, { body });
+      const shown = answer.headers.get("heroku-webhook-secret");
+      return {
+        result: {
+          ...((await answer.json()) as Row),
+          ...(shown === null ? {} : { secret: shown }),
+        },
+        said: "Adding webhook... done",
+        printed: shown === null ? undefined : `Secret (shown once): ${shown}`,
+      };
+    },
+  );
+  addAction(
+    program,
+    context,
+    { name: "webhooks:remove", arguments: ["<id>"], description: "remove a webhook" },
+    async (client, { app, values: [id = ""] }) => ({
+      result: await client.delete(`/apps/${app}/webhooks/${part(id)}`),
+      said: "Removing webhook... done",
+    }),
+  );
+}
 
-  listing({
-    name: "pipelines",
-    description: "list the pipelines",
-    path: () => "/pipelines",
-    header: ["Pipeline"],
-    row: (item) => [text(item["name"])],
-    empty: "No pipelines.",
-    app: false,
-  });
-  listing({
+function registerTokens(program: Command, context: CommandContext): void {
+  addListing(program, context, {
     name: "tokens",
     description: "list the API tokens of this account",
     path: () => "/oauth/authorizations",
@@ -194,41 +228,45 @@ export function registerResources(program: Command, context: CommandContext): vo
     empty: "No tokens.",
     app: false,
   });
-  program
-    .command("tokens:create")
-    .description("make an API token; it is shown once")
-    .option("-d, --description <text>", "what it is for")
-    .option("-s, --scope <scopes>", "comma list, such as read,write", "global")
-    .option("-e, --expires-in <seconds>", "life in seconds; for ever when absent")
-    .action(async (_, self: Command) => {
-      const options = self.optsWithGlobals();
-      const made = await clientOf(context, options).post<Row>("/oauth/authorizations", {
+  addAction(
+    program,
+    context,
+    {
+      name: "tokens:create",
+      description: "make an API token; it is shown once",
+      app: false,
+      set: (command) =>
+        command
+          .option("-d, --description <text>", "what it is for")
+          .option("-s, --scope <scopes>", "comma list, such as read,write", "global")
+          .option("-e, --expires-in <seconds>", "life in seconds; for ever when absent"),
+    },
+    async (client, { options }) => {
+      const { description, expiresIn } = options;
+      const result = await client.post<Row>("/oauth/authorizations", {
         scope: String(options["scope"]).split(","),
-        ...(options["description"] === undefined ? {} : { description: options["description"] }),
-        ...(options["expiresIn"] === undefined ? {} : { expires_in: Number(options["expiresIn"]) }),
+        ...(description === undefined ? {} : { description }),
+        ...(expiresIn === undefined ? {} : { expires_in: Number(expiresIn) }),
       });
-      terminal.out(inner(made, "access_token", "token"));
-    });
-  program
-    .command("tokens:revoke")
-    .argument("<id>")
-    .description("revoke an API token")
-    .action(async (id: string, _, self: Command) => {
-      await clientOf(context, self.optsWithGlobals()).delete(`/oauth/authorizations/${id}`);
-      terminal.err("Revoking token... done");
-    });
-
-  function appAction(
-    name: string,
-    argument: string,
-    description: string,
-    act: (client: ReturnType<typeof clientOf>, app: string, value: string) => Promise<void>,
-  ): void {
-    withApp(program.command(name).argument(argument).description(description)).action(
-      async (value: string, _, self: Command) => {
-        const options = self.optsWithGlobals();
-        await act(clientOf(context, options), appOf(context, options), value);
-      },
-    );
-  }
+      return {
+        result,
+        said: "Creating token... done",
+        printed: inner(result, "access_token", "token"),
+      };
+    },
+  );
+  addAction(
+    program,
+    context,
+    {
+      name: "tokens:revoke",
+      arguments: ["<id>"],
+      description: "revoke an API token",
+      app: false,
+    },
+    async (client, { values: [id = ""] }) => ({
+      result: await client.delete(`/oauth/authorizations/${part(id)}`),
+      said: "Revoking token... done",
+    }),
+  );
 }
