@@ -137,7 +137,7 @@ function withCommand(command: Command): Command {
   return withApp(command)
     .argument("<command...>", "a command, or a process type with arguments")
     .passThroughOptions()
-    .option("-e, --env <KEY=value...>", "a variable more; may be repeated", collect, [])
+    .option("-e, --env <KEY=value>", "a variable more; may be repeated", collect, [])
     .option("-s, --size <size>", "size of the dyno")
     .option("--type <type>", "name of the dyno's type; default run")
     .option("--ca <file>", "PEM of the platform's certificate authority (DYNOKIT_CA)");

@@ -90,6 +90,7 @@ function join(socket: TLSSocket, secret: string, options: AttachOptions): Promis
       }
     };
     const abort = () => socket.destroy();
+    if (options.signal.aborted) abort();
     socket.setNoDelay(true);
     socket.setTimeout(idleMs, abort);
     options.signal.addEventListener("abort", abort, { once: true });

@@ -57,25 +57,22 @@ export class Remote {
       rejectUnauthorized: this.#pin === undefined,
     });
     await settled(socket, "secureConnect");
-    if (this.#pin && !this.#fits(socket, this.#pin)) {
+    const found = this.#pin && digestOf(socket);
+    if (this.#pin && !(found && timingSafeEqual(found, this.#pin))) {
       socket.destroy();
       throw new CliError(
         "unreachable",
-        `The key of ${this.host}:${this.port} is not the pinned one. It has ${pinOf(socket) ?? "none"}.`,
+        `The key of ${this.host}:${this.port} is not the pinned one. It has sha256/${found?.toString("base64") ?? ""}.`,
       );
     }
     return socket;
   }
-
-  #fits(socket: TLSSocket, wanted: Buffer): boolean {
-    const found = pinOf(socket)?.slice("sha256/".length);
-    return found !== undefined && timingSafeEqual(Buffer.from(found, "base64"), wanted);
-  }
 }
 
-function pinOf(socket: TLSSocket): string | undefined {
+/** SHA-256 of the public key that the other side proved to have. */
+function digestOf(socket: TLSSocket): Buffer | undefined {
   const key = socket.getPeerX509Certificate()?.publicKey.export({ type: "spki", format: "der" });
-  return key && `sha256/${createHash("sha256").update(key).digest("base64")}`;
+  return key && createHash("sha256").update(key).digest();
 }
 
 function settled<T extends Socket>(socket: T, event: "connect" | "secureConnect"): Promise<T> {

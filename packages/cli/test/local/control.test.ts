@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { CliProcess, cli } from "../support/cli-process.ts";
 import { eventually } from "../support/eventually.ts";
+import { inTerminal } from "../support/in-terminal.ts";
 import { LocalProject } from "./support.ts";
 
 const open: LocalProject[] = [];
@@ -136,6 +137,26 @@ test("attach ends with the dyno and has its status", async () => {
     input: "go\n",
   });
   expect((await client.end()).code).toBe(12);
+});
+
+test("a type with --tty has a terminal, as large as that of the client, and Ctrl-] leaves it", async () => {
+  const project = await make({
+    Procfile: 'repl: test -t 0 && while read -r line; do echo "$line: $(stty size)"; done\n',
+  });
+  const run = project.start("--tty", "repl");
+  await run.says(/ready/);
+  const { status, rest } = await inTerminal(
+    project.env,
+    [
+      ["Ctrl-\\] detaches", "first\r"],
+      ["first: 33 111", "\u001d"],
+    ],
+    ["local", "attach", "repl"],
+    project.directory,
+  );
+  expect([status, rest]).toEqual([0, expect.not.stringContaining("first")]);
+  expect((await project.ask("ps")).stdout).toMatch(/repl\.1 +up/);
+  await run.says(/repl\.1 \| first: 33 111/);
 });
 
 test("the socket is for the user alone and goes with the run", async () => {
