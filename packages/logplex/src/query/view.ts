@@ -26,6 +26,8 @@ export class MessageView {
   #pairs: Map<string, string> | undefined;
   #code: string | undefined;
   #codeDone = false;
+  /** Keys that the query of this view names, as bytes: at most its 64 conditions. */
+  readonly #keyBytes = new Map<string, Buffer>();
 
   /** Points the view at another message. */
   reset(message: StoredMessage, keys: KeySource = AUTO): this {
@@ -142,8 +144,11 @@ export class MessageView {
 
   /** Value of a key in the body. */
   key(path: readonly string[]): FieldValue {
-    if (!this.isJson)
-      return this.pairs.get(path.length === 1 ? (path[0] as string) : path.join("."));
+    if (!this.isJson) {
+      const name = path.length === 1 ? (path[0] as string) : path.join(".");
+      if (this.#keys.kind === "map" || this.#pairs) return this.pairs.get(name);
+      return this.#pair(name);
+    }
     const root = this.json;
     if (!root) return undefined;
     // A flat key that contains dots wins over the nested reading of the same name.
@@ -157,6 +162,21 @@ export class MessageView {
       value = (value as Record<string, unknown>)[part];
     }
     return jsonText(value);
+  }
+
+  /** One key of a logfmt line, without making texts of all the others; the last one wins. */
+  #pair(name: string): FieldValue {
+    const bytes = this.bytes;
+    const key = this.#keyBytes.get(name) ?? Buffer.from(name);
+    this.#keyBytes.set(name, key);
+    let found: readonly [from: number, to: number, quoted: boolean] | undefined;
+    scanLogfmt(bytes, (keyFrom, keyTo, from, to, quoted) => {
+      if (keyTo - keyFrom !== key.length) return false;
+      for (let i = 0; i < key.length; i++) if (bytes[keyFrom + i] !== key[i]) return false;
+      found = [from, to, quoted];
+      return false;
+    });
+    return found && logfmtValue(bytes, found[0], found[1], found[2]);
   }
 
   #structured(id: string, name: string): FieldValue {
