@@ -7,6 +7,7 @@ export { releaseTimeoutMs } from "./control/release-phase.ts";
 export { throwIfAborted, untilAborted } from "./driver/aborted.ts";
 export type { CapabilityOptions } from "./driver/capabilities.ts";
 export { defineCapabilities, noCapabilities } from "./driver/capabilities.ts";
+export { checkSignal, checkSpec, isDynoId } from "./driver/check-spec.ts";
 export type {
   DriverCapabilities,
   DriverEvent,
@@ -30,6 +31,8 @@ export type { DriverErrorCode, DriverErrorOptions } from "./driver/errors.ts";
 export { DriverError, driverErrorCodes } from "./driver/errors.ts";
 export { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts";
 export { LineSplitter } from "./driver/line-splitter.ts";
+export type { LogBufferOptions } from "./driver/log-buffer.ts";
+export { LogBuffer } from "./driver/log-buffer.ts";
 export type { StopSteps } from "./driver/stop.ts";
 export { escalatingStop } from "./driver/stop.ts";
 export type { Unsupported } from "./driver/unsupported.ts";

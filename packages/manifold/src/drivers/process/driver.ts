@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
-import { constants as system } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isAlive, readStat } from "../../../shim/proc.mjs";
 import { throwIfAborted, untilAborted } from "../../driver/aborted.ts";
+import { checkSignal, checkSpec, isDynoId } from "../../driver/check-spec.ts";
 import type {
   DriverCapabilities,
   DriverEvent,
@@ -43,7 +43,6 @@ import {
 import { SocketSession } from "./session.ts";
 import { startShim } from "./shim.ts";
 import { SlugCache } from "./slug.ts";
-import { checkSpec } from "./spec-check.ts";
 
 const NAME = "process";
 const VERSION = "1.0.0";
@@ -107,6 +106,12 @@ export class ProcessDriver implements DynoDriver {
   ): Promise<DriverHandle> {
     this.#checkOpen();
     checkSpec(spec, this.#capabilities);
+    if (spec.user !== undefined) {
+      throw new DriverError(
+        "not-supported",
+        '"user" is not supported by this driver; its option "users" gives every dyno its own',
+      );
+    }
     throwIfAborted(options.signal);
     const directory = this.#directoryOf(spec.id);
     await this.#claim(spec.id, directory);
@@ -141,7 +146,7 @@ export class ProcessDriver implements DynoDriver {
     const id: unknown = handle?.id;
     const nonce: unknown = handle?.data?.["nonce"];
     if (handle?.version !== 1 || handle.driver !== NAME) return { state: "lost" };
-    if (typeof id !== "string" || typeof nonce !== "string" || !isValidId(id))
+    if (typeof id !== "string" || typeof nonce !== "string" || !isDynoId(id))
       return { state: "lost" };
     const status = readStatus(dynoDirectory(this.#options.stateDirectory, id));
     if (!status || status.nonce !== nonce) return { state: "lost" };
@@ -240,7 +245,7 @@ export class ProcessDriver implements DynoDriver {
     for (const name of await readdir(this.#options.stateDirectory)) {
       if (name.startsWith(".doomed-"))
         await rm(join(this.#options.stateDirectory, name), { recursive: true, force: true });
-      if (!isValidId(name)) continue;
+      if (!isDynoId(name)) continue;
       const directory = dynoDirectory(this.#options.stateDirectory, name);
       const record = readRecord(directory);
       const status = readStatus(directory);
@@ -388,12 +393,6 @@ export class ProcessDriver implements DynoDriver {
   }
 
   #directoryOf(id: string): string {
-    if (!isValidId(id)) {
-      throw new DriverError(
-        "invalid-spec",
-        `"${id}" can't be the id of a dyno; use up to 128 letters, digits, ".", "_" and "-"`,
-      );
-    }
     return dynoDirectory(this.#options.stateDirectory, id);
   }
 
@@ -499,7 +498,7 @@ export class ProcessDriver implements DynoDriver {
   #find(id: string): DynoClient | undefined {
     const known = this.#clients.get(id);
     if (known) return known;
-    if (!isValidId(id)) return undefined;
+    if (!isDynoId(id)) return undefined;
     const directory = dynoDirectory(this.#options.stateDirectory, id);
     if (!readStatus(directory)) return undefined;
     const client = this.#newClient(id, directory);
@@ -529,19 +528,6 @@ export class ProcessDriver implements DynoDriver {
     // Its supervisor may be about to start the dyno.
     if (record && age < this.#options.startTimeoutMs) return;
     await rm(directory, { recursive: true, force: true });
-  }
-}
-
-function isValidId(id: string): boolean {
-  return /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/.test(id);
-}
-
-function checkSignal(name: string): void {
-  if (!Object.hasOwn(system.signals, name)) {
-    throw new DriverError(
-      "invalid-spec",
-      `"${name}" is not a signal; use a name such as SIGTERM or SIGUSR1`,
-    );
   }
 }
 
