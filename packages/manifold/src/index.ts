@@ -37,6 +37,7 @@ export type { StopSteps } from "./driver/stop.ts";
 export { escalatingStop } from "./driver/stop.ts";
 export type { Unsupported } from "./driver/unsupported.ts";
 export { unsupported } from "./driver/unsupported.ts";
+export type { MemoryProcess, MemoryProgram } from "./drivers/memory/program.ts";
 export type { MemoryScript, MemoryScripts } from "./drivers/memory/script.ts";
 export type { MemoryDriverOptions } from "./drivers/memory.ts";
 export { MemoryWorld, memoryDriver } from "./drivers/memory.ts";

@@ -9,6 +9,9 @@ export interface LogBufferOptions {
   readonly now?: () => number;
 }
 
+// What a line costs beside its bytes, so that empty lines are bounded too.
+const OVERHEAD_BYTES = 64;
+
 type Stream = "stdout" | "stderr";
 
 /**
@@ -29,6 +32,7 @@ export class LogBuffer {
   #chunks: { readonly number: number; readonly chunk: LogChunk }[] = [];
   #bytes = 0;
   #count = 0;
+  #acknowledged = 0;
   #ended = false;
   #wakers: (() => void)[] = [];
 
@@ -53,15 +57,29 @@ export class LogBuffer {
     this.#wake();
   }
 
-  /** The lines after `since`, or the oldest kept, to the end; what was dropped is a notice. */
+  /** Up to here all is delivered: it need not be kept, and a reader without `since` goes on after it. */
+  acknowledge(cursor: string): void {
+    const position = Number(cursor);
+    if (!Number.isSafeInteger(position) || position <= this.#acknowledged) return;
+    this.#acknowledged = Math.min(position, this.#count);
+    const kept = this.#chunks.findIndex(({ number }) => number > this.#acknowledged);
+    const gone = this.#chunks.splice(0, kept === -1 ? this.#chunks.length : kept);
+    for (const { chunk } of gone) this.#bytes -= chunk.bytes.length + OVERHEAD_BYTES;
+  }
+
+  /**
+   * The lines after `since`, or the oldest that are kept and not acknowledged, to the end; what
+   * was dropped is a notice.
+   */
   async *read(
     options: { readonly since?: string; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogChunk> {
     const { signal, since } = options;
-    let position = since === undefined ? 0 : Number(since);
+    let position = since === undefined ? this.#acknowledged : Number(since);
     if (!Number.isSafeInteger(position) || position < 0)
       throw new DriverError("invalid-spec", `"${since}" is not a cursor of this driver's logs`);
     while (!signal?.aborted) {
+      position = Math.max(position, this.#acknowledged);
       const oldest = this.#chunks[0]?.number ?? this.#count + 1;
       if (oldest > position + 1) {
         const lost = oldest - position - 1;
@@ -84,10 +102,10 @@ export class LogBuffer {
       number,
       chunk: { stream, time: this.#now(), bytes, partial, cursor: String(number) },
     });
-    this.#bytes += bytes.length + 64;
+    this.#bytes += bytes.length + OVERHEAD_BYTES;
     let dropped = 0;
     while (this.#bytes > this.#maxBytes && dropped < this.#chunks.length - 1)
-      this.#bytes -= (this.#chunks[dropped++]?.chunk.bytes.length ?? 0) + 64;
+      this.#bytes -= (this.#chunks[dropped++]?.chunk.bytes.length ?? 0) + OVERHEAD_BYTES;
     if (dropped > 0) this.#chunks.splice(0, dropped);
   }
 

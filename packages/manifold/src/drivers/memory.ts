@@ -2,11 +2,12 @@ import type { Clock } from "../clock.ts";
 import { sleep, systemClock } from "../clock.ts";
 import { throwIfAborted, untilAborted } from "../driver/aborted.ts";
 import { defineCapabilities } from "../driver/capabilities.ts";
+import { checkSignal, checkSpec, isDynoId } from "../driver/check-spec.ts";
 import type { DriverHandle, DynoDriver, DynoSpec, DynoStats } from "../driver/contract.ts";
 import { DriverError } from "../driver/errors.ts";
 import { MemoryDyno } from "./memory/dyno.ts";
 import type { MemoryScripts } from "./memory/script.ts";
-import { memoryExec, memorySession } from "./memory/session.ts";
+import { MemoryExec, memorySession } from "./memory/session.ts";
 
 /** What outlives a memory driver: hand it to the next one to play a restart of the manifold. */
 export class MemoryWorld {
@@ -15,6 +16,17 @@ export class MemoryWorld {
   nextPort = 20_000;
   /** Dynos ever started. */
   started = 0;
+
+  /** How many live processes have this word in their command line. */
+  processes(word: string): number {
+    let count = 0;
+    for (const { isLive, argv, forks } of this.dynos.values()) {
+      if (!isLive) continue;
+      if (argv.some((one) => one.includes(word))) count++;
+      count += forks.filter((line) => line.includes(word)).length;
+    }
+    return count;
+  }
 }
 
 export interface MemoryDriverOptions {
@@ -40,7 +52,8 @@ const capabilities = (stats: boolean) =>
     stats,
     recover: "running-and-results",
     containment: "complete",
-    isolation: { env: true, filesystem: true, network: true, processes: true },
+    limits: { memory: "hard", pids: "hard" },
+    isolation: { env: true, filesystem: true, processes: true },
     missingBinary: "exit-127",
   });
 
@@ -76,6 +89,7 @@ export function memoryDriver(
     async start(spec: DynoSpec, { signal } = {}) {
       fault?.("start");
       throwIfAborted(signal);
+      checkSpec(spec, declared);
       if (world.dynos.get(spec.id)?.isLive) {
         throw new DriverError("already-exists", `A dyno with the id "${spec.id}" is alive`);
       }
@@ -100,7 +114,10 @@ export function memoryDriver(
     },
     async recover(handle) {
       fault?.("recover");
-      const dyno = world.dynos.get(handle.id);
+      const id: unknown = handle?.id;
+      if (handle?.version !== 1 || handle.driver !== "memory" || !isDynoId(id))
+        return { state: "lost" };
+      const dyno = world.dynos.get(id);
       if (!dyno || dyno.script.lostOnRecover) return { state: "lost" };
       return dyno.result ? { state: "exited", result: dyno.result } : { state: "running" };
     },
@@ -111,6 +128,7 @@ export function memoryDriver(
     },
     async stop(id, { signal = "SIGTERM", timeoutMs = 30_000 } = {}) {
       fault?.("stop");
+      checkSignal(signal);
       const dyno = world.dynos.get(id);
       if (!dyno?.isLive) return;
       if (timeoutMs > 0) {
@@ -158,25 +176,29 @@ export function memoryDriver(
     },
     async signal(id, name) {
       fault?.("signal");
+      checkSignal(name);
       live(id).signal(name);
     },
-    async exec(id, argv) {
+    async exec(id, argv, options) {
       fault?.("exec");
-      return memoryExec(live(id), argv, clock.now());
+      throwIfAborted(options?.signal);
+      return new MemoryExec(live(id), argv, clock, options).session();
     },
     async attach(id) {
       fault?.("attach");
       return memorySession(live(id));
     },
-    logs: (id, { since, signal } = {}) => find(id).logs(since, signal),
-    acknowledge: (id, cursor) => world.dynos.get(id)?.acknowledge(cursor),
+    async *logs(id, options) {
+      yield* find(id).logs.read(options);
+    },
+    acknowledge: (id, cursor) => world.dynos.get(id)?.logs.acknowledge(cursor),
     async *stats(id, { intervalMs = 20_000, signal } = {}): AsyncGenerator<DynoStats> {
       if (!declared.stats) {
         throw new DriverError("not-supported", "This memory driver was made without stats");
       }
       const dyno = live(id);
       while (dyno.isLive && !signal?.aborted) {
-        yield { time: clock.now(), ...dyno.script.stats?.() };
+        yield { time: clock.now(), ...dyno.stats };
         const next = new AbortController();
         void dyno.exited.then(() => next.abort());
         signal?.addEventListener("abort", () => next.abort(), { once: true });

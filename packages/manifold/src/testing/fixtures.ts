@@ -35,6 +35,10 @@ export const fixtures = {
   write: 'if [ -e "$1" ]; then echo present; else echo absent; fi; echo x > "$1"',
   readFile: 'cat "$1"; pwd',
   onHangup: 'trap "exit 9" HUP; echo ready; while :; do sleep 0.05; done',
+  both: "echo out; echo err >&2; exit 6",
+  variables: 'echo "$ALPHA $BETA $GAMMA"',
+  inside: "echo inside",
+  linger: "sleep 1000; :",
   terminal:
     'trap "stty size" WINCH; test -t 0 && test -t 1 && echo terminal; stty size; while :; do sleep 0.05; done',
 } as const;

@@ -5,6 +5,7 @@ export type { DescribeOptions } from "./describe.ts";
 export { describeDriver } from "./describe.ts";
 export type { FixtureName } from "./fixtures.ts";
 export { fixture, fixtures, readFixture } from "./fixtures.ts";
+export { memoryFixtures } from "./memory-fixtures.ts";
 export { runCheck, runDriverChecks } from "./run.ts";
 export { packSlug } from "./slug.ts";
 export { formatResults } from "./table.ts";

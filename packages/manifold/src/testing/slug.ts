@@ -1,4 +1,6 @@
-import { gzipSync } from "node:zlib";
+import { readFileSync } from "node:fs";
+import { gunzipSync, gzipSync } from "node:zlib";
+import type { SlugRef } from "../driver/contract.ts";
 
 /** A gzipped tar (POSIX ustar) with these files, all of mode 0755. */
 export function packSlug(files: Readonly<Record<string, string>>): Buffer {
@@ -20,4 +22,18 @@ export function packSlug(files: Readonly<Record<string, string>>): Buffer {
     blocks.push(header, body, Buffer.alloc((512 - (body.length % 512)) % 512));
   }
   return gzipSync(Buffer.concat([...blocks, Buffer.alloc(1024)]));
+}
+
+/** The files of an archive that `packSlug` made, by name. */
+export function readSlug({ path }: SlugRef): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  if (path === undefined) return files;
+  const archive = gunzipSync(readFileSync(path));
+  for (let start = 0; archive[start]; ) {
+    const name = archive.toString("utf8", start, archive.indexOf(0, start));
+    const length = Number.parseInt(archive.toString("latin1", start + 124, start + 135), 8);
+    files.set(name.slice(2), archive.toString("utf8", start + 512, start + 512 + length));
+    start += 512 + Math.ceil(length / 512) * 512;
+  }
+  return files;
 }

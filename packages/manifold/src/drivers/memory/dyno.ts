@@ -1,98 +1,123 @@
 import type { Clock } from "../../clock.ts";
-import type { DriverHandle, DynoSpec, ExitResult, LogChunk } from "../../driver/contract.ts";
+import type { DriverHandle, DynoSpec, DynoStats } from "../../driver/contract.ts";
+import { LogBuffer } from "../../driver/log-buffer.ts";
 import type { MemoryScript } from "./script.ts";
+import { MemoryTask } from "./task.ts";
 
-/** Lines kept for a reader that is late; older ones are dropped and counted. */
-const maxKeptLines = 10_000;
+type Stream = "stdout" | "stderr";
 
 /** A dyno that exists only in memory and does what its script says. */
-export class MemoryDyno {
+export class MemoryDyno extends MemoryTask {
   readonly spec: DynoSpec;
   readonly handle: DriverHandle;
   readonly script: MemoryScript;
-  readonly exited: Promise<ExitResult>;
-  result: ExitResult | undefined;
   listening = false;
   /** Signals it got, in order. */
   readonly received: string[] = [];
-  readonly #clock: Clock;
-  #timers: Set<unknown> | undefined;
-  #resolveExit: (result: ExitResult) => void = () => {};
-  #lines: { readonly number: number; readonly chunk: LogChunk }[] | undefined;
-  #written = 0;
-  #dropped = 0;
-  acknowledged = 0;
+  /** Command lines of what it has forked. */
+  readonly forks: string[] = [];
+  #memoryBytes = 0;
+  #logs: LogBuffer | undefined;
+  #clients: Set<(stream: Stream, bytes: Uint8Array) => void> | undefined;
   #wakers: (() => void)[] | undefined;
 
   constructor(clock: Clock, spec: DynoSpec, handle: DriverHandle, script: MemoryScript) {
-    this.#clock = clock;
+    super(clock, handle.startedAt);
     this.spec = spec;
     this.handle = handle;
     this.script = script;
-    this.exited = new Promise((resolve) => {
-      this.#resolveExit = resolve;
-    });
-    const { listenAfterMs = 0, exitAfterMs, output } = script;
+    const { listenAfterMs = 0, exitAfterMs, output, program } = script;
     if (spec.port && listenAfterMs !== null) {
       if (listenAfterMs === 0) this.listening = true;
-      else this.#after(listenAfterMs, () => this.#listen());
+      else this.after(listenAfterMs, () => this.#listen());
     }
     for (const line of output ?? []) this.#schedule(line.afterMs, line);
-    if (exitAfterMs !== undefined) this.#after(exitAfterMs, () => this.#exitByScript());
+    if (exitAfterMs !== undefined) this.after(exitAfterMs, () => this.#exitByScript());
+    program?.(this);
   }
 
-  get isLive(): boolean {
-    return this.result === undefined;
+  get argv(): readonly string[] {
+    const { command } = this.spec;
+    return typeof command === "string" ? ["/bin/sh", "-c", command] : command;
+  }
+
+  get env(): Readonly<Record<string, string>> {
+    const { address } = this.handle;
+    return address && "port" in address
+      ? { ...this.spec.env, PORT: String(address.port) }
+      : this.spec.env;
+  }
+
+  get tty(): DynoSpec["tty"] {
+    return this.spec.tty;
+  }
+
+  /** What the driver would measure. */
+  get stats(): Omit<DynoStats, "time"> {
+    return (
+      this.script.stats?.() ?? {
+        cpuMs: this.clock.now() - this.startedAt,
+        memoryBytes: this.#memoryBytes,
+        pids: 1 + this.forks.length,
+      }
+    );
   }
 
   signal(name: string): void {
     if (!this.isLive) return;
     this.received.push(name);
+    if (this.handles(name)) return;
     const reaction = name === "SIGKILL" ? undefined : this.script.signals?.[name];
     if (reaction === "ignore") return;
     const end = () =>
       reaction?.exitCode === undefined ? this.end(null, name) : this.end(reaction.exitCode, null);
-    if (reaction && reaction.afterMs > 0) this.#after(reaction.afterMs, end);
+    if (reaction && reaction.afterMs > 0) this.after(reaction.afterMs, end);
     else end();
   }
 
-  end(exitCode: number | null, signal: string | null): void {
+  override end(...[exitCode, signal, more]: Parameters<MemoryTask["end"]>): void {
     if (!this.isLive) return;
-    for (const timer of this.#timers ?? []) this.#clock.clearTimeout(timer);
-    this.#timers = undefined;
     this.listening = false;
-    this.result = {
-      exitCode,
-      signal,
-      oomKilled: this.script.oomKilled ?? false,
-      startedAt: this.handle.startedAt,
-      endedAt: this.#clock.now(),
-    };
-    this.#wake();
-    this.#resolveExit(this.result);
-  }
-
-  write(text: string, stream: "stdout" | "stderr" = "stdout"): void {
-    const number = ++this.#written;
-    this.#lines ??= [];
-    this.#lines.push({
-      number,
-      chunk: {
-        stream,
-        time: this.#clock.now(),
-        bytes: new TextEncoder().encode(text),
-        partial: false,
-        cursor: String(number),
-      },
-    });
-    if (this.#lines.length > maxKeptLines) {
-      this.#lines.shift();
-      this.#dropped++;
-    }
+    this.forks.length = 0;
+    super.end(exitCode, signal, { oomKilled: this.script.oomKilled ?? false, ...more });
+    this.#logs?.end();
     this.#wake();
   }
 
-  /** Resolves at the next line, at the exit, when it listens, or when `signal` aborts. */
+  /** Writes a line. */
+  write(text: string, stream: Stream = "stdout"): void {
+    this.print(`${text}\n`, stream);
+  }
+
+  print(text: string | Uint8Array, stream: Stream = "stdout"): void {
+    if (!this.isLive) return;
+    const bytes = Buffer.from(text);
+    this.logs.push(stream, bytes);
+    for (const client of this.#clients ?? []) client(stream, bytes);
+  }
+
+  fork(commandLine: string): boolean {
+    const { pids } = this.spec.limits ?? {};
+    if (!this.isLive || (pids !== undefined && this.forks.length + 1 >= pids)) return false;
+    this.forks.push(commandLine);
+    return true;
+  }
+
+  allocate(bytes: number): void {
+    this.#memoryBytes += bytes;
+    const { memoryBytes, memoryKillBytes = memoryBytes } = this.spec.limits ?? {};
+    if (memoryKillBytes !== undefined && this.#memoryBytes > memoryKillBytes)
+      this.end(null, "SIGKILL", { oomKilled: true });
+  }
+
+  /** Gets a copy of what it prints, until the returned function is called. */
+  follow(client: (stream: Stream, bytes: Uint8Array) => void): () => void {
+    this.#clients ??= new Set();
+    this.#clients.add(client);
+    return () => this.#clients?.delete(client);
+  }
+
+  /** Resolves at the exit, when it listens, or when `signal` aborts. */
   changed(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
@@ -105,35 +130,12 @@ export class MemoryDyno {
     });
   }
 
-  async *logs(
-    since: string | undefined,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<LogChunk> {
-    let position = since === undefined ? this.acknowledged : Number(since);
-    while (!signal?.aborted) {
-      const dropped = this.#dropped;
-      this.#dropped = 0;
-      if (dropped > 0) {
-        yield {
-          stream: "notice",
-          time: this.#clock.now(),
-          bytes: new TextEncoder().encode(`${dropped} lines were dropped`),
-          partial: false,
-          cursor: String(position),
-        };
-      }
-      const next = this.#lines?.find(({ number }) => number > position);
-      if (next) {
-        position = next.number;
-        yield next.chunk;
-      } else if (!this.isLive) return;
-      else await this.changed(signal);
+  get logs(): LogBuffer {
+    if (!this.#logs) {
+      this.#logs = new LogBuffer({ now: () => this.clock.now() });
+      if (!this.isLive) this.#logs.end();
     }
-  }
-
-  acknowledge(cursor: string): void {
-    this.acknowledged = Math.max(this.acknowledged, Number(cursor));
-    while (this.#lines?.[0] && this.#lines[0].number <= this.acknowledged) this.#lines.shift();
+    return this.#logs;
   }
 
   #listen(): void {
@@ -148,20 +150,10 @@ export class MemoryDyno {
   }
 
   #schedule(ms: number, line: NonNullable<MemoryScript["output"]>[number]): void {
-    this.#after(ms, () => {
+    this.after(ms, () => {
       this.write(line.text, line.stream);
       if (line.everyMs !== undefined) this.#schedule(line.everyMs, line);
     });
-  }
-
-  #after(ms: number, run: () => void): void {
-    this.#timers ??= new Set();
-    const timers = this.#timers;
-    const timer = this.#clock.setTimeout(() => {
-      timers.delete(timer);
-      run();
-    }, ms);
-    timers.add(timer);
   }
 
   #wake(): void {

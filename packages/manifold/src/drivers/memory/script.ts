@@ -1,5 +1,6 @@
 import type { DynoSpec, DynoStats } from "../../driver/contract.ts";
 import type { DriverErrorCode } from "../../driver/errors.ts";
+import type { MemoryProgram } from "./program.ts";
 
 /** What a dyno of the memory driver does; everything absent is what a healthy server does. */
 export interface MemoryScript {
@@ -37,11 +38,12 @@ export interface MemoryScript {
   }[];
   /** What it answers to input of an attached client; default the input. */
   readonly respond?: (input: string) => string;
-  /** What a command in it prints, and its status. */
-  readonly exec?: (argv: readonly string[]) => {
-    readonly output: string;
-    readonly exitCode: number;
-  };
+  /** What a command in it prints, and its status; or what it does, in code. */
+  readonly exec?: (
+    argv: readonly string[],
+  ) => { readonly output: string; readonly exitCode: number } | MemoryProgram;
+  /** What it does, in code; beside whatever else the script says. */
+  readonly program?: MemoryProgram;
   /** A measurement of it. */
   readonly stats?: () => Omit<DynoStats, "time">;
   /** `recover` does not find it. */

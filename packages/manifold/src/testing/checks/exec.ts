@@ -48,7 +48,7 @@ export const execChecks: readonly Check[] = [
     skip: needs("exec"),
     async run(context) {
       const { id } = await context.start(fixture("sleep"));
-      const session = await exec(context, id, ["sh", "-c", "echo out; echo err >&2; exit 6"]);
+      const session = await exec(context, id, fixture("both"));
       assert.deepEqual(await readSession(session), { stdout: "out\n", stderr: "err\n" });
       const result = await session.wait();
       assert.deepEqual([result.exitCode, result.signal], [6, null]);
@@ -97,7 +97,7 @@ export const execChecks: readonly Check[] = [
     async run(context) {
       const { id } = await context.start(fixture("sleep"));
       const started = Date.now();
-      const session = await exec(context, id, ["sh", "-c", "sleep 1000; :", context.word], {
+      const session = await exec(context, id, fixture("linger", context.word), {
         timeoutMs: 500,
       });
       await readSession(session);
@@ -120,7 +120,7 @@ export const execChecks: readonly Check[] = [
     skip: needs("exec"),
     async run(context) {
       const { id } = await context.start(fixture("sleep"), { env: { ALPHA: "one", BETA: "two" } });
-      const session = await exec(context, id, ["sh", "-c", 'echo "$ALPHA $BETA $GAMMA"'], {
+      const session = await exec(context, id, fixture("variables"), {
         env: { BETA: "changed", GAMMA: "three" },
       });
       assert.equal((await readSession(session)).stdout, "one changed three\n");

@@ -124,12 +124,10 @@ export const logChecks: readonly Check[] = [
           return same || state === "exited";
         }, "neither blocked nor ended");
       }
-      let received = 1;
+      let received = 0;
       let lost = 0;
-      let previous = numberOf(first.value);
-      for (;;) {
-        const next = await reader.next();
-        if (next.done) break;
+      let previous = -1;
+      for (let next = first; !next.done; next = await reader.next()) {
         const chunk = next.value;
         context.driver.acknowledge?.(id, chunk.cursor);
         if (chunk.stream === "notice") {

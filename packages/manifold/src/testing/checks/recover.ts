@@ -45,11 +45,8 @@ export const recoverChecks: readonly Check[] = [
         assert.equal(first.done, false, "no statistics after recovery");
       }
       if (context.capabilities.exec) {
-        const session = await exec(Object.assign(Object.create(context), { driver: next }), id, [
-          "sh",
-          "-c",
-          "echo inside",
-        ]);
+        const after = Object.assign(Object.create(context), { driver: next });
+        const session = await exec(after, id, fixture("inside"));
         assert.equal((await readSession(session)).stdout, "inside\n");
       }
       const waiting = next.wait(id);
@@ -134,7 +131,8 @@ export const recoverChecks: readonly Check[] = [
       // Start times are counted in ticks of 10 ms; a PID that is used again within one tick does
       // not occur, and two processes of one tick could not be told apart.
       await delay(50);
-      const stranger = spawn("sleep", ["1000"], { stdio: "ignore" });
+      const stranger = spawn("cat", { stdio: ["pipe", "pipe", "ignore"] });
+      stranger.stdin.on("error", () => {});
       const gone = once(stranger, "exit");
       try {
         await once(stranger, "spawn");
@@ -145,7 +143,10 @@ export const recoverChecks: readonly Check[] = [
         assert.notEqual(state, "running", "a stranger was taken for the dyno");
         await next.stop(id, { timeoutMs: 0 });
         await next.destroy(id, { force: true });
-        assert.equal(stranger.exitCode ?? stranger.signalCode, null, "the stranger was killed");
+        // What got a deadly signal can't answer any more.
+        stranger.stdin.write("alive?\n");
+        const answer = await Promise.race([once(stranger.stdout, "data"), gone.then(() => null)]);
+        assert.ok(answer, "the stranger was killed");
       } finally {
         stranger.kill("SIGKILL");
         await gone;
