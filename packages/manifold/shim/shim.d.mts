@@ -1,0 +1,2 @@
+// A program and no library: the process driver starts it by its path.
+export {};
