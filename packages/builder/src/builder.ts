@@ -15,6 +15,7 @@ import {
 } from "./buildpack/run.ts";
 import type { BuildRunner } from "./buildpack/runner.ts";
 import { checkInCache, checkOutCache } from "./cache.ts";
+import { watchDisk } from "./disk-watch.ts";
 import { BuilderError } from "./errors.ts";
 import { type BuilderLimits, defaultLimits } from "./limits.ts";
 import { download, type NetworkOptions } from "./network/download.ts";
@@ -96,10 +97,12 @@ export class Builder {
    */
   async build(request: BuildRequest): Promise<BuiltSlug> {
     checkRequest(request);
-    return await this.#enqueue(request.app.id, request.signal, async (signal) => {
+    return await this.#enqueue(request.app.id, request.signal, async (signal, refuse) => {
       const output = new BuildOutput(request.output, this.#limits.maxOutputBytes);
       try {
-        return await this.#inWorkDirectory((work) => this.#build(request, work, output, signal));
+        return await this.#inWorkDirectory(refuse, (work) =>
+          this.#build(request, work, output, signal),
+        );
       } finally {
         output.finish();
       }
@@ -112,8 +115,8 @@ export class Builder {
    */
   async importSlug(input: ImportSlugInput): Promise<BuiltSlug> {
     checkSlugInput(input);
-    return await this.#enqueue(`import ${input.path}`, input.signal, (signal) =>
-      this.#inWorkDirectory(async (work) => {
+    return await this.#enqueue(`import ${input.path}`, input.signal, (signal, refuse) =>
+      this.#inWorkDirectory(refuse, async (work) => {
         await verifyArchive(input.path, this.#limits, input.checksum, signal);
         await extractArchive(createReadStream(input.path), work.app, this.#limits, signal);
         await stripSingleDirectory(work.app, "app");
@@ -288,11 +291,14 @@ export class Builder {
     };
   }
 
-  /** Waits its turn, then runs under one signal for cancel, close and time-out. */
+  /**
+   * Waits its turn, then runs under one signal for cancel, close, time-out and `refuse`, whose
+   * error is what the caller gets.
+   */
   async #enqueue<T>(
     key: string,
     userSignal: AbortSignal | undefined,
-    task: (signal: AbortSignal) => Promise<T>,
+    task: (signal: AbortSignal, refuse: (error: BuilderError) => void) => Promise<T>,
   ): Promise<T> {
     if (this.#closing.signal.aborted) throw closed();
     const cancel = AbortSignal.any([
@@ -301,18 +307,14 @@ export class Builder {
     ]);
     try {
       return await this.#queue.run(key, cancel, async () => {
-        const timeout = new AbortController();
+        const breach = new AbortController();
+        const refuse = (error: BuilderError) => breach.abort(error);
         const { timeoutMs } = this.#limits;
-        const stop = this.#clock.after(timeoutMs, () => timeout.abort());
+        const stop = this.#clock.after(timeoutMs, () => refuse(tookTooLong(timeoutMs)));
         try {
-          return await task(AbortSignal.any([cancel, timeout.signal]));
+          return await task(AbortSignal.any([cancel, breach.signal]), refuse);
         } catch (error) {
-          if (!cancel.aborted && timeout.signal.aborted)
-            throw new BuilderError(
-              "timeout",
-              `The build took longer than ${timeoutMs / 1000} seconds and was stopped. Make it shorter, or raise \`limits.timeoutMs\`.`,
-              { details: { limit: timeoutMs, name: "timeoutMs" }, cause: error },
-            );
+          if (!cancel.aborted && breach.signal.aborted) throw breach.signal.reason;
           throw error;
         } finally {
           stop();
@@ -325,16 +327,22 @@ export class Builder {
     }
   }
 
-  async #inWorkDirectory<T>(task: (work: WorkDirectory) => Promise<T>): Promise<T> {
+  async #inWorkDirectory<T>(
+    refuse: (error: BuilderError) => void,
+    task: (work: WorkDirectory) => Promise<T>,
+  ): Promise<T> {
     const parent = join(this.#directory, "work");
     this.#swept ??= mkdir(parent, { recursive: true, mode: 0o700 }).then(() =>
       WorkDirectory.sweep(parent),
     );
     await this.#swept;
     const work = await WorkDirectory.create(parent);
+    const watch = watchDisk(work.root, this.#limits, refuse);
     try {
+      await watch.checked;
       return await task(work);
     } finally {
+      await watch.stop();
       await work.remove();
     }
   }
@@ -342,6 +350,14 @@ export class Builder {
   #cacheOf(appId: string): string {
     return join(this.#directory, "cache", appId);
   }
+}
+
+function tookTooLong(limit: number): BuilderError {
+  return new BuilderError(
+    "timeout",
+    `The build took longer than ${limit / 1000} seconds and was stopped. Make it shorter, or raise \`limits.timeoutMs\`.`,
+    { details: { limit, name: "timeoutMs" } },
+  );
 }
 
 function closed(): BuilderError {

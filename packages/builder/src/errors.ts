@@ -18,6 +18,7 @@ export const builderErrors = {
   "bad-request": { status: 422 },
   cancelled: { status: 409 },
   timeout: { status: 422 },
+  "disk-full": { status: 503 },
   "queue-full": { status: 503 },
   closed: { status: 503 },
 } as const;

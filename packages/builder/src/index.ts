@@ -1,4 +1,10 @@
 export { Builder } from "./builder.ts";
+export {
+  type BuildDriver,
+  type BuildDynoLimits,
+  type DynoRunnerOptions,
+  dynoRunner,
+} from "./buildpack/dyno-runner.ts";
 export { type ProcessRunnerOptions, processRunner } from "./buildpack/process-runner.ts";
 export type { BuildCommand, BuildExit, BuildRunner } from "./buildpack/runner.ts";
 export { BuilderError, type BuilderErrorCode, builderErrors } from "./errors.ts";

@@ -14,6 +14,10 @@ export interface BuilderLimits {
   readonly maxCacheBytes: number;
   /** Bytes of build output passed on; the rest is counted and announced. Default 16 MiB. */
   readonly maxOutputBytes: number;
+  /** Bytes on the disk that one build may take while it runs, source and cache included. Default 8 GiB. */
+  readonly maxWorkBytes: number;
+  /** Bytes that builds leave free on the disk for everything else. Default 256 MiB. */
+  readonly minFreeBytes: number;
   /** ms for a whole build, time in the queue not counted. Default 15 minutes. */
   readonly timeoutMs: number;
   /** Builds that may wait, over all apps; more are refused with `queue-full`. Default 100. */
@@ -31,6 +35,8 @@ export const defaultLimits: BuilderLimits = Object.freeze({
   maxSlugBytes: 500 * MiB,
   maxCacheBytes: 2048 * MiB,
   maxOutputBytes: 16 * MiB,
+  maxWorkBytes: 8192 * MiB,
+  minFreeBytes: 256 * MiB,
   timeoutMs: 15 * 60_000,
   maxQueued: 100,
 });

@@ -7,7 +7,14 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type BuildCommand, type BuildpackReference, processRunner } from "../src/index.ts";
-import { makeBench, makeTree, namesIn, rawTar, temporaryDirectory } from "./support/fixtures.ts";
+import {
+  makeBench,
+  makeTree,
+  namesIn,
+  processesWith,
+  rawTar,
+  temporaryDirectory,
+} from "./support/fixtures.ts";
 
 const app = { Procfile: "web: from-procfile\n" };
 
@@ -205,16 +212,6 @@ describe("the classic buildpack interface", () => {
     expect(bench.text().length).toBeLessThan(21_000);
   });
 });
-
-/** PIDs of living processes whose command line holds the text. */
-async function processesWith(text: string): Promise<string[]> {
-  const found: string[] = [];
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const line = await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "");
-    if (line.includes(text)) found.push(pid);
-  }
-  return found;
-}
 
 describe("a build that is stopped", () => {
   const stubborn = {

@@ -164,7 +164,7 @@ async function run(
           ...exports,
         ];
   const argv = [...prelude, program, ...args] as [string, ...string[]];
-  const exit = await context.runner.run({
+  const command: BuildCommand = {
     step,
     build: context.build,
     argv,
@@ -190,10 +190,34 @@ async function run(
     signal: context.signal,
     stdout,
     stderr: (chunk) => context.output.write(chunk),
+  };
+  const exit = await context.runner.run(command).catch((error: unknown) => {
+    if (BuilderError.is(error) || context.signal.aborted) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BuilderError(
+      "build-failed",
+      `bin/${step} of ${buildpack.name} could not be run to its end: ${reason}`,
+      { cause: error },
+    );
   });
   if (context.signal.aborted)
     throw new BuilderError("cancelled", `The build was cancelled during bin/${step}.`);
+  await checkDirectories(context, buildpack);
   return exit;
+}
+
+/** A link in the place of a directory would lead the builder out of the build. */
+async function checkDirectories(
+  context: BuildpackContext,
+  buildpack: LocalBuildpack,
+): Promise<void> {
+  for (const path of [context.appDirectory, context.cacheDirectory, context.envDirectory]) {
+    if ((await lstat(path).catch(() => undefined))?.isDirectory()) continue;
+    throw new BuilderError(
+      "build-failed",
+      `${buildpack.name} removed or replaced one of the directories it was given.`,
+    );
+  }
 }
 
 function describeExit(exit: BuildExit): string {

@@ -1,4 +1,13 @@
-import { mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -107,4 +116,14 @@ export async function namesIn(archive: string): Promise<string[]> {
   const names: string[] = [];
   await list({ file: archive, onReadEntry: (entry) => names.push(entry.path) });
   return names;
+}
+
+/** PIDs of living processes whose command line holds the text. */
+export async function processesWith(text: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const line = await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "");
+    if (line.includes(text)) found.push(pid);
+  }
+  return found;
 }
