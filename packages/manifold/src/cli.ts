@@ -1,87 +1,72 @@
 #!/usr/bin/env node
-import { pathToFileURL } from "node:url";
-import { parseArgs } from "node:util";
-import { memoryDriver } from "./drivers/memory.ts";
-import { processDriver } from "./drivers/process.ts";
-import { runDriverChecks } from "./testing/run.ts";
-import { formatResults } from "./testing/table.ts";
-import type { CheckResult, KitOptions, MakeDriver } from "./testing/types.ts";
-
-const USAGE = `dynokit-driver-check [options] <driver>
-
-Runs the conformance kit on a driver and prints a table of its checks.
-
-<driver>  "process", "memory", or a module that exports "make" (a function that returns a
-          driver; all its drivers must see the same dynos) and, if wanted, "options" for the kit
-
-  --only <name>     only checks whose name begins so; may be given several times
-  --cycles <n>      starts and stops in zombies.none and fds.none (default 100)
-  --seed <n>        seed of soak.chaos (default 1)
-  --json            the results as JSON
-  --help            this text
-
-Ends with 0 when nothing failed, 1 when a check failed, 2 when it was called wrongly.
-`;
+import { createDriverPackage } from "./cli/create.ts";
+import { loadDriver } from "./cli/load.ts";
+import { USAGE, UsageError } from "./cli/usage.ts";
+import { readArguments } from "./cli/values.ts";
+import { driverChecks } from "./testing/checks.ts";
+import { runDriverChecks, selectChecks } from "./testing/run.ts";
+import { formatChecks, formatMarkdown, formatResults } from "./testing/table.ts";
+import type { CheckResult, KitOptions } from "./testing/types.ts";
 
 /** The command `dynokit-driver-check`; resolves to its exit status. */
-export async function main(argv: readonly string[]): Promise<number> {
-  let values: ReturnType<typeof readArguments>["values"];
-  let positionals: string[];
-  try {
-    ({ values, positionals } = readArguments(argv));
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
-    return 2;
+async function main(argv: readonly string[]): Promise<number> {
+  const { command, parameters, output, name, options } = readArguments(argv);
+  switch (command) {
+    case "help":
+      process.stdout.write(USAGE);
+      return 0;
+    case "list":
+      process.stdout.write(listing(output));
+      return 0;
+    case "init": {
+      const created = await createDriverPackage(parameters[0] as string, name);
+      process.stdout.write(
+        `${created.files.map((file) => `  ${file}\n`).join("")}` +
+          `${created.name} is in ${created.directory}. There:\n\n  npm install\n  npm test\n`,
+      );
+      return 0;
+    }
+    case "check":
+      return check(parameters[0] as string, output, options);
   }
-  const [name] = positionals;
-  if (values.help || name === undefined) {
-    (values.help ? process.stdout : process.stderr).write(USAGE);
-    return values.help ? 0 : 2;
-  }
-  const { make, options } = await load(name);
-  const results = await runDriverChecks(
-    make,
-    {
-      ...options,
-      ...(values.only ? { only: values.only } : {}),
-      ...(values.cycles === undefined ? {} : { cycles: Number(values.cycles) }),
-      ...(values.seed === undefined ? {} : { seed: Number(values.seed) }),
-    },
-    (result) => {
-      if (!values.json && process.stderr.isTTY) process.stderr.write(`${result.name}\r`);
-    },
-  );
-  process.stdout.write(values.json ? toJson(results) : `${formatResults(results)}\n`);
+}
+
+async function check(
+  driver: string,
+  output: "table" | "json" | "markdown",
+  given: KitOptions,
+): Promise<number> {
+  const loaded = await loadDriver(driver);
+  const options = { ...loaded.options, ...given };
+  if (selectChecks(options).length === 0)
+    throw new UsageError(`No check begins with "${options.only?.join('" or "')}"`);
+  const results = await runDriverChecks(loaded.make, options, (result) => {
+    if (process.stderr.isTTY) process.stderr.write(`\u001b[2K${result.number} ${result.name}\r`);
+  });
+  if (process.stderr.isTTY) process.stderr.write("\u001b[2K");
+  const format = output === "json" ? toJson : output === "table" ? formatResults : formatMarkdown;
+  process.stdout.write(`${format(results)}\n`);
   return results.some(({ outcome }) => outcome === "failed") ? 1 : 0;
 }
 
-function readArguments(argv: readonly string[]) {
-  return parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      only: { type: "string", multiple: true },
-      cycles: { type: "string" },
-      seed: { type: "string" },
-      json: { type: "boolean" },
-      help: { type: "boolean" },
-    },
-  });
-}
-
-async function load(name: string): Promise<{ make: MakeDriver; options: KitOptions }> {
-  if (name === "process") return { make: () => processDriver(), options: {} };
-  if (name === "memory") {
-    const { world } = memoryDriver();
-    return { make: () => memoryDriver({ world }), options: { observe: () => 0 } };
+function listing(output: "table" | "json" | "markdown"): string {
+  if (output === "json") {
+    const rows = driverChecks.map(({ number, name, concern, passes }) => ({
+      number,
+      name,
+      concern,
+      passes,
+    }));
+    return `${JSON.stringify(rows, null, 2)}\n`;
   }
-  const module = (await import(pathToFileURL(name).href)) as {
-    make?: MakeDriver;
-    options?: KitOptions;
-  };
-  if (typeof module.make !== "function")
-    throw new Error(`${name} does not export a function "make" that returns a driver`);
-  return { make: module.make, options: module.options ?? {} };
+  if (output === "markdown") return `${formatChecks(driverChecks)}\n`;
+  const width = Math.max(...driverChecks.map(({ name }) => name.length));
+  return driverChecks
+    .map(
+      ({ number, name, passes }) =>
+        `${String(number).padStart(2)}  ${name.padEnd(width)}  ${passes}\n`,
+    )
+    .join("");
 }
 
 function toJson(results: readonly CheckResult[]): string {
@@ -89,10 +74,14 @@ function toJson(results: readonly CheckResult[]): string {
     ...rest,
     ...(error ? { error: error.message } : {}),
   }));
-  return `${JSON.stringify(rows, null, 2)}\n`;
+  return JSON.stringify(rows, null, 2);
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const usage = error instanceof UsageError;
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  return 2;
-});
+  if (usage) process.stderr.write(`"dynokit-driver-check --help" tells what there is.\n`);
+  process.exitCode = 2;
+}

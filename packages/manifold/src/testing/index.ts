@@ -8,7 +8,7 @@ export { fixture, fixtures, readFixture } from "./fixtures.ts";
 export { memoryFixtures } from "./memory-fixtures.ts";
 export { runCheck, runDriverChecks } from "./run.ts";
 export { packSlug } from "./slug.ts";
-export { formatResults } from "./table.ts";
+export { formatChecks, formatMarkdown, formatResults } from "./table.ts";
 export type {
   Check,
   CheckResult,

@@ -1,0 +1,2 @@
+export type { TemplateDriverOptions } from "./driver.ts";
+export { templateDriver } from "./driver.ts";
