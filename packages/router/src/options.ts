@@ -47,8 +47,20 @@ const schema = z.strictObject({
   dropUntrustedForwarded: z.boolean().optional(),
   peerPort: z.boolean().optional(),
   echoRequestId: z.boolean().optional(),
-  tracing: z.boolean().optional(),
+  tracing: z.union([z.boolean(), z.literal("w3c")]).optional(),
   refuseLoops: z.boolean().optional(),
+  access: z
+    .strictObject({ allow: z.array(z.string()).optional(), deny: z.array(z.string()).optional() })
+    .optional(),
+  log: z
+    .strictObject({
+      redactQuery: z.enum(["none", "all", "hash"]),
+      format: z.enum(["logfmt", "json"]),
+      sampleSuccess: z.number().min(0).max(1),
+      traceIds: z.boolean(),
+    })
+    .partial()
+    .optional(),
   affinityKeys: z.array(z.string().min(16)).min(1).optional(),
   channel: z.string().min(1).optional(),
   extraLogKeys: z.boolean().optional(),
@@ -75,6 +87,12 @@ const schema = z.strictObject({
  * | `requestIdField` | `X-Request-Id` | |
  * | `xff` | `append` | `replace` forgets what untrusted clients claim |
  * | `trustedProxies` | none | CIDR ranges of hops that may name the client |
+ * | `access.allow`, `.deny` | all, none | CIDR ranges for all apps; 403 `cause="acl"` |
+ * | `tracing` | `false` | `"w3c"` continues or begins a trace in `traceparent` |
+ * | `log.redactQuery` | `none` | `all` leaves queries out of the log, `hash` leaves a digest |
+ * | `log.format` | `logfmt` | `json` writes objects with the same keys |
+ * | `log.sampleSuccess` | 1 | share of the lines about 2xx answers |
+ * | `log.traceIds` | `false` | adds `trace_id=` |
  */
 export type RouterSettings = z.input<typeof schema>;
 
@@ -119,8 +137,16 @@ export function parseRouterOptions(settings: RouterSettings): {
       dropUntrustedForwarded: options.dropUntrustedForwarded ?? false,
       peerPort: options.peerPort ?? false,
       echoRequestId: options.echoRequestId ?? false,
-      tracing: options.tracing ?? false,
+      tracing: (options.tracing ?? false) !== false,
       refuseLoops: options.refuseLoops ?? false,
+      allow: options.access?.allow === undefined ? null : new AddressSet(options.access.allow),
+      deny: options.access?.deny === undefined ? null : new AddressSet(options.access.deny),
+      log: Object.freeze({
+        redactQuery: options.log?.redactQuery ?? "none",
+        format: options.log?.format ?? "logfmt",
+        sampleSuccess: options.log?.sampleSuccess ?? 1,
+        traceIds: options.log?.traceIds ?? false,
+      }),
       affinityKeys:
         options.affinityKeys === undefined
           ? null

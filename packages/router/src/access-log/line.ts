@@ -1,5 +1,7 @@
 /** The router's log line, with Heroku's keys in Heroku's order (spec/router.md §24). */
 
+import { createHash } from "node:crypto";
+
 /** What one line says. Keys after `agent` are ours. */
 export interface AccessRecord {
   readonly at: "info" | "warning" | "error";
@@ -29,6 +31,15 @@ export interface AccessRecord {
   readonly agent: string | null;
   /** More keys, already in logfmt, each with a space before; empty when none. */
   readonly extra: string;
+}
+
+/** A target without what its query says; `hash` leaves a digest, so that equal ones can be told. */
+export function redactQuery(path: string, how: "all" | "hash"): string {
+  const at = path.indexOf("?");
+  if (at < 0) return path;
+  if (how === "all") return path.slice(0, at);
+  const query = path.slice(at + 1);
+  return `${path.slice(0, at)}?hash=${createHash("sha1").update(query, "latin1").digest("hex")}`;
 }
 
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
@@ -98,4 +109,45 @@ export function formatLine(record: AccessRecord): string {
   if (record.cause !== null) line += ` cause="${escapeValue(record.cause)}"`;
   if (record.agent !== null) line += ` agent="${escapeValue(record.agent)}"`;
   return line + record.extra;
+}
+
+const EXTRA = / ([a-z_]+)=(\S*)/g;
+
+/** One request as one JSON object with the keys of {@link formatLine}; numbers as numbers. */
+export function formatJson(record: AccessRecord): string {
+  const ms = (value: number) => (value < 0 ? null : value);
+  const line: Record<string, unknown> = { at: record.at };
+  if (record.code !== null) {
+    line["code"] = record.code;
+    line["desc"] = record.desc;
+  }
+  line["method"] = text(record.method);
+  line["path"] = text(record.path);
+  line["host"] = text(record.host);
+  line["request_id"] = record.requestId;
+  line["fwd"] = text(record.fwd);
+  line["dyno"] = record.dyno;
+  line["connect"] = ms(record.connectMs);
+  line["service"] = ms(record.serviceMs);
+  line["status"] = record.status === 0 ? null : record.status;
+  line["bytes"] = record.bytes;
+  line["protocol"] = record.protocol;
+  line["tls"] = record.tlsVersion !== "";
+  if (record.tlsVersion !== "") line["tls_version"] = record.tlsVersion;
+  if (record.sock !== null) line["sock"] = record.sock;
+  if (record.cause !== null) line["cause"] = text(record.cause);
+  if (record.agent !== null) line["agent"] = text(record.agent);
+  for (const [, key = "", value = ""] of record.extra.matchAll(EXTRA)) {
+    const number = /^([0-9]+)(?:ms)?$/.exec(value)?.[1];
+    line[key] = number !== undefined && NUMBERS.has(key) ? Number(number) : value;
+  }
+  return JSON.stringify(line);
+}
+
+const NUMBERS = new Set(["sent", "queue", "attempts", "close", "rx"]);
+
+/** Octets as text, cut as in the other format; JSON escapes what has to be. */
+function text(octets: string): string {
+  const decoded = Buffer.from(octets.slice(0, MAX), "latin1").toString("utf8");
+  return octets.length > MAX ? `${decoded}…` : decoded;
 }

@@ -1,7 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { RouterError } from "../errors.ts";
 import type { Observed, Observer } from "../forward/observer.ts";
-import { watchEventLoop } from "../metrics/render.ts";
 import type { RouteTable } from "../table/route-table.ts";
 
 /** Where the admin listener is. */
@@ -27,7 +26,6 @@ export interface AdminSources {
 export class AdminListener {
   readonly #sources: AdminSources;
   readonly #server: Server;
-  readonly #loop = watchEventLoop();
 
   constructor(sources: AdminSources) {
     this.#sources = sources;
@@ -70,7 +68,7 @@ export class AdminListener {
         return;
       case "/metrics":
         response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
-        response.end(this.#sources.metrics() + this.#loop.render());
+        response.end(this.#sources.metrics());
         return;
       case "/table":
         json(response, 200, this.#sources.routes.snapshot());
@@ -100,7 +98,6 @@ export class AdminListener {
 
   /** Stops; resolves when all its connections are closed. */
   close(): Promise<void> {
-    this.#loop.stop();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();

@@ -86,5 +86,6 @@ export const RESPONSE_FAULTS = Object.freeze({
   transferEncoding: fault(503, "transfer encoding", "transfer-encoding"),
   chunk: fault(503, "bad chunk", "chunk"),
   unaskedUpgrade: fault(503, "unasked 101", "unasked-upgrade"),
+  secondContinue: fault(503, "second 100", "second-continue"),
   interimFlood: fault(502, "too many interim answers", "interim-flood"),
 } satisfies Record<string, Fault>);

@@ -64,6 +64,8 @@ const NAMES = [
   "authentication-info",
   "proxy-authentication-info",
   "sec-websocket-key",
+  "tracestate",
+  "user-agent",
 ] as const;
 
 /** Name of a field the engine knows. */
@@ -130,6 +132,8 @@ export const F = {
   accept: fieldId("accept"),
   idempotencyKey: fieldId("idempotency-key"),
   traceparent: fieldId("traceparent"),
+  tracestate: fieldId("tracestate"),
+  userAgent: fieldId("user-agent"),
   xForwardedProto: fieldId("x-forwarded-proto"),
   xForwardedPort: fieldId("x-forwarded-port"),
 } as const;

@@ -48,6 +48,8 @@ export interface HeadLeniency {
   readonly highTarget?: boolean;
   /** Several spaces between the parts of the request line are read as one. */
   readonly requestLineSpaces?: boolean;
+  /** Soft rules that do not hold otherwise are put off: the head is read, see {@link Head.soft}. */
+  readonly defer?: boolean;
 }
 
 /** Result of {@link Head.execute} when more octets are needed. */
@@ -91,6 +93,8 @@ export class Head {
   fieldsStart = 0;
   /** Leniencies that were used, for `lint=`. */
   lint: string | null = null;
+  /** First soft rule that the head breaks where that was put off (`defer`). */
+  soft: Fault | null = null;
   /** Index of the first line of each known name, -1 when absent. */
   readonly first = new Int16Array(FIELD_COUNT);
   /** How many lines of each known name there are. */
@@ -116,6 +120,7 @@ export class Head {
     this.minor = 1;
     this.status = 0;
     this.lint = null;
+    this.soft = null;
     this.first.fill(-1);
     this.times.fill(0);
     this.#kind = kind;
@@ -344,19 +349,23 @@ export class Head {
     const methodEnd = i;
     i++;
     if (buffer[i] === SP) {
-      if (this.#leniency.requestLineSpaces !== true)
+      if (!this.#mayBreak(this.#leniency.requestLineSpaces, FAULTS.requestLineSpaces))
         return this.#broken(buffer, start, line, end, FAULTS.requestLineSpaces);
       while (i < end && buffer[i] === SP) i++;
       this.lint = "request-line-spaces";
     }
     const targetStart = i;
-    const accepted = this.#leniency.highTarget === true ? 3 : 1;
+    const { highTarget, defer } = this.#leniency;
+    const accepted = highTarget === true || defer === true ? 3 : 1;
     let octet = 0;
     for (; i < end; i++) {
       octet = buffer[i] as number;
       const kind = TARGET[octet] as number;
       if (kind === 0 || (kind & accepted) === 0) break;
-      if (kind === 2) this.lint = "high-octet-in-target";
+      if (kind === 2) {
+        this.#mayBreak(highTarget, FAULTS.target);
+        this.lint = "high-octet-in-target";
+      }
     }
     if (i >= end) return NEED_MORE;
     if (octet !== SP || i === targetStart) {
@@ -370,7 +379,10 @@ export class Head {
     }
     const targetEnd = i;
     i++;
-    if (buffer[i] === SP && this.#leniency.requestLineSpaces === true) {
+    if (
+      buffer[i] === SP &&
+      this.#mayBreak(this.#leniency.requestLineSpaces, FAULTS.requestLineSpaces)
+    ) {
       while (i < end && buffer[i] === SP) i++;
       this.lint = "request-line-spaces";
     }
@@ -390,6 +402,14 @@ export class Head {
     this.targetEnd = targetEnd - start;
     this.minor = (buffer[i + 7] as number) === 48 ? 0 : 1;
     return i + 10;
+  }
+
+  /** Whether a soft rule may be broken here; notes it where the decision was put off. */
+  #mayBreak(allowed: boolean | undefined, rule: Fault): boolean {
+    if (allowed === true) return true;
+    if (this.#leniency.defer !== true) return false;
+    this.soft ??= rule;
+    return true;
   }
 
   #methodFault(buffer: Buffer, at: number): Fault {
@@ -546,7 +566,8 @@ export class Head {
     let fault: Fault = FAULTS.fieldName;
     if (at === line && (octet === SP || octet === HT)) {
       if (this.count === 0) fault = FAULTS.spaceBeforeField;
-      else if (this.#leniency.obsFold === true) return this.#unfold(buffer, start, line, end);
+      else if (this.#mayBreak(this.#leniency.obsFold, FAULTS.obsFold))
+        return this.#unfold(buffer, start, line, end);
       else fault = FAULTS.obsFold;
     } else if (octet === SP || octet === HT) {
       fault = FAULTS.spaceBeforeColon;

@@ -1,5 +1,6 @@
 /** Meaning of a request head: framing, host, persistence, upgrade, expectation (spec/router.md §4-7). */
 
+import { isIPv6 } from "node:net";
 import { FAULTS, type Fault } from "./faults.ts";
 import { F, lookupField, NOT_NOMINABLE } from "./field-names.ts";
 import type { Head } from "./head.ts";
@@ -9,7 +10,10 @@ import { isToken } from "./octets.ts";
 export interface RequestRules {
   /** `heroku` keeps Heroku's lenient readings where they are safe enough. */
   readonly compat: "none" | "heroku";
-  /** `report` lets the soft rules pass in normalised form and names them in `lint=`. */
+  /**
+   * `report` lets the soft rules pass in normalised form and names them in `lint=` and
+   * `Head.soft`.
+   */
   readonly strict: "enforce" | "report";
   readonly allowTrace: boolean;
   /** `reject-ambiguous` refuses targets that hops may normalise differently. */
@@ -70,6 +74,8 @@ function checkedHostname(host: string): string | null {
   const known = hosts.get(host);
   if (known !== undefined) return known;
   if (!isHost(host)) return null;
+  // Brackets hold an IPv6 address and nothing else.
+  if (host.startsWith("[") && !isIPv6(host.slice(1, host.indexOf("]")))) return null;
   const name = normaliseHost(host);
   if (name === "") return null;
   if (hosts.size >= 1024) hosts.clear();
@@ -114,6 +120,7 @@ function contentLength(head: Head, rules: RequestRules): number | Fault {
     if (parts.size === 1) {
       length = parseLength([...parts][0] as string);
       head.lint = "length-list";
+      head.soft ??= FAULTS.lengthList;
     }
   }
   if (typeof length !== "number") return length;
@@ -164,6 +171,7 @@ function hostField(head: Head, rules: RequestRules): string | Fault {
     for (let i = first + 1; i < head.count; i++)
       if (head.id(i) === F.host && head.value(i) !== host) return FAULTS.hostRepeated;
     head.lint = "host-repeated";
+    head.soft ??= FAULTS.hostRepeated;
   }
   return host === "" ? FAULTS.hostEmpty : host;
 }

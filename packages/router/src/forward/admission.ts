@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import type { RequestMeaning } from "../codec/request.ts";
-import { FAILURES } from "../failures/codes.ts";
+import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import type { AppSettings } from "../table/settings.ts";
 import type { Exchange } from "./exchange.ts";
@@ -15,48 +16,51 @@ const CHALLENGE = "/.well-known/acme-challenge/";
 export function admit(exchange: Exchange): boolean {
   const { engine, client, identity } = exchange;
   const meaning = exchange.meaning as RequestMeaning;
-  const found = engine.routes.lookup(meaning.hostname);
+  const { hostname } = meaning;
+  const found = engine.routes.lookup(hostname);
   if (found !== undefined) exchange.app = found.app;
   if (meaning.target.startsWith(CHALLENGE) && engine.options.acmeChallenge !== null) {
     const token = meaning.target.slice(CHALLENGE.length).split("?", 1)[0] as string;
-    const answer = engine.options.acmeChallenge(token, meaning.hostname);
+    const answer = engine.options.acmeChallenge(token, hostname);
     if (answer !== undefined) {
       exchange.respond(200, "Content-Type: text/plain\r\n", Buffer.from(answer));
       return false;
     }
   }
+  if (!mayEnter(exchange, engine.options)) return false;
   if (found === undefined) {
     exchange.refuse(404, "no-such-app", "There is no app at this host.");
     return false;
   }
   const app = found.app;
   const { settings } = app;
-  const { covers } = client.peer;
-  if (covers !== null && !covers(meaning.hostname)) {
+  const { covers, serves } = client.peer;
+  if (serves !== null && !serves(hostname)) {
+    exchange.fail("H31", "endpoint");
+    return false;
+  }
+  if (covers !== null && !covers(hostname)) {
     exchange.fail("H32", "certificate");
     return false;
   }
-  if (engine.hasHop(exchange)) {
-    exchange.refuse(508, "proxy-loop", "The request went through this router too often.");
-    return false;
+  if (engine.loops(exchange)) {
+    if (engine.options.refuseLoops) {
+      exchange.refuse(508, "proxy-loop", "The request went through this router too often.");
+      return false;
+    }
+    exchange.lint ??= "proxy-loop";
   }
   if (found.kind === "redirect") {
     redirect(exchange, `${identity.scheme}://${found.host}${portSuffix(meaning.host)}`);
     return false;
   }
   if (settings.forceHttps && identity.scheme === "http") {
-    redirect(exchange, `https://${meaning.hostname}`, 308);
+    redirect(exchange, `https://${hostname}`, 308);
     return false;
   }
   if (settings.hstsSeconds >= 0 && identity.scheme === "https")
     exchange.answerFields += `Strict-Transport-Security: max-age=${settings.hstsSeconds}\r\n`;
-  if (
-    settings.deny?.has(identity.clientAddress) === true ||
-    (settings.allow !== null && !settings.allow.has(identity.clientAddress))
-  ) {
-    exchange.refuse(403, "acl", "This address may not use the app.");
-    return false;
-  }
+  if (!mayEnter(exchange, settings)) return false;
   if (settings.maintenance && !bypassesMaintenance(exchange, settings)) {
     exchange.fail("H80", null);
     return false;
@@ -91,11 +95,34 @@ const STATE_CODES = Object.freeze({
 } as const);
 
 function capacity(exchange: Exchange, app: AppRoute): boolean {
-  const dynos = Math.max(1, app.up.length);
-  if (app.inFlight < app.settings.requestsPerDyno * dynos) return true;
   // Without a dyno the reason is that, not the backlog.
   if (app.up.length === 0 && app.bootingCount + app.sleepingCount === 0) return true;
-  exchange.fail(FAILURES.H11.code, "backlog");
+  const dynos = Math.max(1, app.up.length);
+  if (app.inFlight >= app.settings.requestsPerDyno * dynos) {
+    exchange.fail("H11", "backlog");
+    return false;
+  }
+  if (exchange.client.peer.overLimit || !exchange.client.place.take(app)) {
+    exchange.fail("H22", exchange.client.peer.overLimit ? "listener" : "app");
+    return false;
+  }
+  return true;
+}
+
+/** Access rules: 403 for an address that is denied, or not allowed where only some are. */
+function mayEnter(
+  exchange: Exchange,
+  rules: { readonly allow: AddressSet | null; readonly deny: AddressSet | null },
+): boolean {
+  const { clientAddress } = exchange.identity;
+  const denied = rules.deny?.match(clientAddress);
+  if (denied === undefined && (rules.allow === null || rules.allow.has(clientAddress))) return true;
+  // The log says which rule it was without telling addresses of others.
+  exchange.rule = createHash("sha256")
+    .update(denied ?? "allow")
+    .digest("hex")
+    .slice(0, 8);
+  exchange.refuse(403, "acl", "This address may not use the app.");
   return false;
 }
 

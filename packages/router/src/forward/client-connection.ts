@@ -3,9 +3,9 @@ import type { Socket } from "node:net";
 import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../codec/chunked.ts";
 import { FAULTS, type Fault } from "../codec/faults.ts";
 import { type Head, NEED_MORE, REFUSED } from "../codec/head.ts";
-import { CHUNKED, isFault, NO_BODY, type RequestMeaning, readRequest } from "../codec/request.ts";
+import { CHUNKED, isFault, NO_BODY, type RequestMeaning } from "../codec/request.ts";
 import { type ResponseMeaning, UNTIL_CLOSE } from "../codec/response.ts";
-import { type BodyParts, ClientSide, type Peer } from "./client-side.ts";
+import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import { keptTrailers } from "./fields.ts";
@@ -49,6 +49,7 @@ function onError(this: OwnedSocket, error: Error): void {
 /** One HTTP/1.1 (or 1.0) connection of a client: requests one after the other, in order. */
 export class ClientConnection extends ClientSide {
   readonly peer: Peer;
+  readonly place = new ConnectionPlace();
   protocol = "http1.1";
   readonly #engine: Engine;
   readonly #socket: OwnedSocket;
@@ -65,6 +66,8 @@ export class ClientConnection extends ClientSide {
   #discarded = 0;
   #paused = false;
   #chunkedAnswer = false;
+  /** The answer ends with the connection, so only a reset shows that it was cut. */
+  #closeDelimited = false;
   #driving = false;
   #error: Error | null = null;
 
@@ -167,7 +170,7 @@ export class ClientConnection extends ClientSide {
       this.#refuse(head.fault as Fault, null);
       return;
     }
-    const meaning = readRequest(head, engine.options.rules);
+    const meaning = engine.readRequest(head);
     if (isFault(meaning)) {
       this.#refuse(meaning, head);
       return;
@@ -187,7 +190,8 @@ export class ClientConnection extends ClientSide {
     const engine = this.#engine;
     const exchange = new Exchange(engine, this, head, meaning, this.#headStarted);
     this.#exchange = exchange;
-    this.#keepAlive = meaning.keepAlive && !meaning.closeAfter && !engine.closing;
+    this.#keepAlive =
+      meaning.keepAlive && !meaning.closeAfter && !engine.closing && !this.peer.overLimit;
     this.#left = meaning.length;
     this.#bodyDone = meaning.length === NO_BODY || meaning.length === 0;
     if (meaning.length === CHUNKED) this.#decoder = new ChunkDecoder();
@@ -269,6 +273,7 @@ export class ClientConnection extends ClientSide {
     this.#state = CLOSED;
     this.#engine.wheel.remove(this);
     this.#engine.forgetConnection(this);
+    this.place.leave();
     if (this.#head !== null) this.#engine.releaseHead(this.#head);
     this.#head = null;
     if (state === TUNNEL) this.#tunnel?.clientClosed(this.#error);
@@ -326,6 +331,7 @@ export class ClientConnection extends ClientSide {
   ): number {
     const old = this.protocol === "http1.0";
     let framing = "";
+    this.#closeDelimited = meaning.length === UNTIL_CLOSE || (old && meaning.length === CHUNKED);
     if (meaning.length === CHUNKED) {
       this.#chunkedAnswer = !old;
       if (old) this.#keepAlive = false;
@@ -436,6 +442,7 @@ export class ClientConnection extends ClientSide {
   kill(): void {
     this.#keepAlive = false;
     this.#state = CLOSED;
+    if (this.#closeDelimited) this.#socket.resetAndDestroy?.();
     this.#destroy();
   }
 

@@ -1,5 +1,6 @@
 import type { Head } from "../codec/head.ts";
 import type { ResponseMeaning } from "../codec/response.ts";
+import type { AppRoute } from "../table/app-route.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Exchange } from "./exchange.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -20,8 +21,33 @@ export interface Peer {
   readonly trusted: boolean;
   /** Whether the certificate of this connection is valid for a host. */
   readonly covers: ((hostname: string) => boolean) | null;
+  /** Whether the listener is meant for a host; null when it serves all. */
+  readonly serves: ((hostname: string) => boolean) | null;
+  /** Came although the listener has all the connections it may have: one answer, then the end. */
+  readonly overLimit: boolean;
   /** Name of the listener, for metrics. */
   readonly listener: string;
+}
+
+/** A client connection as something that apps have only so many of (H22). */
+export class ConnectionPlace {
+  #app: AppRoute | null = null;
+
+  /** Counts the connection for an app; false when that has its most already. */
+  take(app: AppRoute): boolean {
+    if (this.#app === app) return true;
+    if (app.clientConnections >= app.settings.maxClientConnections) return false;
+    this.leave();
+    this.#app = app;
+    app.clientConnections++;
+    return true;
+  }
+
+  /** The connection is gone. */
+  leave(): void {
+    if (this.#app !== null) this.#app.clientConnections--;
+    this.#app = null;
+  }
 }
 
 /** Part of a response body: a piece of a buffer that is only valid during the call. */
@@ -37,6 +63,7 @@ export interface BodyParts {
  */
 export abstract class ClientSide extends Timed {
   abstract readonly peer: Peer;
+  abstract readonly place: ConnectionPlace;
   /** `http1.0`, `http1.1`, `http2.0`. */
   abstract readonly protocol: string;
   /** Octets that wait for the client. */

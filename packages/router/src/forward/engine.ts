@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { formatLine } from "../access-log/line.ts";
+import { type AccessRecord, formatJson, formatLine, redactQuery } from "../access-log/line.ts";
 import type { LogWriter } from "../access-log/writer.ts";
 import type { Fault } from "../codec/faults.ts";
 import { F } from "../codec/field-names.ts";
 import { Head, type HeadLeniency, type HeadLimits } from "../codec/head.ts";
-import type { RequestRules } from "../codec/request.ts";
+import { isFault, type RequestMeaning, type RequestRules, readRequest } from "../codec/request.ts";
 import { type PageKind, renderPage } from "../failures/pages.ts";
 import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
@@ -23,6 +23,7 @@ import type { Forwarder, ForwarderContext } from "./forwarder.ts";
 import { Http2Connection } from "./http2.ts";
 import type { EndedRequest, Observer } from "./observer.ts";
 import { RateLimiter } from "./rate.ts";
+import { parseTraceparent } from "./trace-context.ts";
 import type { Tunnel } from "./tunnel.ts";
 import { Pool } from "./upstream.ts";
 
@@ -47,6 +48,10 @@ export interface EngineOptions {
   readonly echoRequestId: boolean;
   readonly tracing: boolean;
   readonly refuseLoops: boolean;
+  /** Access rules for all apps. */
+  readonly allow: AddressSet | null;
+  readonly deny: AddressSet | null;
+  readonly log: LogSettings;
   readonly affinityKeys: readonly Buffer[] | null;
   /** Log channel of requests that belong to no app. */
   readonly channel: string;
@@ -57,8 +62,21 @@ export interface EngineOptions {
   readonly onError: (error: unknown) => void;
 }
 
+/** What the access log leaves out or adds (spec/router.md §24). */
+export interface LogSettings {
+  /** What becomes of the query in `path=`: kept, left out, or a digest of it. */
+  readonly redactQuery: "none" | "all" | "hash";
+  readonly format: "logfmt" | "json";
+  /** Share of the lines about 2xx answers that are written, 0 to 1. */
+  readonly sampleSuccess: number;
+  /** `trace_id=` from `traceparent`. */
+  readonly traceIds: boolean;
+}
+
 const MAX_SPARE_HEADS = 1024;
 const MAX_OWN_HOPS = 5;
+/** How long the distance between the two clocks is taken for unchanged. */
+const OFFSET_MS = 1000;
 const RETRY_SHARE = 0.2;
 const RETRY_MIN_PER_SECOND = 10;
 
@@ -75,14 +93,18 @@ export class Engine implements Forwarder {
   readonly connections = new Set<ClientConnection>();
   readonly tunnels = new Set<Tunnel>();
   readonly http2 = new Set<Http2Connection>();
-  readonly requestLeniency: HeadLeniency;
   readonly responseLeniency: HeadLeniency;
+  readonly #enforced: HeadLeniency;
+  readonly #deferred: HeadLeniency;
+  readonly #deferredRules: RequestRules;
   readonly #log: LogWriter | null;
   readonly #pools = new Map<Backend, Pool>();
   readonly #spare: Head[] = [];
   readonly #rates = new RateLimiter();
   readonly #retries = new WeakMap<AppRoute, { at: number; requests: number; retries: number }>();
   readonly #unsubscribe: () => void;
+  #offset = 0;
+  #offsetUntil = 0;
   /** Set when the router shuts down: no connection is kept. */
   closing = false;
 
@@ -94,15 +116,17 @@ export class Engine implements Forwarder {
     this.random = parts.random;
     this.connect = parts.connect;
     this.#log = parts.log;
-    this.wheel = new TimerWheel(parts.clock);
+    this.wheel = new TimerWheel(parts.clock, 100, (ms) =>
+      this.observer.loopDelay.observe(ms / 1000),
+    );
     const { rules } = parts.options;
     this.affinity = new Affinity(parts.options.affinityKeys, rules.compat === "heroku");
-    const report = rules.strict === "report";
-    this.requestLeniency = {
-      obsFold: report || parts.options.obsFold === "replace",
-      highTarget: report || rules.compat === "heroku",
-      requestLineSpaces: report,
+    this.#enforced = {
+      obsFold: parts.options.obsFold === "replace",
+      highTarget: rules.compat === "heroku",
     };
+    this.#deferred = { ...this.#enforced, defer: true };
+    this.#deferredRules = { ...rules, strict: "report" };
     this.responseLeniency = parts.options.strictResponse
       ? { obsFold: false }
       : { bareLf: true, obsFold: true };
@@ -122,13 +146,13 @@ export class Engine implements Forwarder {
   accept(socket: Socket | Duplex, peer: Peer): void {
     const connection = new ClientConnection(this, socket as Socket, peer);
     this.connections.add(connection);
-    this.observer.connectionOpened(peer.listener);
+    this.observer.connectionOpened(peer.listener, "http1.1");
   }
 
   /** Takes over a connection that speaks HTTP/2. */
   acceptHttp2(socket: Socket | Duplex, peer: Peer): void {
     this.http2.add(new Http2Connection(this, socket, peer));
-    this.observer.connectionOpened(peer.listener);
+    this.observer.connectionOpened(peer.listener, "http2.0");
   }
 
   forgetConnection(connection: ClientConnection): void {
@@ -140,9 +164,25 @@ export class Engine implements Forwarder {
     return randomUUID();
   }
 
-  newTraceparent(): string {
-    const octets = randomBytes(24).toString("hex");
-    return `00-${octets.slice(0, 32)}-${octets.slice(32)}-00`;
+  /** A span of our own: in the trace that the client began, else in a new one that nobody samples. */
+  traceparent(head: Head): { readonly line: string; readonly continues: boolean } {
+    const parent = parseTraceparent(head.get(F.traceparent) ?? "");
+    const traceId = parent?.traceId ?? randomBytes(16).toString("hex");
+    const span = randomBytes(8).toString("hex");
+    return {
+      line: `traceparent: 00-${traceId}-${span}-${parent?.flags ?? "00"}\r\n`,
+      continues: parent !== null,
+    };
+  }
+
+  /** ms since the epoch of a point in monotonic time; follows a wall clock that is set. */
+  epochAt(monotonic: number): number {
+    if (monotonic >= this.#offsetUntil || monotonic < this.#offsetUntil - 2 * OFFSET_MS) {
+      const now = this.clock.monotonic();
+      this.#offset = this.clock.now() - now;
+      this.#offsetUntil = now + OFFSET_MS;
+    }
+    return Math.round(monotonic + this.#offset);
   }
 
   dateField(): string {
@@ -151,9 +191,29 @@ export class Engine implements Forwarder {
 
   acquireHead(kind: "request" | "response"): Head {
     const head = this.#spare.pop() ?? new Head();
-    if (kind === "request") head.reset(kind, this.options.requestLimits, this.requestLeniency);
+    if (kind === "request")
+      head.reset(
+        kind,
+        this.options.requestLimits,
+        this.#mayReport ? this.#deferred : this.#enforced,
+      );
     else head.reset(kind, this.options.responseLimits, this.responseLeniency);
     return head;
+  }
+
+  /** Whether some request may break soft rules; which one is known only with its app. */
+  get #mayReport(): boolean {
+    return this.options.rules.strict === "report" || this.routes.reporting > 0;
+  }
+
+  /** The meaning of a request head, or the first rule that it breaks; soft rules as its app says. */
+  readRequest(head: Head): RequestMeaning | Fault {
+    const meaning = readRequest(head, this.#mayReport ? this.#deferredRules : this.options.rules);
+    if (head.soft === null || isFault(meaning)) return meaning;
+    const strict = this.routes.lookup(meaning.hostname)?.app.settings.strict;
+    if ((strict ?? this.options.rules.strict) === "report") return meaning;
+    head.lint = null;
+    return head.soft;
   }
 
   releaseHead(head: Head): void {
@@ -226,10 +286,10 @@ export class Engine implements Forwarder {
     return null;
   }
 
-  /** Whether the request came through this router too often, where that is refused. */
-  hasHop(exchange: Exchange): boolean {
+  /** Whether the request came through this router too often. */
+  loops(exchange: Exchange): boolean {
     const head = exchange.head as Head;
-    if (!this.options.refuseLoops || (head.first[F.via] as number) < 0) return false;
+    if ((head.first[F.via] as number) < 0) return false;
     let hops = 0;
     for (let i = head.first[F.via] as number; i < head.count; i++)
       if (head.id(i) === F.via)
@@ -430,17 +490,28 @@ export class Engine implements Forwarder {
   }
 
   /** The answer to a broken request. */
-  sendFault(exchange: Exchange, fault: Fault): number {
-    const fields = "X-Router-Error: H26\r\n";
+  sendFault(exchange: Exchange, fault: Fault, status: number): number {
+    let fields = "X-Router-Error: H26\r\n";
+    if (status === 405) fields += "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
     if (fault.hint !== undefined)
       return exchange.client.sendOwn(
         exchange,
-        fault.status,
+        status,
         `Content-Type: text/plain; charset=utf-8\r\n${fields}`,
         Buffer.from(fault.hint),
       );
     const message = `Request Error: ${fault.rule.replaceAll("-", " ")}`;
-    return this.#page(exchange, "request", fault.status, "H26", message, fields);
+    return this.#page(exchange, "request", status, "H26", message, fields);
+  }
+
+  /** Status of the answer to a broken request: Heroku says 400 where a field is too long. */
+  faultStatus(fault: Fault): number {
+    return fault.status === 431 && this.options.rules.compat === "heroku" ? 400 : fault.status;
+  }
+
+  /** Status of an H-code where Heroku's differs and `compat` asks for it; 0 = that of the table. */
+  ownStatus(code: string): number {
+    return code === "H32" && this.options.rules.compat === "heroku" ? 495 : 0;
   }
 
   /** An answer of the router that is no H-code. */
@@ -475,6 +546,7 @@ export class Engine implements Forwarder {
         .map((attempt) => `${attempt.dyno}:${attempt.outcome}`);
       if (tried.length > 0) extra += ` tried=${tried.join(",")}`;
     }
+    if (this.options.extraLogKeys) extra += ` reused=${exchange.reused}`;
     if (exchange.affinity === "miss") extra += " affinity=miss";
     if (exchange.upgraded !== null) {
       extra += ` upgrade=${exchange.upgraded.replaceAll(/[^\x21\x23-\x5b\x5d-\x7e]/g, "_")}`;
@@ -482,12 +554,17 @@ export class Engine implements Forwarder {
       if (!opening) extra += ` rx=${exchange.received}`;
     }
     if (this.options.extraLogKeys) {
-      extra += ` reused=${exchange.reused} app=${exchange.app?.id ?? ""}`;
+      extra += ` app=${exchange.app?.id ?? ""}`;
       if (exchange.backend?.release !== undefined)
         extra += ` release=v${exchange.backend.release.version}`;
       extra += ` listener=${client.peer.listener}`;
     }
     if (exchange.lint !== null) extra += ` lint=${exchange.lint}`;
+    if (exchange.rule !== null) extra += ` rule=${exchange.rule}`;
+    if (this.options.log.traceIds) {
+      const trace = traceId(head);
+      if (trace !== null) extra += ` trace_id=${trace}`;
+    }
     const end = opening ? this.clock.monotonic() : exchange.lastByteAt;
     const desc =
       failure === null
@@ -517,11 +594,24 @@ export class Engine implements Forwarder {
       tlsVersion: client.peer.tlsVersion,
       sock: failure?.sock ?? null,
       cause: failure === null && exchange.ownStatus === 0 ? null : exchange.cause,
-      agent: failure?.code === "H31" || failure?.code === "H32" ? userAgent(head) : null,
+      agent:
+        failure?.code === "H31" || failure?.code === "H32"
+          ? (head?.get(F.userAgent) ?? null)
+          : null,
       extra,
     };
-    this.#log?.write(exchange.app?.id ?? this.options.channel, formatLine(record));
+    if (this.#log !== null) this.#writeLine(exchange.app?.id ?? this.options.channel, record);
     return record;
+  }
+
+  #writeLine(channel: string, record: AccessRecord): void {
+    const { format, redactQuery: redact, sampleSuccess } = this.options.log;
+    const { status } = record;
+    if (sampleSuccess < 1 && record.code === null && status >= 200 && status < 300)
+      if (this.random() >= sampleSuccess) return;
+    const shown =
+      redact === "none" ? record : { ...record, path: redactQuery(record.path, redact) };
+    this.#log?.write(channel, format === "json" ? formatJson(shown) : formatLine(shown));
   }
 
   /** Ends tunnels and idle connections and lets the rest finish; see `Router.close`. */
@@ -550,9 +640,7 @@ export class Engine implements Forwarder {
   }
 }
 
-function userAgent(head: Head | null): string | null {
-  if (head === null) return null;
-  for (let i = 0; i < head.count; i++)
-    if (head.name(i).toLowerCase() === "user-agent") return head.value(i);
-  return null;
+function traceId(head: Head | null): string | null {
+  const parent = head?.get(F.traceparent);
+  return parent === undefined ? null : (parseTraceparent(parent)?.traceId ?? null);
 }

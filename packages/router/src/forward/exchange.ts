@@ -29,6 +29,8 @@ export interface AttemptRecord {
   outcome: string;
 }
 
+/** How long the answer to a request that could not be written is waited for. */
+const WRITE_ERROR_MS = 1000;
 const MAX_RETAINED = 65_536;
 const MAX_INTERIM = 16;
 const MAX_INTERIM_BYTES = 65_536;
@@ -82,8 +84,18 @@ export class Exchange implements Waiter, UpstreamUser {
   answered = false;
   finished = false;
   lint: string | null = null;
+  /** Digest of the access rule that refused the request. */
+  rule: string | null = null;
 
   #tried: Backend[] | null = null;
+  /** Monotonic ms at which the whole exchange is over, whatever it does. */
+  #endsAt = Number.POSITIVE_INFINITY;
+  /** Until when a full dyno of the session is waited for; -1 when that was given up. */
+  #stickyUntil = 0;
+  /** The body is read to its end, or to the limit, before a dyno is chosen. */
+  #buffering = false;
+  /** A write to the backend failed; what it said before may still come. */
+  #writeFailed = false;
   #waitingSince = 0;
   #connectsUntil = 0;
   #checkedOut = false;
@@ -122,7 +134,7 @@ export class Exchange implements Waiter, UpstreamUser {
     this.head = head;
     this.meaning = meaning;
     this.startedAt = startedAt;
-    this.startedEpoch = engine.clock.now();
+    this.startedEpoch = engine.epochAt(startedAt);
     this.identity = fieldIdentity(engine, client.peer, head);
     if (head !== null) this.lint = head.lint;
     engine.began(this);
@@ -138,7 +150,8 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 
   #limit(ms: number): void {
-    this.engine.wheel.set(this.client, ms);
+    const at = this.#now() + ms;
+    this.engine.wheel.setAt(this.client, at < this.#endsAt ? at : this.#endsAt);
   }
 
   /** First step after the head: route, policy, choice. Nothing in it waits. */
@@ -150,13 +163,32 @@ export class Exchange implements Waiter, UpstreamUser {
       app.inFlight++;
       this.#counted = true;
       this.#connectsUntil = this.startedAt + this.#timeouts.connectTotalMs;
+      if (this.#timeouts.maxDurationMs > 0)
+        this.#endsAt = this.startedAt + this.#timeouts.maxDurationMs;
       if (this.meaning?.expectContinue === true && app.settings.continue === "auto")
         this.#sendContinue();
-      this.#choose(false);
+      if (this.#mustBuffer()) {
+        this.#buffering = true;
+        this.#limit(this.#timeouts.idleMs);
+      } else this.#choose(false);
     } catch (error) {
       this.engine.crashed(error);
       this.fail("H99", "exception");
     }
+  }
+
+  #mustBuffer(): boolean {
+    const { bufferRequestBytes, continue: mode } = (this.app as AppRoute).settings;
+    if (bufferRequestBytes === 0 || this.requestDone || this.#retainedBytes >= bufferRequestBytes)
+      return false;
+    // A client that waits for 100 sends nothing to read before a dyno was asked.
+    return this.meaning?.expectContinue !== true || mode === "auto";
+  }
+
+  #bufferedEnough(): void {
+    if (!this.#buffering || this.finished) return;
+    this.#buffering = false;
+    this.#choose(false);
   }
 
   #sendContinue(): void {
@@ -173,49 +205,72 @@ export class Exchange implements Waiter, UpstreamUser {
       this.fail("H14", "deleted");
       return;
     }
+    const now = this.#now();
+    const sticky = this.#session(app, now);
+    if (sticky === "full") {
+      this.#wait(this.#stickyUntil - now, true);
+      return;
+    }
+    if (sticky !== null) {
+      this.#startAttempt(sticky, now);
+      return;
+    }
     if (app.up.length === 0) {
       if (app.bootingCount > 0) {
-        this.#wait(this.#timeouts.bootMs, again);
+        this.#wait(this.#timeouts.bootMs, !again);
         return;
       }
       if (app.sleepingCount > 0 || (app.settings.wake && app.crashedCount === 0)) {
         if (app.settings.wake || app.sleepingCount > 0) engine.routes.demand(app);
-        this.#wait(this.#timeouts.bootMs, again);
+        this.#wait(this.#timeouts.bootMs, !again);
         return;
       }
       this.fail(app.crashedCount > 0 ? "H10" : "H14", null);
       return;
     }
-    const now = this.#now();
-    const sticky = again ? null : engine.affinity.find(this);
-    const chosen =
-      sticky ??
-      choose(app, {
-        now,
-        random: engine.random,
-        tried: this.#tried ?? NO_TRIED,
-        hashKey: app.settings.balance === "hash" ? engine.hashKey(this) : null,
-      });
+    const chosen = choose(app, {
+      now,
+      random: engine.random,
+      tried: this.#tried ?? NO_TRIED,
+      hashKey: app.settings.balance === "hash" ? engine.hashKey(this) : null,
+    });
     if (typeof chosen !== "string") {
       this.#startAttempt(chosen, now);
       return;
     }
     if (chosen === "full") {
-      this.#wait(this.#timeouts.queueMs, again);
+      this.#wait(this.#timeouts.queueMs, !again);
       return;
     }
     if (chosen === "wait") {
       let until = this.#connectsUntil;
       for (const backend of app.up)
         if (!backend.trial) until = Math.min(until, backend.quarantinedUntil);
-      this.#wait(Math.max(1, until - now), again, true);
+      this.#wait(Math.max(1, until - now), true);
       return;
     }
     this.fail(now >= this.#connectsUntil ? "H34" : "H21", null);
     return;
   }
 
-  #wait(ms: number, again: boolean, untilTrial = false): void {
+  /** The dyno of the client's session, while that may be had. */
+  #session(app: AppRoute, now: number): Backend | "full" | null {
+    const { affinity } = app.settings;
+    if (affinity === null) return null;
+    if (this.#tried !== null || this.#freshRetried) {
+      if (this.affinity === "hit") this.affinity = "miss";
+      return null;
+    }
+    const found = this.engine.affinity.find(this);
+    if (found !== "full") return found;
+    if (this.#stickyUntil === 0) this.#stickyUntil = now + affinity.waitMs;
+    if (now < this.#stickyUntil) return "full";
+    this.#stickyUntil = -1;
+    return null;
+  }
+
+  /** Waits for a change, `ms` at most; `restart` begins that time anew when already waiting. */
+  #wait(ms: number, restart: boolean): void {
     const app = this.app as AppRoute;
     this.phase = "queue";
     if (!app.waiters.has(this)) {
@@ -227,7 +282,7 @@ export class Exchange implements Waiter, UpstreamUser {
       if (this.#waitingSince === 0) this.#waitingSince = this.#now();
       this.#limit(ms);
       this.engine.queued(app, 1);
-    } else if (!again || untilTrial) this.#limit(ms);
+    } else if (restart) this.#limit(ms);
   }
 
   #leaveQueue(): void {
@@ -434,7 +489,10 @@ export class Exchange implements Waiter, UpstreamUser {
     }
     this.#retained.push(data);
     this.#retainedBytes += data.length;
-    if (this.#retainedBytes >= MAX_RETAINED) this.#pauseClient();
+    if (this.#buffering) {
+      if (this.#mustBuffer()) this.#limit(this.#timeouts.idleMs);
+      else this.#bufferedEnough();
+    } else if (this.#retainedBytes >= MAX_RETAINED) this.#pauseClient();
   }
 
   #retain(data: Buffer): void {
@@ -458,6 +516,10 @@ export class Exchange implements Waiter, UpstreamUser {
     this.requestDone = true;
     this.#requestTrailers = trailers;
     if (this.finished || this.#responseDone || this.#upstreamBroken) return;
+    if (this.#buffering) {
+      this.#bufferedEnough();
+      return;
+    }
     if (!this.#headSent || this.upstream === null) return;
     this.#writeEnd();
     this.#awaitAnswer();
@@ -568,13 +630,18 @@ export class Exchange implements Waiter, UpstreamUser {
   #interim(head: Head, meaning: ResponseMeaning): void {
     this.#interimBytes += head.text.length;
     if (++this.#interims > MAX_INTERIM || this.#interimBytes > MAX_INTERIM_BYTES) {
-      this.#responseFault(RESPONSE_FAULTS.interimFlood);
+      this.ownStatus = RESPONSE_FAULTS.interimFlood.status;
+      this.fail("H17", RESPONSE_FAULTS.interimFlood.cause);
       return;
     }
     const request = this.meaning as RequestMeaning;
     this.#touch();
     if (head.status === 100) {
       const asked = request.expectContinue && this.app?.settings.continue === "end-to-end";
+      if (asked && this.#continued && this.engine.options.rules.compat === "heroku") {
+        this.#responseFault(RESPONSE_FAULTS.secondContinue);
+        return;
+      }
       if (asked && !this.#continued) this.#sendContinue();
       else if (!request.expectContinue && !this.#continued) {
         this.#continued = true;
@@ -586,7 +653,9 @@ export class Exchange implements Waiter, UpstreamUser {
 
   #switch(chunk: Buffer, next: number, head: Head, meaning: ResponseMeaning): number {
     const protocol = startTunnelCheck(this.meaning as RequestMeaning, head);
-    if (protocol === null || !this.requestDone) {
+    // A body of known length that is still on its way looks the same inside the tunnel.
+    const bodyFits = this.requestDone || (this.meaning as RequestMeaning).length >= 0;
+    if (protocol === null || !bodyFits) {
       this.#responseFault(RESPONSE_FAULTS.unaskedUpgrade);
       return chunk.length;
     }
@@ -747,6 +816,16 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#upstreamLost("closed");
   }
 
+  /** {@link UpstreamUser} An app may answer early and close while the request is still on its way. */
+  onUpstreamWriteError(): boolean {
+    if (this.finished || this.#responseDone) return false;
+    this.#upstreamBroken = true;
+    this.#writeFailed = true;
+    this.#forgetBody();
+    if (this.#response === null) this.#limit(WRITE_ERROR_MS);
+    return true;
+  }
+
   /** {@link UpstreamUser} */
   onUpstreamClose(error: Error | null): void {
     if (this.finished) return;
@@ -822,9 +901,26 @@ export class Exchange implements Waiter, UpstreamUser {
   /** The limit of the phase passed. */
   onLimit(now: number): void {
     if (this.finished) return;
+    if (now >= this.#endsAt) {
+      this.fail(this.answered ? "H15" : "H12", "max-duration");
+      return;
+    }
+    if (this.#writeFailed && !this.#responseDone) {
+      this.#upstreamLost("reset");
+      return;
+    }
+    if (this.#buffering) {
+      this.fail("H28", null);
+      return;
+    }
     switch (this.phase) {
       case "queue": {
         const app = this.app as AppRoute;
+        if (this.#stickyUntil > 0 && now >= this.#stickyUntil) {
+          this.#stickyUntil = -1;
+          this.#choose(false);
+          return;
+        }
         if (app.up.length === 0) {
           this.fail("H20", null);
           return;
@@ -872,7 +968,9 @@ export class Exchange implements Waiter, UpstreamUser {
     if (code === "H27" || code === "H24") this.client.kill();
     else if (this.answered) this.client.kill();
     else {
-      const status = code === "H28" ? 408 : this.failure.status;
+      if (this.ownStatus === 0) this.ownStatus = this.engine.ownStatus(code);
+      const own = this.ownStatus === 0 ? this.failure.status : this.ownStatus;
+      const status = code === "H28" ? 408 : own;
       this.sent = status;
       this.bytes += this.engine.sendFailure(this, status);
     }
@@ -884,15 +982,15 @@ export class Exchange implements Waiter, UpstreamUser {
     if (this.finished) return;
     this.failure = FAILURES.H26;
     this.cause = fault.cause;
-    this.ownStatus = fault.status;
+    this.ownStatus = this.engine.faultStatus(fault);
     this.engine.malformed(fault, this);
     this.lastByteAt = this.#now();
     this.#endAttempt("H26");
     this.#abandonUpstream();
     if (this.answered) this.client.kill();
     else {
-      this.sent = fault.status;
-      this.bytes += this.engine.sendFault(this, fault);
+      this.sent = this.ownStatus;
+      this.bytes += this.engine.sendFault(this, fault, this.ownStatus);
     }
     this.#finish(false);
   }

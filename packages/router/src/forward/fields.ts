@@ -31,6 +31,8 @@ export interface RequestFieldOptions {
   readonly camelCase: boolean;
   /** Lower-case name of the request id field. */
   readonly requestIdName: string;
+  readonly dropTraceparent: boolean;
+  readonly dropTracestate: boolean;
   /** Name of an affinity cookie to take out, or null. */
   readonly stripCookie: string | null;
 }
@@ -52,6 +54,8 @@ export function keptRequestFields(
     if (id !== 0) {
       keep = DROP_FROM_REQUEST[id] === 0;
       if (keep && options.dropClaims && CLIENT_CLAIMS[id] === 1) keep = false;
+      if (id === F.traceparent && options.dropTraceparent) keep = false;
+      if (id === F.tracestate && options.dropTracestate) keep = false;
       if (id === F.cookie && options.stripCookie !== null)
         replacement = withoutCookie(head, i, options.stripCookie);
       // Equal Host fields are folded into one where that is allowed at all.

@@ -14,10 +14,10 @@ import { FAULTS, type Fault } from "../codec/faults.ts";
 import { DROP_FROM_RESPONSE, F, lookupField, NOT_IN_TRAILER } from "../codec/field-names.ts";
 import { type Head, NEED_MORE, REFUSED } from "../codec/head.ts";
 import { isFieldValue, isToken } from "../codec/octets.ts";
-import { isFault, NO_BODY, type RequestMeaning, readRequest } from "../codec/request.ts";
+import { isFault, NO_BODY, type RequestMeaning } from "../codec/request.ts";
 import type { ResponseMeaning } from "../codec/response.ts";
 import { Timed } from "../time/wheel.ts";
-import { type BodyParts, ClientSide, type Peer } from "./client-side.ts";
+import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import { keptTrailers } from "./fields.ts";
@@ -33,6 +33,7 @@ const GOAWAY_MS = 1000;
 export class Http2Connection extends Timed {
   readonly engine: Engine;
   readonly peer: Peer;
+  readonly place = new ConnectionPlace();
   readonly #session: ServerHttp2Session;
   #streams = 0;
   #goingAway = false;
@@ -66,6 +67,7 @@ export class Http2Connection extends Timed {
     session.on("close", () => {
       engine.wheel.remove(this);
       engine.http2.delete(this);
+      this.place.leave();
       engine.observer.connectionClosed(peer.listener);
     });
     session.once("remoteSettings", () => {
@@ -85,7 +87,7 @@ export class Http2Connection extends Timed {
         else this.engine.wheel.set(this, this.engine.options.clientIdleMs);
       }
     });
-    new Http2Client(this.engine, stream, this.peer).begin(headers, raw);
+    new Http2Client(this.engine, stream, this.peer, this.place).begin(headers, raw);
   }
 
   override onDeadline(): void {
@@ -167,6 +169,7 @@ export function http1Head(
 /** One HTTP/2 stream as the client's side of an exchange. */
 export class Http2Client extends ClientSide {
   readonly peer: Peer;
+  readonly place: ConnectionPlace;
   readonly protocol = "http2.0";
   readonly #engine: Engine;
   readonly #stream: ServerHttp2Stream;
@@ -178,8 +181,9 @@ export class Http2Client extends ClientSide {
   #trailers: OutgoingHttpHeaders | null = null;
   #killed = false;
 
-  constructor(engine: Engine, stream: ServerHttp2Stream, peer: Peer) {
+  constructor(engine: Engine, stream: ServerHttp2Stream, peer: Peer, place: ConnectionPlace) {
     super();
+    this.place = place;
     this.#engine = engine;
     this.#stream = stream;
     this.peer = peer;
@@ -212,7 +216,7 @@ export class Http2Client extends ClientSide {
       this.#refuse(head.fault ?? FAULTS.http2, null, now);
       return;
     }
-    const meaning = readRequest(head, engine.options.rules);
+    const meaning = engine.readRequest(head);
     if (isFault(meaning)) {
       this.#refuse(meaning, head, now);
       return;

@@ -153,7 +153,10 @@ export class Observer {
   readonly apps = new Map<string, AppCounters>();
   readonly overhead = new Histogram(OVERHEAD_BORDERS);
   readonly connections = new Map<string, number>();
+  /** By `listener|protocol`. */
   readonly connectionsTotal = new Map<string, number>();
+  /** How late the timer wheel was called, seconds. */
+  readonly loopDelay = new Histogram(DURATION_BORDERS);
   /** By `listener|rule`. */
   readonly malformed = new Map<string, number>();
   /** By `app|rule`. */
@@ -175,9 +178,14 @@ export class Observer {
     return counters;
   }
 
-  connectionOpened(listener: string): void {
+  connectionOpened(listener: string, protocol: string): void {
     add(this.connections, listener);
-    add(this.connectionsTotal, listener);
+    add(this.connectionsTotal, `${listener}|${protocol}`);
+  }
+
+  /** Connections of a listener that are open. */
+  openConnections(listener: string): number {
+    return this.connections.get(listener) ?? 0;
   }
 
   connectionClosed(listener: string): void {

@@ -1,4 +1,3 @@
-import { F } from "../codec/field-names.ts";
 import type { Head } from "../codec/head.ts";
 import type { RequestMeaning } from "../codec/request.ts";
 import type { AppRoute } from "../table/app-route.ts";
@@ -12,11 +11,15 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
   const meaning = exchange.meaning as RequestMeaning;
   const { settings } = exchange.app as AppRoute;
   const { options } = engine;
+  const trace = (settings.tracing ?? options.tracing) ? engine.traceparent(head) : null;
   let out = `${meaning.method} ${meaning.target} HTTP/1.1\r\n`;
   out += keptRequestFields(head, meaning, {
     dropClaims: options.dropUntrustedForwarded && !client.peer.trusted,
     camelCase: settings.camelCase,
     requestIdName: options.requestIdName,
+    // A span of our own replaces the client's; what belongs to no valid trace goes with it.
+    dropTraceparent: trace !== null,
+    dropTracestate: trace !== null && !trace.continues,
     stripCookie: settings.affinity?.strip === true ? engine.affinity.cookieName(exchange) : null,
   });
   out += requestFraming(meaning.length);
@@ -40,8 +43,7 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
     `Total-Route-Time: ${Math.round(now - exchange.startedAt)}\r\n`;
   if (exchange.queueMs > 0) out += `X-Queue-Time: ${exchange.queueMs}\r\n`;
   if (options.peerPort) out += `X-Forwarded-Peer-Port: ${client.peer.port}\r\n`;
-  if (options.tracing && (head.first[F.traceparent] as number) < 0)
-    out += `traceparent: ${engine.newTraceparent()}\r\n`;
+  if (trace !== null) out += trace.line;
   const received =
     client.protocol === "http2.0" ? "2.0" : client.protocol === "http1.0" ? "1.0" : "1.1";
   return `${out}Via: ${received} ${options.via}\r\n\r\n`;

@@ -71,7 +71,7 @@ export class Tunnel implements UpstreamUser {
   }
 
   fromClient(chunk: Buffer): void {
-    if (this.#ended || this.#upstreamEnded) return;
+    if (this.#ended) return;
     this.#touch();
     this.exchange.received += chunk.length;
     this.#up?.feed(chunk);
@@ -106,6 +106,11 @@ export class Tunnel implements UpstreamUser {
   onConnected(): void {}
 
   onConnectFailed(): void {}
+
+  /** {@link UpstreamUser} */
+  onUpstreamWriteError(): boolean {
+    return false;
+  }
 
   /** {@link UpstreamUser} */
   onUpstreamDrain(): void {
@@ -249,5 +254,6 @@ const NOBODY: UpstreamUser = {
   onUpstreamData: () => true,
   onUpstreamDrain() {},
   onUpstreamEnd() {},
+  onUpstreamWriteError: () => false,
   onUpstreamClose() {},
 };

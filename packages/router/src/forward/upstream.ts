@@ -15,6 +15,11 @@ export interface UpstreamUser {
   onUpstreamDrain(): void;
   /** The backend sent FIN. */
   onUpstreamEnd(): void;
+  /**
+   * A write failed, but what the backend said before it closed may still be there to read.
+   * Returns whether reading goes on.
+   */
+  onUpstreamWriteError(): boolean;
   /** The connection is gone; `error` unless it ended in order. */
   onUpstreamClose(error: Error | null): void;
 }
@@ -23,6 +28,29 @@ const LOCAL_FAULTS = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "E
 
 // One buffer for all reads from backends: every octet kept longer than its callback is copied.
 const SHARED = Buffer.allocUnsafeSlow(65_536);
+
+interface StreamState {
+  autoDestroy?: boolean;
+  errored?: unknown;
+}
+type SocketStates = { _readableState?: StreamState; _writableState?: StreamState };
+
+/**
+ * Node destroys a socket whose write fails, and with it what the other side said before it
+ * closed: an app that answers 413 and closes would look as if it had said nothing. The states
+ * have no public setter; without them a socket behaves as Node's default.
+ */
+function keepReadingAfterWriteError(socket: Socket): void {
+  const { _readableState: readable, _writableState: writable } = socket as unknown as SocketStates;
+  if (readable !== undefined) readable.autoDestroy = false;
+  if (writable !== undefined) writable.autoDestroy = false;
+}
+
+/** A socket that counts as failed would not report the end of what it reads. */
+function forgetWriteError(socket: Socket): void {
+  const { _readableState: readable } = socket as unknown as SocketStates;
+  if (readable !== undefined) readable.errored = null;
+}
 
 /** One connection to one backend; used by one exchange at a time. */
 export class UpstreamConnection extends Timed {
@@ -64,11 +92,17 @@ export class UpstreamConnection extends Timed {
     this.socket.on("connect", () => this.#onConnect());
     this.socket.on("drain", () => this.user?.onUpstreamDrain());
     this.socket.on("end", () => this.#onEnd());
-    this.socket.on("error", (error) => {
-      this.#error = error;
-    });
+    keepReadingAfterWriteError(this.socket);
+    this.socket.on("error", (error) => this.#onError(error));
     this.socket.on("close", () => this.#onClose());
     pool.engine.wheel.set(this, connectMs);
+  }
+
+  #onError(error: Error): void {
+    this.#error = error;
+    if (this.socket.destroyed) return;
+    if (this.connected && this.user?.onUpstreamWriteError() === true) forgetWriteError(this.socket);
+    else this.socket.destroy();
   }
 
   #onConnect(): void {

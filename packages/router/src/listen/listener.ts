@@ -10,6 +10,7 @@ import type { Peer } from "../forward/client-side.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
 import type { Observer } from "../forward/observer.ts";
 import { AddressSet, plainAddress } from "../table/address-set.ts";
+import { checkedHost } from "../table/settings.ts";
 import { Timed, type TimerWheel } from "../time/wheel.ts";
 import { type CertificateStore, CIPHERS, coversHost } from "../tls/certificate-store.ts";
 import { type ProxyHeader, parseProxyHeader } from "./proxy-header.ts";
@@ -39,6 +40,11 @@ export interface ListenOptions {
   readonly publicPort?: number;
   /** For metrics and logs; default `http` or `https`. */
   readonly name?: string;
+  /**
+   * Hosts that this listener is meant for, exact or `*.example.com`; other hosts of the table get
+   * 421 (H31). Default: all.
+   */
+  readonly hosts?: readonly string[];
   readonly tls?: TlsListenOptions;
   /** HTTP/2 with prior knowledge on clear text; default false. */
   readonly h2c?: boolean;
@@ -61,6 +67,8 @@ export interface ListenerContext {
   forwarder(): Forwarder;
 }
 
+/** Connections above the limit that still get an answer (H22); more are closed at once. */
+const OVER_LIMIT = 256;
 const PROXY_HEADER_MS = 2000;
 const TICKET_KEY_MS = 12 * 3_600_000;
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -73,6 +81,7 @@ export class Listener {
   readonly #server: Server;
   readonly #tls: TlsServer | null;
   readonly #proxyFrom: AddressSet | null;
+  readonly #serves: ((hostname: string) => boolean) | null;
   /** Sockets that are not yet handed over. */
   readonly #waiting = new Map<Socket, Waiting>();
   readonly #headers = new WeakMap<Socket, ProxyHeader>();
@@ -88,7 +97,8 @@ export class Listener {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#accept(socket),
     );
-    this.#server.maxConnections = context.maxConnections;
+    this.#server.maxConnections = context.maxConnections + OVER_LIMIT;
+    this.#serves = options.hosts === undefined ? null : hostMatcher(options.hosts);
     this.#tls = options.tls === undefined ? null : this.#createTls(options.tls);
     if (this.#tls !== null && options.tls?.ticketKeys === undefined)
       this.#ticketTimer = new TicketTimer(this.#tls, context.wheel);
@@ -331,9 +341,21 @@ export class Listener {
       publicPort: header?.destination?.port ?? this.#publicPort,
       trusted: this.#context.trustedProxies?.has(address) === true,
       covers,
+      serves: this.#serves,
+      overLimit: this.#context.observer.openConnections(this.name) >= this.#context.maxConnections,
       listener: this.name,
     };
   }
+}
+
+/** Exact names, and `*.` names for one label. */
+function hostMatcher(hosts: readonly string[]): (hostname: string) => boolean {
+  const names = new Set(hosts.map((host) => checkedHost(host)));
+  return (hostname) => {
+    if (names.has(hostname)) return true;
+    const dot = hostname.indexOf(".");
+    return dot > 0 && names.has(`*${hostname.slice(dot)}`);
+  };
 }
 
 /** The accepted socket under a TLS socket. */

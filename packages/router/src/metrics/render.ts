@@ -1,6 +1,5 @@
 /** Prometheus text of what a router counted (spec/router.md §25). */
 
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { AppCounters, Histogram, Observer } from "../forward/observer.ts";
 import type { RouteTable } from "../table/route-table.ts";
 import type { CertificateStore } from "../tls/certificate-store.ts";
@@ -107,6 +106,13 @@ export function renderMetrics(sources: MetricSources): string {
   page.add("gauge", "router_table_routes", {}, routes.size);
   page.add("gauge", "router_table_version", {}, routes.version);
   page.add("counter", "router_log_dropped_total", {}, sources.logDropped);
+  // Every limit is per process, so their number belongs to reading the others.
+  page.add("gauge", "router_processes", {}, 1);
+  page.histogram(
+    "router_event_loop_delay_seconds",
+    { process: String(process.pid) },
+    observer.loopDelay,
+  );
   return page.toString();
 }
 
@@ -152,8 +158,8 @@ function renderApp(page: Page, app: string, counters: AppCounters): void {
 function renderListeners(page: Page, observer: Observer): void {
   for (const [listener, value] of observer.connections)
     page.add("gauge", "router_connections", { listener }, value);
-  for (const [listener, value] of observer.connectionsTotal)
-    page.add("counter", "router_connections_total", { listener }, value);
+  for (const [key, value] of observer.connectionsTotal)
+    page.add("counter", "router_connections_total", split(key, ["listener", "protocol"]), value);
   for (const [key, value] of observer.malformed)
     page.add("counter", "router_malformed_total", split(key, ["listener", "rule"]), value);
   for (const [key, value] of observer.lint)
@@ -162,23 +168,4 @@ function renderListeners(page: Page, observer: Observer): void {
     page.histogram("router_tls_handshake_seconds", { listener }, histogram);
   for (const [key, value] of observer.tlsFailures)
     page.add("counter", "router_tls_failures_total", split(key, ["listener", "reason"]), value);
-}
-
-/** Watches how late the event loop runs; `stop` ends it. */
-export function watchEventLoop(): { render(): string; stop(): void } {
-  const histogram = monitorEventLoopDelay({ resolution: 20 });
-  histogram.enable();
-  return {
-    render() {
-      const name = "router_event_loop_delay_seconds";
-      const lines = [`# TYPE ${name} summary`];
-      for (const quantile of [50, 90, 99])
-        lines.push(`${name}{quantile="${quantile / 100}"} ${histogram.percentile(quantile) / 1e9}`);
-      lines.push(`${name}_count ${histogram.count}`);
-      return `${lines.join("\n")}\n`;
-    },
-    stop() {
-      histogram.disable();
-    },
-  };
 }

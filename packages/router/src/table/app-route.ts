@@ -14,6 +14,8 @@ export class AppRoute {
   settings: AppSettings;
   /** Requests in progress through this process, those that wait included. */
   inFlight = 0;
+  /** Client connections whose last request was for this app. */
+  clientConnections = 0;
   /** Position of round-robin. */
   turn = 0;
   /** Backends in state `up`, in order of arrival. Replaced, never changed. */
@@ -51,6 +53,10 @@ export class AppRoute {
   /** Lets the first waiters look again, in order. */
   wakeWaiters(count: number): void {
     if (this.waiters.size === 0) return;
+    if (count === 1) {
+      (this.waiters.values().next().value as Waiter).onChange();
+      return;
+    }
     for (const waiter of [...this.waiters].slice(0, count)) waiter.onChange();
   }
 

@@ -37,6 +37,10 @@ export class Backend {
   quarantinedUntil = 0;
   quarantineReason: "refused" | "timeout" | null = null;
   ejectedUntil = 0;
+  /** Sessions that are bound to it may still come while it drains. */
+  keepsSessions = false;
+  /** Its drain is over: whatever comes now could meet a process that has seen SIGTERM. */
+  drained = false;
   /** A request is trying a backend that was in quarantine. */
   trial = false;
   /** Shortest life, in ms, at which the app was seen to close an idle connection; 0 = not seen. */

@@ -89,6 +89,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   readonly #woken = new Set<string>();
   readonly #drainHooks = new Set<DrainHook>();
   readonly #sync: SyncLink | null;
+  #reporting = 0;
   #version = 0;
   #changedAt: number;
 
@@ -103,6 +104,14 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   /** Number of the last change. */
   get version(): number {
     return this.#version;
+  }
+
+  /**
+   * Apps with `strict: "report"`.
+   * @internal
+   */
+  get reporting(): number {
+    return this.#reporting;
   }
 
   /** ms since the last change. */
@@ -163,8 +172,10 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       this.#apps.set(app, route);
     } else {
       this.#removeHosts(route);
+      if (route.settings.strict === "report") this.#reporting--;
       route.settings = settings;
     }
+    if (settings.strict === "report") this.#reporting++;
     this.#options.set(app, options);
     for (const host of settings.hosts) this.#hosts.set(host, { kind: "app", app: route });
     for (const [from, to] of settings.redirects)
@@ -215,6 +226,8 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     if (to === "gone") route.backends.delete(backend.id);
     if (from === to) return;
     backend.state = to;
+    backend.keepsSessions = false;
+    if (to === "up") backend.drained = false;
     if (to === "up") {
       backend.upSince = this.clock.monotonic();
       this.#woken.delete(route.id);
@@ -296,6 +309,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     const route = this.#apps.get(app);
     if (route === undefined) return;
     this.#removeHosts(route);
+    if (route.settings.strict === "report") this.#reporting--;
     this.#apps.delete(app);
     this.#options.delete(app);
     this.#woken.delete(app);
@@ -396,6 +410,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       this.#changed();
       this.#sync?.changed(app);
     }
+    backend.keepsSessions = !backend.drained;
     const elsewhere: Promise<void>[] = [];
     for (const hook of this.#drainHooks) {
       const pending = hook(route, backend, this.clock.monotonic() + timeoutMs);
@@ -406,6 +421,9 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       const finish = (completed: boolean) => {
         this.clock.clearTimeout(timer);
         this.#drains.delete(cut);
+        // SIGTERM may follow at once: not even a bound session is sent there any more.
+        backend.keepsSessions = false;
+        backend.drained = true;
         forget();
         resolve({ completed });
       };

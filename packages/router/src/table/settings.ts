@@ -103,6 +103,10 @@ const settingsSchema = z.strictObject({
   onClientAbort: z.enum(["stop", "finish"]).optional(),
   slowStartMs: z.number().int().min(0).max(600_000).optional(),
   ejectOn5xx: z.boolean().optional(),
+  strict: z.enum(["enforce", "report"]).optional(),
+  tracing: z.union([z.boolean(), z.literal("w3c")]).optional(),
+  bufferRequestBytes: z.number().int().min(0).max(16_777_216).optional(),
+  maxClientConnections: z.number().int().min(1).optional(),
 });
 
 /** One address of a dyno, as given to {@link RouteTable.set}. */
@@ -118,6 +122,9 @@ export type BackendOptions = z.input<typeof backendSchema>;
  * | `maintenance` | `false` | H80 |
  * | `concurrency` | none | requests in progress per dyno; more wait in a queue (H11) |
  * | `continue` | `auto` | who answers `Expect: 100-continue` |
+ * | `strict` | the router's | `report` lets soft rules pass and counts them |
+ * | `bufferRequestBytes` | 0 | octets of a body that are read before a dyno is chosen |
+ * | `maxClientConnections` | none | connections whose last request was for the app (H22) |
  */
 export type AppRouteOptions = z.input<typeof settingsSchema>;
 
@@ -203,6 +210,13 @@ export interface AppSettings {
   readonly finishOnAbort: boolean;
   readonly slowStartMs: number;
   readonly ejectOn5xx: boolean;
+  /** null = as the router. */
+  readonly strict: "enforce" | "report" | null;
+  /** null = as the router. */
+  readonly tracing: boolean | null;
+  readonly bufferRequestBytes: number;
+  /** Infinity = no limit. */
+  readonly maxClientConnections: number;
 }
 
 /** Checks a value against a schema and turns a mismatch into a {@link RouterError}. */
@@ -228,7 +242,8 @@ export function parseAppRoute(app: string, options: unknown): AppRouteOptions {
   return parseOptions(settingsSchema, options, `The route of app "${app}"`);
 }
 
-function checkedHost(host: string): string {
+/** A host name, or `*.` and one, in the form of the table; throws `invalid-host`. */
+export function checkedHost(host: string): string {
   const wildcard = host.startsWith("*.");
   const name = normaliseHost(wildcard ? host.slice(2) : host);
   if (name === "" || !isHost(name) || /[%*]/.test(name))
@@ -319,5 +334,9 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     finishOnAbort: options.onClientAbort === "finish",
     slowStartMs: options.slowStartMs ?? 0,
     ejectOn5xx: options.ejectOn5xx ?? false,
+    strict: options.strict ?? null,
+    tracing: options.tracing === undefined ? null : options.tracing !== false,
+    bufferRequestBytes: options.bufferRequestBytes ?? 0,
+    maxClientConnections: options.maxClientConnections ?? Number.POSITIVE_INFINITY,
   });
 }

@@ -29,6 +29,8 @@ export abstract class Timed {
 export class TimerWheel {
   readonly #clock: RouterClock;
   readonly #tickMs: number;
+  readonly #onTick: ((lateMs: number) => void) | null;
+  #expectedAt = 0;
   readonly #slots: (Timed | null)[] = new Array(SLOTS).fill(null);
   #size = 0;
   #position = 0;
@@ -36,9 +38,13 @@ export class TimerWheel {
   #timer: unknown = null;
   #ticking = false;
 
-  /** @param tickMs - Precision: a limit fires at most this late. Default 100. */
-  constructor(clock: RouterClock, tickMs = 100) {
+  /**
+   * @param tickMs - Precision: a limit fires at most this late. Default 100.
+   * @param onTick - Told at each tick how late the event loop called it.
+   */
+  constructor(clock: RouterClock, tickMs = 100, onTick: ((lateMs: number) => void) | null = null) {
     this.#clock = clock;
+    this.#onTick = onTick;
     this.#tickMs = tickMs;
     this.#time = clock.monotonic();
   }
@@ -109,12 +115,14 @@ export class TimerWheel {
   }
 
   #arm(): void {
+    this.#expectedAt = this.#clock.monotonic() + this.#tickMs;
     this.#timer = this.#clock.setTimeout(() => this.#tick(), this.#tickMs);
   }
 
   #tick(): void {
     this.#timer = null;
     const now = this.#clock.monotonic();
+    this.#onTick?.(Math.max(0, now - this.#expectedAt));
     // A process that slept catches up, one turn of the wheel at most.
     this.#ticking = true;
     let steps = Math.floor((now - this.#time) / this.#tickMs);
