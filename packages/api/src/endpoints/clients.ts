@@ -179,7 +179,7 @@ export const clientEndpoints: readonly Endpoint[] = [
     }),
     response: authorizationSchema,
     status: 201,
-    handler: async ({ platform, body }) => {
+    handler: async ({ platform, body, preview }) => {
       const presented = body.refresh_token?.token;
       if (body.grant.type !== "refresh_token" || presented === undefined)
         throw invalid(
@@ -226,8 +226,9 @@ export const clientEndpoints: readonly Endpoint[] = [
             refresh: true,
           });
         },
+        preview,
       );
-      return presentAuthorization(platform, account, issued.row, issued, client);
+      return presentAuthorization(platform, account, issued.row, preview ? {} : issued, client);
     },
   }),
 ];

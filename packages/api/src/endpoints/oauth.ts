@@ -162,8 +162,15 @@ export const oauthEndpoints: readonly Endpoint[] = [
             .execute();
           return made;
         },
+        context.preview,
       );
-      return presentAuthorization(platform, account, issued.row, issued, client);
+      return presentAuthorization(
+        platform,
+        account,
+        issued.row,
+        context.preview ? {} : issued,
+        client,
+      );
     },
   }),
   defineEndpoint({

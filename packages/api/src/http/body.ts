@@ -2,6 +2,7 @@ import type { z } from "zod";
 import { ApiError, type FieldProblem } from "../errors.ts";
 
 const maxBodyBytes = 1024 * 1024;
+const maxDepth = 64;
 
 /**
  * The JSON body of a request; an absent or empty one is `undefined`, whatever the content type
@@ -46,6 +47,14 @@ function tooLarge(): ApiError {
 
 /** @throws ApiError `invalid-params` with a JSON pointer for each field that is wrong. */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, where = "body"): T {
+  const zero = findZeroByte(value, "");
+  if (zero !== undefined) {
+    const message = "must not contain a zero byte";
+    const name = zero === "" ? `The ${where}` : zero.slice(1);
+    throw new ApiError("invalid-params", `${name} ${message}.`, {
+      errors: [{ pointer: zero, message }],
+    });
+  }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const errors: FieldProblem[] = parsed.error.issues.slice(0, 50).flatMap((issue) => {
@@ -68,4 +77,19 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, where = "body"
 
 function escapePointer(part: PropertyKey): string {
   return String(part).replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+/** Pointer to the first text with a zero byte, which a store may not be able to keep. */
+function findZeroByte(value: unknown, pointer: string, depth = 0): string | undefined {
+  if (typeof value === "string") return value.includes("\0") ? pointer : undefined;
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth > maxDepth)
+    throw new ApiError("bad-request", `The body is nested deeper than ${maxDepth} levels.`);
+  for (const [key, item] of Object.entries(value)) {
+    const inner = `${pointer}/${escapePointer(key)}`;
+    if (key.includes("\0")) return inner;
+    const found = findZeroByte(item, inner, depth + 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

@@ -7,9 +7,9 @@ import {
   unauthorized,
 } from "../auth/authenticate.ts";
 import { allows } from "../auth/scopes.ts";
-import { ApiError, type apiErrors } from "../errors.ts";
+import { ApiError, type apiErrors, notFound } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
-import { messageOf } from "../platform/platform.ts";
+import { messageOf, systemActor } from "../platform/platform.ts";
 import { withCookieCredentials } from "../raw/console.ts";
 import type { AppRow } from "../store/tables.ts";
 import { readBody, validate } from "./body.ts";
@@ -74,6 +74,9 @@ const statusCodes: Readonly<Record<number, keyof typeof apiErrors>> = {
   503: "unavailable",
 };
 
+/** PostgreSQL's code for text that it can't keep. */
+const zeroByte = "22021";
+
 /** Errors of the neighbours carry a status of their own; their messages are made for users. */
 function toApiError(error: unknown): ApiError {
   if (ApiError.is(error)) return error;
@@ -82,6 +85,10 @@ function toApiError(error: unknown): ApiError {
     const known = statusCodes[status];
     if (known) return new ApiError(known, error.message, { cause: error });
   }
+  if (code === zeroByte)
+    return new ApiError("bad-request", "The request holds a zero byte where none can be.", {
+      cause: error,
+    });
   return new ApiError("internal", "Something went wrong here. Quote the Request-Id when you ask.", {
     cause: error,
   });
@@ -101,6 +108,7 @@ export async function dispatch(options: DispatchOptions, call: Call): Promise<Re
     headers["X-Stability"] = endpoint.stability;
   try {
     platform.assertOpen();
+    refuseZeroBytes(endpoint, params);
     const variant = variantOf(request.headers.get("accept"));
     const identity = await identify(options, call, headers);
     const app = await authorizeCall(options, call, identity);
@@ -111,7 +119,9 @@ export async function dispatch(options: DispatchOptions, call: Call): Promise<Re
       : {};
     const preview = endpoint.method !== "GET" && wantsPreview(request);
     if (preview) headers["Preference-Applied"] = "handling=preview";
-    const actor = { id: identity.account.id, email: identity.account.email };
+    const actor = endpoint.open
+      ? systemActor
+      : { id: identity.account.id, email: identity.account.email };
     const context: Context = {
       platform,
       account: identity.account,
@@ -142,6 +152,12 @@ export async function dispatch(options: DispatchOptions, call: Call): Promise<Re
   } catch (error) {
     return errorResponse(platform, request.method, error, headers);
   }
+}
+
+/** Nothing has a name with a zero byte, and PostgreSQL can't even look for one. */
+function refuseZeroBytes({ resource }: Endpoint, params: Readonly<Record<string, string>>): void {
+  const [name] = Object.entries(params).find(([, value]) => value.includes("\0")) ?? [];
+  if (name !== undefined) throw notFound(name === "app" ? "app" : resource.replaceAll("-", "_"));
 }
 
 async function identify(
@@ -242,7 +258,7 @@ async function checkPrecondition(
   const wanted = context.headers.get("if-match");
   if (wanted === null) return;
   const reader = options.readerOf(endpoint);
-  if (!reader)
+  if (!reader || endpoint.open)
     throw new ApiError("precondition-failed", "If-Match does not apply to this request.");
   const current = await reader.handler({ ...context, query: {}, body: undefined });
   const shown = reader.ranges

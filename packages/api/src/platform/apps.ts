@@ -162,12 +162,6 @@ export async function destroyApp(
 ): Promise<void> {
   const { tx } = unit;
   const slugs = await tx.selectFrom("slugs").selectAll().where("app_id", "=", app.id).execute();
-  const inUse = await tx
-    .selectFrom("releases")
-    .select("slug_id")
-    .where("app_id", "!=", app.id)
-    .execute();
-  const kept = new Set(inUse.map(({ slug_id }) => slug_id));
   const builds = await tx.selectFrom("builds").select("id").where("app_id", "=", app.id).execute();
   const outputs = await tx
     .selectFrom("releases")
@@ -178,11 +172,13 @@ export async function destroyApp(
   for (const table of ownTables) {
     let deletion = tx.deleteFrom(table).where("app_id", "=", app.id);
     // Code that was promoted to another app lives on with it.
-    if (table === "slugs" && kept.size > 0)
-      deletion = deletion.where(
-        "id",
-        "not in",
-        [...kept].filter((id) => id !== null),
+    if (table === "slugs")
+      deletion = deletion.where("id", "not in", (others) =>
+        others
+          .selectFrom("releases")
+          .select((row) => row.ref("slug_id").$notNull().as("slug_id"))
+          .where("app_id", "!=", app.id)
+          .where("slug_id", "is not", null),
       );
     await deletion.execute();
   }

@@ -279,3 +279,32 @@ export interface Tables {
   setups: SetupRow;
   idempotency: IdempotencyRow;
 }
+
+/** Names of all tables, those that others point at first. */
+export const tableNames = [
+  "accounts",
+  "clients",
+  "authorizations",
+  "apps",
+  "collaborators",
+  "configs",
+  "slugs",
+  "releases",
+  "builds",
+  "processes",
+  "certificates",
+  "domains",
+  "drains",
+  "features",
+  "webhooks",
+  "deliveries",
+  "events",
+  "pipelines",
+  "couplings",
+  "promotions",
+  "promotion_targets",
+  "stage_configs",
+  "transfers",
+  "setups",
+  "idempotency",
+] as const satisfies readonly (keyof Tables)[];

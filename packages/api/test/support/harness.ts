@@ -24,6 +24,8 @@ export class Harness {
   store!: Store;
   token = "";
   options: Partial<ApiOptions> = {};
+  /** What the platform logged as errors, so that a 500 says why. */
+  readonly errors: string[] = [];
 
   constructor(location?: string) {
     this.directory = mkdtempSync(join(tmpdir(), "dynokit-api-"));
@@ -42,6 +44,12 @@ export class Harness {
       appDomain: "apps.test",
       publicUrl: "http://api.test",
       strict: true,
+      logger: {
+        debug: () => {},
+        info: () => {},
+        warn: () => {},
+        error: (...parts: unknown[]) => void this.errors.push(JSON.stringify(parts)),
+      },
       ...options,
     });
     this.token = await this.api.createToken();
