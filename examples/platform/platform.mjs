@@ -1,7 +1,7 @@
 // The assembly: all parts of dynokit as one platform, on embedded defaults.
 import { join } from "node:path";
 import { ApiEdge, createApi, openLocalAuthority, openStore, serveConsole } from "@dynokit/api";
-import { Builder } from "@dynokit/builder";
+import { Builder, dynoRunner } from "@dynokit/builder";
 import { directory as consoleFiles } from "@dynokit/console";
 import { Logplex } from "@dynokit/logplex";
 import { Manifold, processDriver } from "@dynokit/manifold";
@@ -37,7 +37,13 @@ export async function startPlatform({ data, port, apiPort, logger }) {
     opened.push(() => router.close({ drainMs: 5_000 }));
     const front = await router.listen({ port, host: "127.0.0.1" });
 
-    const builder = new Builder({ directory: join(data, "build") });
+    // Buildpacks run as dynos too, of a driver of their own.
+    const buildDriver = processDriver({ stateDirectory: join(data, "build-dynos") });
+    opened.push(() => buildDriver.close());
+    const builder = new Builder({
+      directory: join(data, "build"),
+      runner: dynoRunner({ driver: buildDriver }),
+    });
     opened.push(() => builder.close());
     const api = await createApi({
       store,
