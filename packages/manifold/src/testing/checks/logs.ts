@@ -127,7 +127,7 @@ export const logChecks: readonly Check[] = [
       let received = 0;
       let lost = 0;
       let previous = -1;
-      for (let next = first; !next.done; next = await reader.next()) {
+      for (let next: IteratorResult<LogChunk> = first; !next.done; next = await reader.next()) {
         const chunk = next.value;
         context.driver.acknowledge?.(id, chunk.cursor);
         if (chunk.stream === "notice") {
