@@ -81,8 +81,16 @@ export { type CompileOptions, compileQuery, type Query } from "./query/index.ts"
 export type { Retention } from "./ring/ring.ts";
 export { messageToJson } from "./ring/ring-message.ts";
 export type { Session, SessionOptions } from "./session/sessions.ts";
-export type { ChannelSpool, LogBuffer } from "./spool/buffer.ts";
+export type {
+  BufferContext,
+  ChannelSpool,
+  Lease,
+  LogBuffer,
+  SpoolLevel,
+} from "./spool/buffer.ts";
 export { type DiskBufferOptions, diskBuffer } from "./spool/disk-buffer.ts";
+export type { IoRedisClient, NodeRedisClient, RedisClient } from "./spool/redis/client.ts";
+export { type RedisBufferOptions, redisBuffer } from "./spool/redis/redis-buffer.ts";
 export { Tail, type TailEvent, type TailOptions } from "./tail/tail.ts";
 export type { Credential, CredentialOptions, Permission } from "./token/credentials.ts";
 export type { TokenOptions } from "./token/tokens.ts";

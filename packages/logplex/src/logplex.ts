@@ -46,12 +46,15 @@ export interface LogplexOptions {
   readonly keepAliveMs?: number | undefined;
   readonly limits?: LogplexLimits | undefined;
   /**
-   * Keeps messages beyond memory, as `diskBuffer(directory)` does. It is closed with the router.
-   * Default: memory alone.
+   * Keeps messages beyond memory, as `diskBuffer(directory)` and `redisBuffer(client)` do. It is
+   * closed with the router. Default: memory alone.
    */
   readonly buffer?: LogBuffer | undefined;
-  /** `local`: writes settle when the buffer has them safe; `memory`: at once. Default `local`. */
-  readonly durability?: "memory" | "local" | undefined;
+  /**
+   * When writes settle. `memory`: at once; `local`: when the buffer has them safe; `quorum`: when
+   * its replicas have them too. Default `quorum` where the buffer offers it, else `local`.
+   */
+  readonly durability?: "memory" | "local" | "quorum" | undefined;
   /** What operators decide about drains. */
   readonly drains?: LogplexDrainOptions | undefined;
   /** What one token may write; `false` for no limit. Default 10,000 lines/s and 5 MiB/s. */
@@ -145,7 +148,8 @@ export class Logplex implements LogSink {
   readonly #ingress: Ingress;
   readonly #drains: DrainSet;
   readonly #buffer: LogBuffer | undefined;
-  readonly #durable: boolean;
+  readonly #durability: "memory" | "local" | "quorum";
+  readonly #started: Promise<void> | undefined;
   /** Channels that the buffer has from before and nobody asked for yet. */
   readonly #dormant = new Set<string>();
   readonly #switches: Switches = {
@@ -173,16 +177,21 @@ export class Logplex implements LogSink {
       tokens: this.#tokens,
       credentials: this.#credentials,
       budgets: new Budgets(budget, this.#clock),
-      frameIds: new FrameIds(this.#clock),
+      frameIds: new FrameIds(this.#clock, options.buffer),
       counters: this.#counters,
       switches: this.#switches,
       channel: (id) => this.channel(id),
       durable: (channels) => joinDurable(channels),
     };
     this.#buffer = options.buffer;
-    this.#durable = options.durability !== "memory";
-    this.#buffer?.start({ random });
-    for (const id of this.#buffer?.channels() ?? []) this.#dormant.add(id);
+    const quorum = this.#buffer?.quorum === true;
+    if (options.durability === "quorum" && !quorum)
+      throw new LogplexError(
+        "bad-request",
+        'This buffer has no replicas to wait for; use durability "local" or redisBuffer with replicas.',
+      );
+    this.#durability = options.durability ?? (quorum ? "quorum" : "local");
+    this.#started = this.#start(random);
     const drainStore = options.drains?.store ?? this.#buffer?.drainStore;
     this.#drains = new DrainSet({
       ...options.drains,
@@ -200,6 +209,35 @@ export class Logplex implements LogSink {
       find: (id) => (this.hasChannel(id) ? this.channel(id) : undefined),
       keepAliveMs: options.keepAliveMs ?? 15_000,
     });
+  }
+
+  /** Undefined: the buffer was ready at once. */
+  #start(random: RandomBytes): Promise<void> | undefined {
+    const buffer = this.#buffer;
+    const know = (): void => {
+      for (const id of buffer?.channels() ?? []) if (!this.#channels.has(id)) this.#dormant.add(id);
+    };
+    const started = buffer?.start({ random, onDelete: (id) => this.#forget(id) });
+    if (started === undefined) know();
+    return started?.then(know);
+  }
+
+  /** Another process deleted a channel. */
+  #forget(id: string): void {
+    const channel = this.#channels.get(id);
+    this.#channels.delete(id);
+    this.#dormant.delete(id);
+    this.#tokens.deleteChannel(id);
+    channel?.close();
+  }
+
+  /**
+   * Settles when a buffer that several processes share can be reached and, if a channel is named,
+   * when that channel's history is here. Without such a buffer there is nothing to wait for.
+   */
+  async ready(channel?: string): Promise<void> {
+    await this.#started;
+    if (channel !== undefined) await this.channel(channel).ready();
   }
 
   /** The channel of an app; it is made when it does not exist. */
@@ -221,7 +259,7 @@ export class Logplex implements LogSink {
       },
       tailsAllowed: () => this.#switches.tails,
       spool: this.#buffer?.open(id),
-      durable: this.#durable,
+      durability: this.#durability,
       epoch: Buffer.from(this.#random(8)).toString("hex"),
     });
     if (!this.#switches.history) channel.configure({ storing: false });
@@ -232,7 +270,9 @@ export class Logplex implements LogSink {
 
   /** Whether a channel exists. */
   hasChannel(id: string): boolean {
-    return this.#channels.has(id) || this.#dormant.has(id);
+    if (this.#channels.has(id) || this.#dormant.has(id)) return true;
+    // Another process may have made it since.
+    return this.#started !== undefined && this.#buffer?.channels().includes(id) === true;
   }
 
   /** Removes a channel with its tokens and messages; open tails end. False when there was none. */
@@ -323,7 +363,7 @@ export class Logplex implements LogSink {
     url: string | undefined,
     options: AddDrainOptions = {},
   ): Promise<DrainInfo> {
-    this.channel(channel);
+    await this.channel(channel).ready();
     const { query, ...rest } = options;
     return this.#drains.add(channel, url, { ...rest, filter: rest.filter ?? query });
   }

@@ -8,7 +8,7 @@ import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
 import type { Batch } from "../ring/batch.ts";
 import { createHead, type Head } from "../ring/head.ts";
 import { type Retention, Ring } from "../ring/ring.ts";
-import type { ChannelSpool } from "../spool/buffer.ts";
+import type { ChannelSpool, SpoolLevel } from "../spool/buffer.ts";
 import { restoredFlags } from "../spool/record.ts";
 import { TAILS_FORBIDDEN } from "../tail/notice.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
@@ -47,8 +47,8 @@ export interface ChannelOptions {
   readonly epoch?: string | undefined;
   /** Keeps messages beyond memory. */
   readonly spool?: ChannelSpool | undefined;
-  /** Whether promises of writes wait for the spool; default true. */
-  readonly durable?: boolean | undefined;
+  /** What promises of writes wait for; default `local`. */
+  readonly durability?: "memory" | SpoolLevel | undefined;
 }
 
 /** What may change about a channel while it lives. */
@@ -59,6 +59,9 @@ export interface ChannelSettings {
   readonly tails?: boolean;
   readonly retention?: Partial<Retention>;
 }
+
+/** How much one fetch from a shared buffer brings. */
+const FETCH = { messages: 2048, bytes: 1024 * 1024 };
 
 interface Follower extends Subscription {
   readonly messages: number;
@@ -87,10 +90,17 @@ export class Channel {
   readonly #maxTails: number;
   readonly #tailsAllowed: () => boolean;
   readonly #onTailLoss: (count: number) => void;
-  /** Changes when numbering starts anew, for instance because memory was lost in a restart. */
-  readonly epoch: string;
+  readonly #epoch: string;
   readonly #spool: ChannelSpool | undefined;
-  readonly #awaitSpool: boolean;
+  readonly #durability: "memory" | SpoolLevel;
+  /** Where messages wait for their numbers, when several processes write to the channel. */
+  readonly #staging: Ring | undefined;
+  /** Begins the names of split lines, which several processes may make at a time. */
+  readonly #groupPrefix: string;
+  readonly #ready: Promise<void> | undefined;
+  #loading = false;
+  /** Messages older than memory, fetched for a reader that goes back so far. */
+  #fetched: (ReadResult & { readonly fromSeq: number }) | undefined;
   #retention: Retention;
   #storing = true;
   #tailing = true;
@@ -103,12 +113,31 @@ export class Channel {
     this.#onTailLoss = options.onTailLoss ?? (() => {});
     this.#tailsAllowed = options.tailsAllowed ?? (() => true);
     this.#spool = options.spool;
-    this.#awaitSpool = options.durable ?? true;
-    this.epoch = options.spool?.epoch ?? options.epoch ?? "";
+    this.#durability = options.durability ?? "local";
+    this.#epoch = options.epoch ?? "";
     this.#retention = options.retention;
     this.#ring = new Ring(options.retention);
-    if (options.spool !== undefined) this.#restore(options.spool);
+    const { spool } = options;
+    this.#groupPrefix = spool?.follow === undefined ? "" : `${this.#epoch}.`;
+    if (spool?.follow !== undefined) {
+      this.#staging = new Ring({ ...options.retention, lines: 0 });
+      this.#loading = true;
+      this.#ready = this.#follow(spool);
+    } else if (spool !== undefined) this.#restore(spool);
     this.#rejections = new RejectionNotices(options.clock, (text) => this.notice(text));
+  }
+
+  /** Changes when numbering starts anew, for instance because memory was lost in a restart. */
+  get epoch(): string {
+    return this.#spool?.epoch ?? this.#epoch;
+  }
+
+  /**
+   * Settles when the history that other processes wrote is here; undefined: it is, as always without
+   * a shared buffer.
+   */
+  ready(): Promise<void> | undefined {
+    return this.#loading ? this.#ready : undefined;
   }
 
   /** Changes what a channel keeps and allows, at once. */
@@ -175,7 +204,7 @@ export class Channel {
 
   /** Settles when all that was written is as durable as configured; undefined: it is already. */
   durable(): Promise<void> | undefined {
-    return this.#awaitSpool ? this.#spool?.flushed() : undefined;
+    return this.#durability === "memory" ? undefined : this.#spool?.flushed(this.#durability);
   }
 
   /**
@@ -200,34 +229,49 @@ export class Channel {
     end: number,
     tsText?: string,
   ): void {
+    const ring = this.#staging ?? this.#ring;
     if (end - start <= MAX_LINE_BYTES) {
-      this.#ring.append(head, ts, receivedAt, flags, buffer, start, end, tsText);
+      ring.append(head, ts, receivedAt, flags, buffer, start, end, tsText);
       return;
     }
     const points = splitPoints(buffer, start, end);
     this.#splits += 1;
-    const group = `${this.#ring.nextSeq.toString(36)}.${this.#splits.toString(36)}`;
+    const group = `${this.#groupPrefix}${ring.nextSeq.toString(36)}.${this.#splits.toString(36)}`;
     let from = start;
     for (const [at, to] of points.entries()) {
       const split: SplitInfo = { group, index: at + 1, count: points.length };
-      this.#ring.append(head, ts, receivedAt, flags | FLAG.split, buffer, from, to, tsText, split);
+      ring.append(head, ts, receivedAt, flags | FLAG.split, buffer, from, to, tsText, split);
       from = to;
     }
   }
 
   /** Adds messages none of which is longer than a line may be; see {@link Ring.appendBatch}. */
   appendBatch(batch: Batch, receivedAt: number): void {
-    this.#ring.appendBatch(batch, receivedAt);
+    (this.#staging ?? this.#ring).appendBatch(batch, receivedAt);
   }
 
   /** Ends a batch: applies the retention and tells the readers. */
   commit(): void {
-    const { nextSeq } = this.#ring;
     const spool = this.#spool;
+    if (this.#staging !== undefined) {
+      this.#submit(this.#staging, spool as ChannelSpool);
+      return;
+    }
+    const { nextSeq } = this.#ring;
     if (spool !== undefined && this.#storing && spool.nextSeq < nextSeq)
       spool.append(this.#ring.read(spool.nextSeq, Number.POSITIVE_INFINITY).messages);
     this.trim();
     for (const follower of this.#followers) follower.onAppend(nextSeq);
+  }
+
+  /** Hands what was staged to the shared buffer, which numbers it; readers get it from there. */
+  #submit(staging: Ring, spool: ChannelSpool): void {
+    const from = staging.firstSeq;
+    if (from === staging.nextSeq) return;
+    const { messages } = staging.read(from, Number.POSITIVE_INFINITY);
+    staging.trim(0);
+    const refused = spool.append(messages) ?? 0;
+    this.#rejections.add(refused, "buffer unavailable");
   }
 
   /** Adds a line of the platform, `heroku[logplex]`; PRI 172 unless said (spec/logplex.md §10.1). */
@@ -258,7 +302,7 @@ export class Channel {
   trim(): void {
     const now = this.#clock.now() * 1000;
     this.#ring.trim(now, this.#floor());
-    if (this.#spool === undefined) return;
+    if (this.#spool === undefined || this.#staging !== undefined) return;
     let wanted = this.#ring.visibleSeq;
     for (const follower of this.#followers) wanted = Math.min(wanted, follower.cursor);
     this.#spool.trim(wanted, now - this.#retention.ageMs * 1000);
@@ -300,10 +344,51 @@ export class Channel {
     const ring = this.#ring;
     const spool = this.#spool;
     if (spool !== undefined && fromSeq < ring.firstSeq && spool.firstSeq < ring.firstSeq) {
+      if (this.#staging !== undefined) return this.#readFetched(fromSeq, maxMessages, maxBytes);
       const read = spool.read(fromSeq, maxMessages, maxBytes ?? Number.POSITIVE_INFINITY);
-      if (read.messages.length > 0) return read;
+      if ("messages" in read && read.messages.length > 0) return read;
     }
     return ring.read(fromSeq, maxMessages, maxBytes);
+  }
+
+  /** What {@link fetch} brought; nothing when it was not asked for. */
+  #readFetched(
+    fromSeq: number,
+    maxMessages: number,
+    maxBytes = Number.POSITIVE_INFINITY,
+  ): ReadResult {
+    const fetched = this.#fetched;
+    if (fetched === undefined || fromSeq < fetched.fromSeq || fromSeq >= fetched.nextSeq)
+      return { messages: [], trimmed: 0, nextSeq: fromSeq };
+    const first = fetched.messages[0]?.seq ?? fetched.nextSeq;
+    const from = Math.max(fromSeq, first);
+    const messages: StoredMessage[] = [];
+    let bytes = 0;
+    for (const message of fetched.messages.slice(from - first, from - first + maxMessages)) {
+      bytes += message.body.length;
+      if (bytes > maxBytes && messages.length > 0) break;
+      messages.push(message);
+    }
+    return { messages, trimmed: from - fromSeq, nextSeq: from + messages.length };
+  }
+
+  /** Whether only a shared buffer has a message any more, so that {@link fetch} must come first. */
+  isAway(seq: number): boolean {
+    const { firstSeq } = this.#ring;
+    if (this.#staging === undefined || seq >= firstSeq) return false;
+    if (this.#spool === undefined || this.#spool.firstSeq >= firstSeq) return false;
+    const fetched = this.#fetched;
+    return fetched === undefined || seq < fetched.fromSeq || seq >= fetched.nextSeq;
+  }
+
+  /** Brings messages that {@link isAway} names to where {@link read} finds them. */
+  async fetch(fromSeq: number): Promise<void> {
+    if (this.#spool === undefined || !this.isAway(fromSeq)) return;
+    const read = await this.#spool.read(fromSeq, FETCH.messages, FETCH.bytes);
+    const none = read.messages.length === 0;
+    // Nothing of it is left: then the next message is in memory.
+    const nextSeq = none ? Math.max(read.nextSeq, this.#ring.firstSeq) : read.nextSeq;
+    this.#fetched = { ...read, fromSeq, nextSeq, trimmed: none ? nextSeq - fromSeq : read.trimmed };
   }
 
   /** All that history shows, oldest first. */
@@ -371,10 +456,32 @@ export class Channel {
     return follower;
   }
 
+  /** Joins the processes that share the channel. */
+  async #follow(spool: ChannelSpool): Promise<void> {
+    const { lines, bytes } = this.#retention;
+    await spool.follow?.((messages) => this.#accept(messages), lines, bytes);
+    if (spool.nextSeq > this.#ring.nextSeq) this.#ring.skipTo(spool.nextSeq);
+    this.#loading = false;
+  }
+
+  /** Takes messages with the numbers that the shared buffer gave and tells the readers. */
+  #accept(messages: readonly StoredMessage[]): void {
+    this.#fill(messages);
+    this.trim();
+    const { nextSeq } = this.#ring;
+    for (const follower of this.#followers) follower.onAppend(nextSeq);
+  }
+
   /** Fills memory with what was kept before this process. */
   #restore(spool: ChannelSpool): void {
     const { lines, bytes } = this.#retention;
-    for (const message of spool.restore(lines, bytes)) {
+    const kept = spool.restore(lines, bytes);
+    if (!("then" in kept)) this.#fill(kept);
+    if (spool.nextSeq > this.#ring.nextSeq) this.#ring.skipTo(spool.nextSeq);
+  }
+
+  #fill(messages: readonly StoredMessage[]): void {
+    for (const message of messages) {
       if (message.seq !== this.#ring.nextSeq) this.#ring.skipTo(message.seq);
       const { pri, source, procid, hostname, msgid, sd, ts, receivedAt, body } = message;
       this.#ring.append(
@@ -389,7 +496,6 @@ export class Channel {
         message.split,
       );
     }
-    if (spool.nextSeq > this.#ring.nextSeq) this.#ring.skipTo(spool.nextSeq);
   }
 
   /** The oldest message that a reader may still ask for. */

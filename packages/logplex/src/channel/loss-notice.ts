@@ -25,8 +25,9 @@ export class RejectionNotices {
       entry.count += count;
       return;
     }
-    this.#say(count, now, reason);
+    // Known before it is said, since the notice itself may be refused.
     this.#reasons.set(reason, { count: 0, since: now, timer: this.#schedule(reason) });
+    this.#say(count, now, reason);
   }
 
   #schedule(reason: string): unknown {

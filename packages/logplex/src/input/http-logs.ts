@@ -119,8 +119,9 @@ export class HttpLogs {
   ): Promise<void> {
     const { frameIds, counters } = this.#ingress;
     const writer = caller.kind === "token" ? caller.token.id : caller.id;
-    const frameId = header(request, "logplex-frame-id");
-    if (frameId !== undefined && frameId.length <= 128 && frameIds.has(writer, frameId)) {
+    const given = header(request, "logplex-frame-id");
+    const frameId = given !== undefined && given.length <= 128 ? given : undefined;
+    if (frameId !== undefined && frameIds.has(writer, frameId)) {
       counters.rejected.duplicate += 1;
       response.writeHead(204, { "Logplex-Duplicate": "1" }).end();
       return;
@@ -133,20 +134,26 @@ export class HttpLogs {
       return;
     }
     const expected = announced === undefined ? undefined : Number(announced);
+    if (frameId !== undefined && !(await this.#claim(writer, frameId, response))) return;
     const outcome =
       type === "logplex"
         ? this.#frames(caller, body, expected, response)
         : this.#records(caller, type, body, expected, request, response);
-    if (outcome === undefined) return;
-    const remembered = frameId !== undefined && frameId.length <= 128;
+    if (outcome === undefined) {
+      if (frameId !== undefined) await frameIds.release(writer, frameId).catch(() => undefined);
+      return;
+    }
     // Before anything is awaited, so that a repeat meanwhile is recognised.
-    if (remembered) frameIds.add(writer, frameId);
+    if (frameId !== undefined) frameIds.add(writer, frameId);
     this.#producerLoss(request, outcome.touched);
     try {
       await this.#ingress.durable(outcome.touched);
     } catch {
       // Without the id in the books the sender may try again.
-      if (remembered) frameIds.delete(writer, frameId);
+      if (frameId !== undefined) {
+        frameIds.delete(writer, frameId);
+        await frameIds.release(writer, frameId).catch(() => undefined);
+      }
       sendError(response, 503, "storage_failed", "The logs could not be made durable; try again.", {
         "Retry-After": "5",
       });
@@ -156,6 +163,25 @@ export class HttpLogs {
       outcome.rejected > 0 ? { "Logplex-Rejected-Count": String(outcome.rejected) } : {};
     if (type === "otlp") sendJson(response, 200, {}, headers);
     else response.writeHead(204, headers).end();
+  }
+
+  /** False: the request was answered, since another process has the frame or none can be asked. */
+  async #claim(writer: string, frameId: string, response: ServerResponse): Promise<boolean> {
+    const { frameIds, counters } = this.#ingress;
+    let mine: boolean;
+    try {
+      mine = (await frameIds.claim(writer, frameId)) ?? true;
+    } catch {
+      // Whether it came before can't be known now: the sender has it and may try again.
+      sendError(response, 503, "storage_failed", "The frame id could not be checked; try again.", {
+        "Retry-After": "5",
+      });
+      return false;
+    }
+    if (mine) return true;
+    counters.rejected.duplicate += 1;
+    response.writeHead(204, { "Logplex-Duplicate": "1" }).end();
+    return false;
   }
 
   /** Undefined: the request was answered and nothing was stored. */

@@ -95,7 +95,7 @@ export class Segments implements ChannelSpool {
     return found.reverse();
   }
 
-  append(messages: readonly StoredMessage[]): void {
+  append(messages: readonly StoredMessage[]): undefined {
     const first = messages[0];
     const newest = messages.at(-1);
     if (first === undefined || newest === undefined || this.#closed) return;

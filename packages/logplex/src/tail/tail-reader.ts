@@ -70,6 +70,8 @@ export class TailReader {
     if (this.#closed) return undefined;
     const from = this.#subscription.cursor;
     if (from >= this.#known && from >= this.#channel.nextSeq) return undefined;
+    // What only a shared buffer has any more is fetched by `wait`.
+    if (this.#channel.isAway(from)) return undefined;
     const read = this.#channel.read(from, maxMessages);
     this.#subscription.advance(read.nextSeq);
     const lostSince = this.#lastSeen;
@@ -89,6 +91,8 @@ export class TailReader {
 
   /** Resolves when there may be something new or the tail was closed. */
   wait(): Promise<void> {
+    const { cursor } = this.#subscription;
+    if (!this.#closed && this.#channel.isAway(cursor)) return this.#channel.fetch(cursor);
     if (this.#closed || this.#subscription.cursor < this.#channel.nextSeq) return Promise.resolve();
     return new Promise((resolve) => {
       this.#wake = () => {

@@ -78,7 +78,7 @@ async function withBuffer(
     await body(async () => {
       const buffer = await subject.open();
       opened.push(buffer);
-      buffer.start(CONTEXT);
+      await buffer.start(CONTEXT);
       return buffer;
     });
   } finally {
@@ -94,6 +94,7 @@ async function appended(
   to: number,
 ): Promise<ChannelSpool> {
   const spool = buffer.open(channel);
+  await spool.ready;
   spool.append(makeMessages(from, to));
   await spool.flushed();
   return spool;
@@ -107,7 +108,7 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
     run: (make) =>
       withBuffer(make, async (open) => {
         const spool = await appended(await open(), "a", 1, 3);
-        const { messages } = spool.read(1, 10, 1e6);
+        const { messages } = await spool.read(1, 10, 1e6);
         assert.deepEqual(messages.map(essence), makeMessages(1, 3).map(essence));
       }),
   },
@@ -117,13 +118,13 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
     run: (make) =>
       withBuffer(make, async (open) => {
         const spool = await appended(await open(), "a", 1, 10);
-        const few = spool.read(3, 4, 1e6);
+        const few = await spool.read(3, 4, 1e6);
         assert.deepEqual(
           few.messages.map(({ seq }) => seq),
           [3, 4, 5, 6],
         );
         assert.equal(few.nextSeq, 7);
-        const one = spool.read(3, 4, 1);
+        const one = await spool.read(3, 4, 1);
         assert.deepEqual(
           one.messages.map(({ seq }) => seq),
           [3],
@@ -137,7 +138,7 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
     run: (make) =>
       withBuffer(make, async (open) => {
         const spool = await appended(await open(), "a", 11, 15);
-        const read = spool.read(4, 100, 1e6);
+        const read = await spool.read(4, 100, 1e6);
         assert.equal(read.trimmed, 7);
         assert.deepEqual(
           read.messages.map(({ seq }) => seq),
@@ -153,7 +154,7 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
         const spool = await appended(await open(), "a", 1, 20);
         spool.trim(8, 0);
         assert.ok(spool.firstSeq <= 8, `first is ${spool.firstSeq}`);
-        const read = spool.read(8, 100, 1e6);
+        const read = await spool.read(8, 100, 1e6);
         assert.equal(read.trimmed, 0);
         assert.equal(read.messages.length, 13);
       }),
@@ -168,7 +169,7 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
         for (const [index, name] of names.entries())
           await appended(buffer, name, index + 1, index + 1);
         for (const [index, name] of names.entries()) {
-          const { messages } = buffer.open(name).read(index + 1, 10, 1e6);
+          const { messages } = await buffer.open(name).read(index + 1, 10, 1e6);
           assert.deepEqual(
             messages.map(({ seq }) => seq),
             [index + 1],
@@ -189,19 +190,20 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
         const second = await open();
         assert.deepEqual([...second.channels()], ["a"]);
         const spool = second.open("a");
+        await spool.ready;
         assert.equal(spool.epoch, epoch);
         assert.equal(spool.nextSeq, 6);
         assert.deepEqual(
-          spool.read(1, 10, 1e6).messages.map(essence),
+          (await spool.read(1, 10, 1e6)).messages.map(essence),
           makeMessages(1, 5).map(essence),
         );
         assert.deepEqual(
-          spool.restore(2, 1e6).map(({ seq }) => seq),
+          (await spool.restore(2, 1e6)).map(({ seq }) => seq),
           [4, 5],
         );
         await appended(second, "a", 6, 7);
         assert.deepEqual(
-          spool.read(5, 10, 1e6).messages.map(({ seq }) => seq),
+          (await spool.read(5, 10, 1e6)).messages.map(({ seq }) => seq),
           [5, 6, 7],
         );
       }),
@@ -217,7 +219,7 @@ export const bufferChecks: readonly KitCheck<BufferSubject>[] = Object.freeze([
         assert.deepEqual([...buffer.channels()], []);
         const spool = await appended(buffer, "a", 1, 2);
         assert.deepEqual(
-          spool.read(1, 10, 1e6).messages.map(({ seq }) => seq),
+          (await spool.read(1, 10, 1e6)).messages.map(({ seq }) => seq),
           [1, 2],
         );
       }),

@@ -2,17 +2,19 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { type NodeRedisClient, type ReadResult, redisBuffer } from "../../src/index.ts";
 import type { StoredMessage } from "../../src/message.ts";
 import type { ChannelSpool, LogBuffer } from "../../src/spool/buffer.ts";
 import { diskBuffer } from "../../src/spool/disk-buffer.ts";
 import { type BufferSubject, bufferChecks, describeBuffer } from "../../src/testing/index.ts";
+import { describeRedis, nodeRedis, redisPlace } from "../support/redis.ts";
 
 type Place = Map<string, { epoch: string; messages: StoredMessage[] }>;
 
 /** What a broken example changes about the buffer in memory. */
 interface Change {
   readonly store?: (message: StoredMessage) => StoredMessage;
-  readonly read?: (result: ReturnType<ChannelSpool["read"]>) => ReturnType<ChannelSpool["read"]>;
+  readonly read?: (result: ReadResult) => ReadResult;
   readonly ignoreLimits?: boolean;
   readonly trimTo?: (beforeSeq: number) => number;
   readonly name?: (channel: string) => string;
@@ -125,6 +127,37 @@ describeBuffer(
   },
   { describe, it },
 );
+
+/** The messages of the kit are of a fixed day. */
+const AGES_MS = 100 * 365 * 86_400_000;
+
+describeRedis("on a real Redis", () => {
+  describeBuffer(
+    "the Redis buffer with ioredis",
+    () => {
+      const place = redisPlace();
+      return { open: () => place.buffer({ maxAgeMs: AGES_MS }), dispose: () => place.dispose() };
+    },
+    { describe, it },
+  );
+
+  describeBuffer(
+    "the Redis buffer with redis",
+    () => {
+      const place = redisPlace();
+      const client = nodeRedis();
+      return {
+        open: () =>
+          redisBuffer(client as unknown as NodeRedisClient, {
+            prefix: place.prefix,
+            maxAgeMs: AGES_MS,
+          }),
+        dispose: () => place.dispose(),
+      };
+    },
+    { describe, it },
+  );
+});
 
 describe("the buffer kit", () => {
   it("has a broken example for each check", () => {

@@ -1,0 +1,68 @@
+import type { StoredMessage } from "../../message.ts";
+import { readRecord } from "../record.ts";
+
+/** One entry of a channel's stream: messages that were appended together. */
+export interface Entry {
+  /** Number of its first message. */
+  readonly first: number;
+  readonly count: number;
+  /** Records, when they are not decoded yet. */
+  readonly octets?: Buffer;
+  readonly messages?: readonly StoredMessage[];
+}
+
+/** A number that Redis says as text. */
+export function numberOf(value: unknown): number {
+  return Number(Buffer.isBuffer(value) ? value.toString("latin1") : value);
+}
+
+/** Reply of XRANGE and XREVRANGE. Fields stand in the order in which they were written. */
+export function entriesOf(reply: unknown): Entry[] {
+  return (reply as [Buffer, [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer]][]).map(
+    ([id, [, count, , , , octets]]) => ({
+      first: Number.parseInt(id.toString("latin1"), 10),
+      count: numberOf(count),
+      octets,
+    }),
+  );
+}
+
+/** A notice of the topic: number, count and writer in the first line, then the records. */
+export function parseTopic(
+  message: Buffer,
+): (Entry & { writer: string; octets: Buffer }) | undefined {
+  const end = message.indexOf(0x0a);
+  const [first, count, writer] = message.toString("latin1", 0, Math.max(0, end)).split(" ");
+  if (first === undefined || count === undefined || writer === undefined) return undefined;
+  return {
+    first: Number(first),
+    count: Number(count),
+    writer,
+    octets: message.subarray(end + 1),
+  };
+}
+
+/** The messages of an entry with the numbers that they got. A damaged record is left out. */
+export function decodeEntry(
+  entry: Entry,
+  faults: { damagedRecords: number },
+): readonly StoredMessage[] {
+  if (entry.messages !== undefined) return entry.messages;
+  const octets = entry.octets ?? Buffer.alloc(0);
+  const messages: StoredMessage[] = [];
+  let proposed: number | undefined;
+  for (let at = 0; ; ) {
+    const found = readRecord(octets, at);
+    if (found.kind === "end") break;
+    at = found.next;
+    if (found.kind === "damage") {
+      faults.damagedRecords += 1;
+      continue;
+    }
+    const { message } = found;
+    proposed ??= message.seq;
+    const seq = entry.first + (message.seq - proposed);
+    messages.push({ ...message, seq, id: `${Math.floor(message.receivedAt / 1000)}-${seq}` });
+  }
+  return messages;
+}
