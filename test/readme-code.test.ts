@@ -41,6 +41,9 @@ const pages = [
   ...["packages", "examples"].flatMap((folder) =>
     readdirSync(join(root, folder)).map((name) => `${folder}/${name}/README.md`),
   ),
+  ...["explanation", "guides", "reference", "tutorial"].flatMap((folder) =>
+    readdirSync(join(root, "docs", folder)).map((name) => `docs/${folder}/${name}`),
+  ),
 ];
 
 for (const page of pages) {
