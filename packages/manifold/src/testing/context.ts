@@ -172,6 +172,28 @@ export class CheckContext {
     }
   }
 
+  /** Asserts something about what the driver lists, now or when its list has caught up. */
+  async listed(
+    assertion: (ids: readonly string[], handles: readonly DriverHandle[]) => void,
+    driver: DynoDriver = this.driver,
+  ): Promise<void> {
+    const deadline = Date.now() + (this.options.listLagMs ?? 0);
+    for (;;) {
+      const late = Date.now() >= deadline;
+      const handles = await driver.list();
+      try {
+        assertion(
+          handles.map(({ id }) => id),
+          handles,
+        );
+        return;
+      } catch (error) {
+        if (late) throw error;
+      }
+      await delay(20);
+    }
+  }
+
   /** The call must reject with a `DriverError` of this code. */
   async rejects(
     call: () => Promise<unknown>,
@@ -207,17 +229,19 @@ export class CheckContext {
   }
 
   /** A slug with these files. */
-  slug(files: Readonly<Record<string, string>>): SlugRef {
+  async slug(files: Readonly<Record<string, string>>): Promise<SlugRef> {
     const archive = packSlug(files);
+    const checksum = `SHA256:${createHash("sha256").update(archive).digest("hex")}`;
+    const { publish } = this.options;
+    if (publish) return { id: this.id(), checksum, url: await publish(archive) };
     const path = join(this.directory(), "slug.tgz");
     writeFileSync(path, archive);
-    const digest = createHash("sha256").update(archive).digest("hex");
-    return { id: this.id(), checksum: `SHA256:${digest}`, path };
+    return { id: this.id(), checksum, path };
   }
 
   /** Code with these files, as the driver takes it. */
-  code(files: Readonly<Record<string, string>>): Partial<DynoSpec> {
-    if (this.allows("slug")) return { slug: this.slug(files) };
+  async code(files: Readonly<Record<string, string>>): Promise<Partial<DynoSpec>> {
+    if (this.allows("slug")) return { slug: await this.slug(files) };
     const cwd = this.directory();
     for (const [name, content] of Object.entries(files)) writeFileSync(join(cwd, name), content);
     return { cwd };

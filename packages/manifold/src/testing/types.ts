@@ -20,6 +20,13 @@ export interface KitOptions {
   readonly granularity?: number;
   /** How a dyno gets its code: a slug, a directory of the host, or both; default both. */
   readonly code?: readonly ("slug" | "cwd")[];
+  /**
+   * Puts the archive of a slug where the engine can fetch it and gives its URL, for engines that
+   * do not see this machine's files; default: slugs are files of this machine.
+   */
+  readonly publish?: (archive: Uint8Array) => string | Promise<string>;
+  /** ms that `list` may be behind what was started and stopped; default 0. */
+  readonly listLagMs?: number;
   /** `PATH` of the fixture dynos; default that of this process. */
   readonly path?: string;
   /** Shell command that answers HTTP on `$PORT` with the value of `PORT`; default a Node one-liner. */

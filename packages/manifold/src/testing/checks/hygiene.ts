@@ -251,7 +251,12 @@ async function chaos(context: CheckContext): Promise<void> {
   await Promise.all(handles.map(({ id }) => context.driver.stop(id, { timeoutMs: 0 })));
   await Promise.all(waits);
   for (const [id, results] of exits) assert.equal(results.length, 1, `exits of ${id}`);
-  const live = (await context.driver.list()).filter(({ id }) => exits.has(id));
-  assert.deepEqual(live, [], "dynos are left");
+  await context.listed((ids) =>
+    assert.deepEqual(
+      ids.filter((id) => exits.has(id)),
+      [],
+      "dynos are left",
+    ),
+  );
   assert.equal(await context.observe(), 0, "processes are left");
 }

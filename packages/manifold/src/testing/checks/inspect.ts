@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { DriverHandle } from "../../driver/contract.ts";
 import { fixture } from "../fixtures.ts";
 import type { Check } from "../types.ts";
 
@@ -49,12 +50,12 @@ export const inspectChecks: readonly Check[] = [
       await context.driver.wait(exited.id);
       const stopped = await context.start(fixture("sleep"));
       await context.driver.stop(stopped.id, { timeoutMs: 5_000 });
-      const listed = (await context.driver.list()).filter(({ id }) =>
-        id.startsWith(context.prefix),
-      );
-      assert.deepEqual(
-        listed.sort((left, right) => left.id.localeCompare(right.id)),
-        live.map(({ handle }) => handle).sort((left, right) => left.id.localeCompare(right.id)),
+      const byId = (left: DriverHandle, right: DriverHandle) => left.id.localeCompare(right.id);
+      await context.listed((_ids, handles) =>
+        assert.deepEqual(
+          handles.filter(({ id }) => id.startsWith(context.prefix)).sort(byId),
+          live.map(({ handle }) => handle).sort(byId),
+        ),
       );
     },
   },

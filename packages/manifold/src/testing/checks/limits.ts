@@ -62,7 +62,7 @@ export const fileChecks: readonly Check[] = [
     skip: needs("logs"),
     async run(context) {
       if (!context.allows("slug")) context.skip("dynos run in a directory of the host");
-      const slug = context.slug({ marker: "code\n" });
+      const slug = await context.slug({ marker: "code\n" });
       const first = await context.run(fixture("write", "written"), { slug });
       assert.equal(first.stdout, "absent");
       await context.driver.destroy(first.id);

@@ -97,7 +97,7 @@ export const startChecks: readonly Check[] = [
     skip: needs("logs"),
     async run(context) {
       const { stdout } = await context.run(fixture("readFile", "marker"), {
-        ...context.code({ marker: "here\n" }),
+        ...(await context.code({ marker: "here\n" })),
       });
       assert.equal(stdout.split("\n")[0], "here", "the code is not in the working directory");
       if (!context.allows("cwd")) return;
@@ -152,8 +152,7 @@ export const startChecks: readonly Check[] = [
         await context.driver.start(spec);
         assert.equal((await context.driver.wait(spec.id)).exitCode, 127);
       }
-      const live = await context.driver.list();
-      assert.ok(!live.some(({ id }) => id === spec.id), "still listed");
+      await context.listed((ids) => assert.ok(!ids.includes(spec.id), "still listed"));
     },
   },
   {
@@ -197,8 +196,9 @@ export const startChecks: readonly Check[] = [
         );
         clearTimeout(timer);
         if (started) await context.driver.destroy(spec.id, { force: true });
-        const live = await context.driver.list();
-        assert.ok(!live.some(({ id }) => id === spec.id), "an aborted start is listed");
+        await context.listed((ids) =>
+          assert.ok(!ids.includes(spec.id), "an aborted start is listed"),
+        );
       }
       await context.until(
         async () => (await context.observe()) === 0,
@@ -220,15 +220,20 @@ export const startChecks: readonly Check[] = [
       );
       const ids = new Set(handles.map(({ id }) => id));
       assert.equal(ids.size, count);
-      const live = new Set((await context.driver.list()).map(({ id }) => id));
-      for (const id of ids) assert.ok(live.has(id), `${id} is not listed`);
+      await context.listed((live) => {
+        for (const id of ids) assert.ok(live.includes(id), `${id} is not listed`);
+      });
       const addresses = handles.flatMap(({ address }) =>
         address ? [JSON.stringify(address)] : [],
       );
       assert.equal(new Set(addresses).size, addresses.length, "two dynos have one address");
       await Promise.all([...ids].map((id) => context.driver.stop(id, { timeoutMs: 5_000 })));
-      const left = (await context.driver.list()).filter(({ id }) => ids.has(id));
-      assert.deepEqual(left, []);
+      await context.listed((live) =>
+        assert.deepEqual(
+          live.filter((id) => ids.has(id)),
+          [],
+        ),
+      );
     },
   },
 ];
