@@ -65,7 +65,15 @@ export interface LogplexOptions {
 export interface LogplexDrainOptions
   extends Pick<
     DrainSetOptions,
-    "policy" | "store" | "resolve" | "maxPerChannel" | "userAgent" | "timeouts" | "random"
+    | "policy"
+    | "store"
+    | "spool"
+    | "kinds"
+    | "resolve"
+    | "maxPerChannel"
+    | "userAgent"
+    | "timeouts"
+    | "random"
   > {
   readonly onState?: (event: DrainEvent) => void;
 }
@@ -181,7 +189,9 @@ export class Logplex implements LogSink {
       counters: this.#counters,
       switches: this.#switches,
       channel: (id) => this.channel(id),
-      durable: (channels) => joinDurable(channels),
+      durable: (channels) => joinWaits(channels.map((channel) => channel.durable())),
+      pressure: (channels) =>
+        joinWaits(channels.map((channel) => this.#drains.pressure(channel.id))),
     };
     this.#buffer = options.buffer;
     const quorum = this.#buffer?.quorum === true;
@@ -196,6 +206,9 @@ export class Logplex implements LogSink {
     this.#drains = new DrainSet({
       ...options.drains,
       ...(drainStore === undefined ? {} : { store: drainStore }),
+      ...(this.#buffer?.lease === undefined
+        ? {}
+        : { lease: (drain: string) => this.#buffer!.lease!(drain) }),
       clock: this.#clock,
       source: (id) => this.channel(id),
       notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
@@ -293,7 +306,10 @@ export class Logplex implements LogSink {
     let bytes = 0;
     for (const line of batch.lines) bytes += line.length;
     this.#counters.accept("process", batch.lines.length, bytes);
-    return this.channel(batch.channel).write(batch);
+    const channel = this.channel(batch.channel);
+    const durable = channel.write(batch);
+    const relief = this.#drains.pressure(batch.channel);
+    return relief === undefined ? durable : joinWaits([durable ?? undefined, relief]);
   }
 
   /** Makes a right to write; the name becomes the source of what is written. Returns the token. */
@@ -558,15 +574,8 @@ export class Logplex implements LogSink {
   }
 }
 
-/** One promise for several channels. */
-function joinDurable(channels: readonly Channel[]): Promise<void> | undefined {
-  let waits: Promise<void>[] | undefined;
-  for (const channel of channels) {
-    const wait = channel.durable();
-    if (wait !== undefined) {
-      waits ??= [];
-      waits.push(wait);
-    }
-  }
-  return waits === undefined ? undefined : Promise.all(waits).then(() => undefined);
+/** One promise for several; undefined when there is nothing to wait for. */
+function joinWaits(waits: readonly (Promise<void> | undefined)[]): Promise<void> | undefined {
+  if (waits.every((wait) => wait === undefined)) return undefined;
+  return Promise.all(waits).then(() => undefined);
 }

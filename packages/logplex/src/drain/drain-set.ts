@@ -2,11 +2,12 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
+import type { Lease } from "../spool/buffer.ts";
 import { type CustomDrainKind, createOutput, type OutputContext } from "./create-output.ts";
-import { Drain, type DrainPreview, type ReplayTicket } from "./drain.ts";
+import { Drain, type DrainOutput, type DrainPreview, type ReplayTicket } from "./drain.ts";
 import { createDrainToken } from "./frame-id.ts";
 import type { DrainHealth, DrainState } from "./health.ts";
-import type { LedgerView } from "./ledger.ts";
+import type { LedgerRecord, LedgerView } from "./ledger.ts";
 import { type Resolve, systemResolve } from "./net/lookup.ts";
 import type { DrainPolicy } from "./net/policy.ts";
 import type { DrainNotice } from "./notices.ts";
@@ -16,6 +17,7 @@ import {
   type ParsedDrainOptions,
   parseDrainOptions,
 } from "./options.ts";
+import { Ownership } from "./ownership.ts";
 import type { DrainSource } from "./source.ts";
 import type { SpoolOptions } from "./store/drain-spool.ts";
 import type { DrainStore } from "./store/drain-store.ts";
@@ -45,6 +47,8 @@ export interface DrainSetOptions {
   readonly store?: DrainStore;
   /** Where drains with `onFull: "spool"` keep what waits; without it that option is refused. */
   readonly spool?: SpoolOptions;
+  /** Asks for the right to deliver a drain, where several processes have the same drains. */
+  readonly lease?: (drain: string) => Promise<Lease | undefined>;
   readonly clock?: Clock;
   /** 0 ≤ x < 1; for the jitter. */
   readonly random?: () => number;
@@ -92,7 +96,18 @@ interface Entry {
   url: string | undefined;
   options: DrainOptions;
   kind: DrainKind | undefined;
+  dialect: DrainDialect | undefined;
+  masked: string | undefined;
+  /** Where delivery begins when there is no record of it. */
+  fromSeq: number | undefined;
+  /** Makes the drain; undefined while it is only reserved. */
+  make: (() => Drain) | undefined;
+  /** Undefined also while another process delivers it. */
   drain: Drain | undefined;
+  ownership: Ownership | undefined;
+  paused: boolean;
+  /** The account as another process saved it. */
+  elsewhere: LedgerRecord | undefined;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -103,6 +118,8 @@ export class DrainSet {
   readonly #context: OutputContext;
   readonly #store: DrainStore;
   readonly #entries = new Map<string, Entry>();
+  /** The same by channel, since writers ask at every batch. */
+  readonly #byChannel = new Map<string, Set<Entry>>();
   #closing: Promise<readonly LedgerView[]> | undefined;
 
   constructor(options: DrainSetOptions) {
@@ -149,12 +166,20 @@ export class DrainSet {
       url: undefined,
       options: own,
       kind: undefined,
+      dialect: undefined,
+      masked: undefined,
+      fromSeq: undefined,
+      make: undefined,
       drain: undefined,
+      ownership: undefined,
+      paused: false,
+      elsewhere: undefined,
     };
     if (url === undefined) parseDrainOptions(own, "https");
     else this.#connect(entry, url, own, fromSeq);
     this.#entries.set(id, entry);
-    await entry.drain?.start();
+    this.#byChannel.set(channel, new Set([...siblings, entry]));
+    await this.#begin(entry);
     return describe(entry);
   }
 
@@ -169,16 +194,13 @@ export class DrainSet {
     if (url === undefined) {
       parseDrainOptions(options, "https");
       entry.options = options;
-    } else if (entry.drain) {
-      this.#checkDuplicate(entry, url);
-      const target = this.#parseUrl(url);
-      const parsed = this.#parse(options, target.kind);
-      const output = createOutput(target, parsed, entry, this.#context);
-      Object.assign(entry, { url, options, kind: target.kind });
-      await entry.drain.replace(output);
+    } else if (entry.make) {
+      const { drain } = entry;
+      this.#connect(entry, url, options, undefined);
+      if (drain) await drain.replace(this.#output(url, options, entry));
     } else {
       this.#connect(entry, url, options, undefined);
-      await (entry.drain as Drain | undefined)?.start();
+      await this.#begin(entry);
     }
     entry.updatedAt = this.#context.clock.now();
     return describe(entry);
@@ -188,7 +210,12 @@ export class DrainSet {
   async remove(drain: string): Promise<LedgerView | undefined> {
     const entry = this.#get(drain);
     this.#entries.delete(entry.id);
-    return entry.drain?.remove();
+    const siblings = this.#byChannel.get(entry.channel);
+    siblings?.delete(entry);
+    if (siblings?.size === 0) this.#byChannel.delete(entry.channel);
+    const last = await entry.drain?.remove();
+    await entry.ownership?.close();
+    return last;
   }
 
   /** Removes all drains of a channel, when the app is deleted. */
@@ -210,19 +237,33 @@ export class DrainSet {
 
   /** The account of a drain; all zero while it is only reserved. */
   ledger(drain: string): LedgerView {
-    return this.#get(drain).drain?.ledger ?? EMPTY;
+    const entry = this.#get(drain);
+    return entry.drain?.ledger ?? ledgerElsewhere(entry.elsewhere);
   }
 
   health(drain: string): DrainHealth {
+    const entry = this.#get(drain);
+    if (entry.drain === undefined && entry.ownership !== undefined)
+      return {
+        state: "standby",
+        paused: entry.paused,
+        lag: { messages: this.ledger(drain).pending, bytes: 0, seconds: 0 },
+        failures: 0,
+      };
     return this.#running(drain).health;
   }
 
+  /** Where several processes have the drain, pause it in all of them. */
   pause(drain: string): void {
-    this.#running(drain).pause();
+    const entry = this.#get(drain);
+    entry.paused = true;
+    if (entry.ownership === undefined || entry.drain) this.#running(drain).pause();
   }
 
   resume(drain: string): void {
-    this.#running(drain).resume();
+    const entry = this.#get(drain);
+    entry.paused = false;
+    if (entry.ownership === undefined || entry.drain) this.#running(drain).resume();
   }
 
   /**
@@ -230,8 +271,14 @@ export class DrainSet {
    * when they may go on at once.
    */
   pressure(channel: string): Promise<void> | undefined {
-    const waits = this.#of(channel).flatMap((entry) => entry.drain?.pressure ?? []);
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+    let waits: Promise<void>[] | undefined;
+    for (const { drain } of this.#byChannel.get(channel) ?? []) {
+      const wait = drain?.pressure;
+      if (wait === undefined) continue;
+      waits ??= [];
+      waits.push(wait);
+    }
+    return waits === undefined ? undefined : Promise.all(waits).then(() => undefined);
   }
 
   /** Sends one marked line and reports addresses, certificates, outcome and latency. */
@@ -263,12 +310,51 @@ export class DrainSet {
    * the store. Idempotent.
    */
   async close(options: { readonly timeoutMs?: number } = {}): Promise<readonly LedgerView[]> {
-    this.#closing ??= Promise.all(
-      [...this.#entries.values()].flatMap(
-        (entry) => entry.drain?.close(options.timeoutMs ?? 10_000) ?? [],
-      ),
-    );
+    this.#closing ??= this.#close(options.timeoutMs ?? 10_000);
     return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<readonly LedgerView[]> {
+    const closed = [...this.#entries.values()].map(async (entry) => {
+      const last = await entry.drain?.close(timeoutMs);
+      // Only now may another process go on.
+      await entry.ownership?.close();
+      return last ?? [];
+    });
+    return (await Promise.all(closed)).flat();
+  }
+
+  /** Starts to deliver, or waits for the right to. */
+  async #begin(entry: Entry): Promise<void> {
+    const { lease } = this.#options;
+    if (entry.make === undefined) return;
+    if (lease === undefined) {
+      entry.drain = entry.make();
+      await entry.drain.start();
+      return;
+    }
+    entry.ownership = new Ownership(
+      {
+        acquire: () => lease(entry.id),
+        begin: async () => {
+          const drain = entry.make!();
+          if (entry.paused) drain.pause();
+          await drain.start();
+          entry.drain = drain;
+        },
+        end: async () => {
+          const { drain } = entry;
+          entry.drain = undefined;
+          // What is in flight goes out again from its next owner, under the same frame id.
+          await drain?.close(0);
+        },
+        standby: async () => {
+          entry.elsewhere = (await this.#store.load(entry.id))?.ledger;
+        },
+      },
+      this.#context.clock,
+    );
+    await entry.ownership.decided;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -277,26 +363,42 @@ export class DrainSet {
 
   #connect(entry: Entry, url: string, options: DrainOptions, fromSeq: number | undefined): void {
     this.#checkDuplicate(entry, url);
-    const target = this.#parseUrl(url);
-    const parsed = this.#parse(options, target.kind);
+    const output = this.#output(url, options, entry);
     const source = this.#options.source(entry.channel);
     const { channel, id, token } = entry;
-    Object.assign(entry, { url, options, kind: target.kind });
-    entry.drain = new Drain(
-      {
-        id,
-        token,
-        source,
-        store: this.#store,
-        spool: this.#options.spool,
-        clock: this.#context.clock,
-        random: this.#context.random,
-        notify: (notice) => this.#options.notify?.(channel, notice),
-        onState: (from, to) => this.#options.onState?.({ drain: id, channel, from, to }),
-      },
-      createOutput(target, parsed, entry, this.#context),
-      fromSeq ?? source.nextSeq,
-    );
+    const { kind } = this.#parseUrl(url);
+    Object.assign(entry, { url, options, kind });
+    entry.masked = output.masked;
+    entry.dialect = output.options.dialect;
+    entry.fromSeq ??= fromSeq ?? source.nextSeq;
+    const begin = entry.fromSeq;
+    let made: DrainOutput | undefined = output;
+    entry.make = () => {
+      // The first use may take the one that was checked; each later owner needs its own.
+      const own = made ?? this.#output(url, options, entry);
+      made = undefined;
+      return new Drain(
+        {
+          id,
+          token,
+          source,
+          store: this.#store,
+          spool: this.#options.spool,
+          clock: this.#context.clock,
+          random: this.#context.random,
+          notify: (notice) => this.#options.notify?.(channel, notice),
+          onState: (from, to) => this.#options.onState?.({ drain: id, channel, from, to }),
+        },
+        own,
+        begin,
+      );
+    };
+  }
+
+  /** Checks URL and options and makes what talks to the receiver. */
+  #output(url: string, options: DrainOptions, entry: Entry): DrainOutput {
+    const target = this.#parseUrl(url);
+    return createOutput(target, this.#parse(options, target.kind), entry, this.#context);
   }
 
   #parseUrl(url: string): DrainTarget {
@@ -338,7 +440,7 @@ export class DrainSet {
   }
 
   #of(channel: string): Entry[] {
-    return [...this.#entries.values()].filter((entry) => entry.channel === channel);
+    return [...(this.#byChannel.get(channel) ?? [])];
   }
 
   #find(name: string, channel?: string): Entry | undefined {
@@ -357,8 +459,13 @@ export class DrainSet {
   }
 
   #running(name: string): Drain {
-    const { drain, id } = this.#get(name);
+    const { drain, id, ownership } = this.#get(name);
     if (drain) return drain;
+    if (ownership !== undefined)
+      throw new LogplexError(
+        "conflict",
+        `Drain ${id} is delivered by another process that shares the buffer; ask that one.`,
+      );
     throw new LogplexError("conflict", `Drain ${id} is only reserved; give it a URL first.`);
   }
 }
@@ -374,8 +481,17 @@ const EMPTY: LedgerView = Object.freeze({
   replayed: 0,
 });
 
+/** The account as its owner saved it last; what is not booked yet waits. */
+function ledgerElsewhere(record: LedgerRecord | undefined): LedgerView {
+  if (record === undefined) return EMPTY;
+  const { received, delivered, filtered, replayed, lost, ranges } = record;
+  const lostTotal = Object.values(lost).reduce((sum, count) => sum + count, 0);
+  const pending = received - delivered - filtered - lostTotal;
+  return { received, delivered, filtered, replayed, lost, lostTotal, ranges, pending };
+}
+
 function describe(entry: Entry): DrainInfo {
-  const { id, token, channel, createdAt, updatedAt, kind, drain, options } = entry;
+  const { id, token, channel, createdAt, updatedAt, kind, masked, dialect, options } = entry;
   return {
     id,
     token,
@@ -383,7 +499,8 @@ function describe(entry: Entry): DrainInfo {
     createdAt,
     updatedAt,
     ...(kind === undefined ? {} : { kind }),
-    ...(drain ? { url: drain.output.masked, dialect: drain.output.options.dialect } : {}),
+    ...(masked === undefined ? {} : { url: masked }),
+    ...(dialect === undefined ? {} : { dialect }),
     ...(options.filter === undefined ? {} : { filter: options.filter }),
   };
 }

@@ -148,12 +148,12 @@ export class Drain {
   /** Takes over the record of an earlier process and starts to deliver. */
   async start(): Promise<void> {
     const record = await this.#dependencies.store.load(this.id);
-    if (record) this.#restore(record);
+    if (record) await this.#restore(record);
     const workers = this.#output.options.concurrency;
     for (let i = 0; i < workers; i++) this.#workers.push(this.#work());
   }
 
-  #restore(record: DrainRecord): void {
+  async #restore(record: DrainRecord): Promise<void> {
     const { source } = this.#dependencies;
     this.#ledger.restore(record.ledger);
     this.#disabled = record.disabled;
@@ -170,7 +170,7 @@ export class Drain {
     }
     for (const boundary of record.boundaries) {
       const { firstSeq, lastSeq, announcement, attempts } = boundary;
-      const taken = this.#intake.reread(firstSeq, lastSeq);
+      const taken = await this.#intake.bring(firstSeq, lastSeq);
       if (taken.trimmed > 0) this.#lose("trimmed", firstSeq, firstSeq + taken.trimmed - 1);
       this.#ledger.filtered += taken.filtered;
       if (taken.messages.length === 0) continue;
@@ -405,7 +405,21 @@ export class Drain {
         continue;
       }
       if (this.#flushing && this.#finished) return;
+      if (!this.#idle && this.#intake.isAway) {
+        await this.#fetch();
+        continue;
+      }
       await this.#wake.wait();
+    }
+  }
+
+  /** Brings the next messages from the shared buffer; while it is away they wait. */
+  async #fetch(): Promise<void> {
+    try {
+      await this.#intake.fetch();
+    } catch {
+      this.#lastError = { reason: "its messages could not be fetched", at: this.#clock.now() };
+      await this.#sleep(RETRY.baseMs);
     }
   }
 

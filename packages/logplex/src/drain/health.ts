@@ -2,9 +2,10 @@ import type { CertificateFacts } from "./transport/transport.ts";
 
 /**
  * State of a drain: `healthy`; `degraded` after a failure; `open` when the circuit is open after
- * five in a row; `held` while the receiver refuses; `disabled` until it is updated.
+ * five in a row; `held` while the receiver refuses; `disabled` until it is updated; `standby` where
+ * another process that shares the buffer delivers it.
  */
-export type DrainState = "healthy" | "degraded" | "open" | "held" | "disabled";
+export type DrainState = "healthy" | "degraded" | "open" | "held" | "disabled" | "standby";
 
 /** What is known about a drain's condition (spec/logplex.md §9.7). */
 export interface DrainHealth {

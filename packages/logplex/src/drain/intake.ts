@@ -28,6 +28,37 @@ export interface LostPart {
   readonly toSeq: number;
 }
 
+/** A range that was read once more. */
+export interface Reread extends Taken {
+  /** Messages of it that are gone. */
+  readonly trimmed: number;
+  readonly filtered: number;
+}
+
+/** A range on its way. */
+class RereadRange {
+  readonly messages: StoredMessage[] = [];
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** The next message to read. */
+  seq: number;
+  trimmed = 0;
+  filtered = 0;
+
+  constructor(firstSeq: number, lastSeq: number) {
+    this.firstSeq = firstSeq;
+    this.lastSeq = lastSeq;
+    this.seq = firstSeq;
+  }
+
+  /** What could not be read at all is gone. */
+  end(): Reread {
+    const { firstSeq, lastSeq, messages, filtered } = this;
+    const trimmed = this.trimmed + Math.max(0, lastSeq + 1 - this.seq);
+    return { firstSeq, lastSeq, messages, trimmed, filtered };
+  }
+}
+
 /** How much one batch may hold. */
 export interface TakeLimits {
   readonly messages: number;
@@ -308,28 +339,48 @@ export class Intake {
     return { firstSeq, lastSeq, messages: passed };
   }
 
-  /** Reads a range once more, for a boundary of an earlier process or a replay. */
-  reread(
-    firstSeq: number,
-    lastSeq: number,
-  ): Taken & { readonly trimmed: number; readonly filtered: number } {
-    const passed: StoredMessage[] = [];
-    let trimmed = 0;
-    let filtered = 0;
-    let seq = firstSeq;
-    while (seq <= lastSeq) {
-      const read = this.#source.read(seq, lastSeq - seq + 1);
-      trimmed += Math.min(read.trimmed, lastSeq - seq + 1);
-      for (const message of read.messages) {
-        if (message.seq > lastSeq) break;
-        const kept = this.filter(message);
-        if (kept) passed.push(kept);
-        else filtered++;
-      }
-      if (read.nextSeq <= seq) break;
-      seq = read.nextSeq;
+  /** Reads a range once more, for a replay. */
+  reread(firstSeq: number, lastSeq: number): Reread {
+    const range = new RereadRange(firstSeq, lastSeq);
+    while (this.#rereadOn(range));
+    return range.end();
+  }
+
+  /** The same for a boundary of an earlier process, fetching what only a shared buffer has. */
+  async bring(firstSeq: number, lastSeq: number): Promise<Reread> {
+    const range = new RereadRange(firstSeq, lastSeq);
+    for (;;) {
+      if (this.#source.isAway?.(range.seq) === true) await this.#source.fetch?.(range.seq);
+      if (!this.#rereadOn(range)) return range.end();
     }
-    return { firstSeq, lastSeq, messages: passed, trimmed, filtered };
+  }
+
+  /** Reads on in a range; false at its end. */
+  #rereadOn(range: RereadRange): boolean {
+    const { seq, lastSeq } = range;
+    if (seq > lastSeq) return false;
+    const read = this.#source.read(seq, lastSeq - seq + 1);
+    range.trimmed += Math.min(read.trimmed, lastSeq - seq + 1);
+    for (const message of read.messages) {
+      if (message.seq > lastSeq) break;
+      const kept = this.filter(message);
+      if (kept) range.messages.push(kept);
+      else range.filtered++;
+    }
+    if (read.nextSeq <= seq) return false;
+    range.seq = read.nextSeq;
+    return true;
+  }
+
+  /** Whether the next messages must be fetched before they can be taken. */
+  get isAway(): boolean {
+    if (this.unread === 0 || this.#spoolSeq !== undefined) return false;
+    return this.#source.isAway?.(this.#channelSeq) === true;
+  }
+
+  /** Fetches the next messages. */
+  async fetch(): Promise<void> {
+    await this.#source.fetch?.(this.#channelSeq);
   }
 
   /** The message as the receiver gets it, undefined when it is filtered. */

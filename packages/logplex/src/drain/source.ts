@@ -28,6 +28,10 @@ export interface DrainSource {
    * Without it a cursor beyond `nextSeq` is the only sign of that.
    */
   readonly epoch?: string | undefined;
+  /** Whether a message must be fetched before it can be read, since only a shared buffer has it. */
+  isAway?(seq: number): boolean;
+  /** Brings such messages to where `read` finds them. */
+  fetch?(fromSeq: number): Promise<void>;
   read(fromSeq: number, maxMessages: number, maxBytes?: number): SourceRead;
   /** Bytes of bodies between a number and the newest message, for the lag that health shows. */
   bytesFrom?(seq: number): number;

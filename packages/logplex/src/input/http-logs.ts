@@ -159,6 +159,8 @@ export class HttpLogs {
       });
       return;
     }
+    // The answer is what lets the sender go on.
+    await this.#ingress.pressure(outcome.touched);
     const headers =
       outcome.rejected > 0 ? { "Logplex-Rejected-Count": String(outcome.rejected) } : {};
     if (type === "otlp") sendJson(response, 200, {}, headers);

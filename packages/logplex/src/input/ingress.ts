@@ -41,6 +41,8 @@ export interface Ingress {
   readonly switches: Readonly<Switches>;
   /** The channel of a token. */
   channel(id: string): Channel;
+  /** Settles when no drain of these channels asks writers to wait; undefined: none does. */
+  pressure(channels: readonly Channel[]): Promise<void> | undefined;
   /** Settles when what a channel got so far is as durable as configured; undefined: it is already. */
   durable(channels: readonly Channel[]): Promise<void> | undefined;
 }

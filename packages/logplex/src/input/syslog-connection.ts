@@ -29,6 +29,7 @@ export function serveSyslogConnection(
   let timer: unknown;
   let waiting = 0;
   let pausedForBudget = false;
+  let pausedForDrain = false;
   let meter: BudgetMeter | undefined = bound === undefined ? undefined : budgets.of(bound.token.id);
   const resolve = resolver(ingress);
   const ingest = new FrameIngest({
@@ -59,7 +60,7 @@ export function serveSyslogConnection(
   });
 
   const resume = (): void => {
-    if (!pausedForBudget && waiting < MAX_WAITING) socket.resume();
+    if (!pausedForBudget && !pausedForDrain && waiting < MAX_WAITING) socket.resume();
   };
   const pauseFor = (ms: number): void => {
     pausedForBudget = true;
@@ -80,6 +81,16 @@ export function serveSyslogConnection(
     ingest.rejected = 0;
     const pauseMs = meter?.charge(accepted, bytes) ?? 0;
     if (pauseMs > 0) pauseFor(pauseMs);
+    const relief = pausedForDrain ? undefined : ingress.pressure(touched);
+    if (relief !== undefined) {
+      pausedForDrain = true;
+      socket.pause();
+      const go = (): void => {
+        pausedForDrain = false;
+        resume();
+      };
+      relief.then(go, go);
+    }
     const durable = ingress.durable(touched);
     if (durable === undefined) return;
     waiting += 1;

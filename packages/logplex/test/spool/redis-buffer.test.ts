@@ -1,10 +1,14 @@
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import {
+  type DrainRecord,
   type IoRedisClient,
   Logplex,
   LogplexError,
@@ -365,5 +369,112 @@ describeRedis("a buffer on Redis", () => {
     const error = await Promise.resolve(write(one, "x")).catch((caught: unknown) => caught);
     expect(LogplexError.is(error) && error.code).toBe("storage-failed");
     expect(seen(one)).toEqual(["1 x"]);
+  });
+
+  const DRAIN = {
+    id: "6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
+    token: "d.6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
+  };
+  const local: LogplexOptions = {
+    drains: { policy: { allowInsecure: true, allowPrivate: true, deniedPorts: [] } },
+  };
+  /** A receiver that remembers frames and may hold answers back. */
+  async function receiver() {
+    const frames: { id: string; bodies: string[] }[] = [];
+    let hold = false;
+    const server = createHttpServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const text = Buffer.concat(chunks).toString();
+        const bodies = [...text.matchAll(/ - (\S[^\n]*)\n/g)].map((found) => found[1]!);
+        frames.push({ id: String(request.headers["logplex-frame-id"]), bodies });
+        if (!hold) response.end();
+      });
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    closers.push(
+      () => server.close(),
+      () => server.closeAllConnections(),
+    );
+    const { port } = server.address() as { port: number };
+    return {
+      url: `http://127.0.0.1:${port}/`,
+      frames,
+      hold: (on: boolean) => {
+        hold = on;
+      },
+    };
+  }
+
+  it("delivers a drain from one process at a time and hands it over in order", async () => {
+    const target = await receiver();
+    const [one, two] = [await start({}, local), await start({}, local)];
+    for (const logplex of [one, two]) await logplex.addDrain("a", target.url, DRAIN);
+    const states = () => [one, two].map((logplex) => logplex.drainHealth(DRAIN.id).state);
+    expect(states().sort()).toEqual(["healthy", "standby"]);
+    const [owner, other] = states()[0] === "healthy" ? [one, two] : [two, one];
+    for (let turn = 1; turn <= 10; turn++) await write(other, `line ${turn}`);
+    await until(() => owner.ledger(DRAIN.id).delivered === 10);
+    await owner.close();
+    for (let turn = 11; turn <= 20; turn++) await write(other, `line ${turn}`);
+    await until(() => other.drainHealth(DRAIN.id).state === "healthy");
+    await until(() => other.ledger(DRAIN.id).delivered === 20);
+    expect(target.frames.flatMap(({ bodies }) => bodies)).toEqual(
+      Array.from({ length: 20 }, (_, i) => `line ${i + 1}`),
+    );
+    expect(other.ledger(DRAIN.id)).toMatchObject({ received: 20, lostTotal: 0, pending: 0 });
+  });
+
+  it("sends the frame of a process that died once more under the same id, from beyond memory", async () => {
+    const target = await receiver();
+    target.hold(true);
+    const child = spawn(
+      process.execPath,
+      [
+        "--conditions=@dynokit/source",
+        "--import",
+        "tsx",
+        fileURLToPath(new URL("redis-child.ts", import.meta.url)),
+        process.env["DYNOKIT_TEST_REDIS"]!,
+        place.prefix,
+        target.url,
+        JSON.stringify(DRAIN),
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    closers.push(() => child.kill("SIGKILL"));
+    await until(() => target.frames.length === 1);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    target.hold(false);
+    const [died] = target.frames.splice(0);
+    const next = await start({}, { ...local, retention: { lines: 5 } });
+    // The lease of the dead process ends by itself.
+    void next.addDrain("a", target.url, DRAIN);
+    const found = () => next.findDrain(DRAIN.id) && next.ledger(DRAIN.id);
+    await until(() => found()?.delivered === 500);
+    expect(target.frames[0]).toEqual(died);
+    expect(target.frames.flatMap(({ bodies }) => bodies)).toEqual(
+      Array.from({ length: 500 }, (_, i) => `line ${i + 1}`),
+    );
+    expect(found()).toMatchObject({ received: 500, lostTotal: 0, pending: 0 });
+  });
+
+  it("refuses what a process saves that lost its right", async () => {
+    const [one, two] = [place.buffer(), place.buffer()];
+    const context = { random: (size: number) => randomBytes(size) };
+    for (const buffer of [one, two]) {
+      await buffer.start(context);
+      closers.push(() => buffer.close());
+    }
+    const lease = (await one.lease!("x")) ?? (await two.lease!("x"));
+    const [owner, other] = lease && (await one.lease!("x")) === undefined ? [one, two] : [two, one];
+    const record = { version: 1, seenSeq: 1, readSeq: 1, boundaries: [] } as unknown as DrainRecord;
+    await owner.drainStore!.save("x", record);
+    expect(await other.lease!("x")).toBeUndefined();
+    await expect(other.drainStore!.save("x", record)).rejects.toThrow(/another process/);
+    expect(await owner.drainStore!.load("x")).toMatchObject({ seenSeq: 1 });
   });
 });
