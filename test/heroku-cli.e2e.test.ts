@@ -122,12 +122,16 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
   });
 
   test("a push whose build fails is refused", async () => {
-    const before = (await heroku("releases", "-a", "cli-app")).out;
+    const versions = async () =>
+      JSON.parse((await heroku("releases", "--json", "-a", "cli-app")).out).map(
+        (release: { version: number }) => release.version,
+      );
+    const before = await versions();
     commit({ Procfile: "web node web.js\n" }, "bad Procfile");
     const pushed = await push();
     expect(pushed.code).not.toBe(0);
     expect(pushed.err).toMatch(/\[remote rejected\]/);
-    expect((await heroku("releases", "-a", "cli-app")).out).toBe(before);
+    expect(await versions()).toEqual(before);
     commit({ Procfile: "web: node web.js\nworker: sleep 1000\n" }, "good Procfile");
   });
 

@@ -20,7 +20,7 @@ export async function startPlatform({ data, port, apiPort, logger }) {
     const store = await openStore(data);
     opened.push(() => store.close());
 
-    // Drains may go to this machine: the operator and the users are the same person here.
+    // Drains and webhooks may go to this machine: operator and users are the same person here.
     const logplex = new Logplex({
       drains: { policy: { allowInsecure: true, allowPrivate: true } },
     });
@@ -52,6 +52,7 @@ export async function startPlatform({ data, port, apiPort, logger }) {
       logplex,
       builder,
       logger,
+      webhooks: { allowPrivate: true },
       webUrl: (host) => `http://${host}:${front.port}/`,
     });
     opened.push(() => api.close());
