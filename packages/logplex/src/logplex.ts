@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
+import type { Duplex } from "node:stream";
 import { type Alert, type AlertOptions, startAlert } from "./alert/alert.ts";
 import { Channel } from "./channel/channel.ts";
 import { type Clock, type RandomBytes, systemClock } from "./clock.ts";
@@ -500,6 +501,14 @@ export class Logplex implements LogSink {
    */
   serveSession(secret: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     return this.#sessions.serve(secret, request, response);
+  }
+
+  /**
+   * Answers the `upgrade` event of an HTTP server for a session: a WebSocket with one text message
+   * per line, JSON or, with the subprotocol `logplex.text`, as displayed.
+   */
+  serveSessionSocket(secret: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#sessions.serveSocket(secret, request, socket, head);
   }
 
   /** Opens listeners. Resolves when all of them accept connections. */

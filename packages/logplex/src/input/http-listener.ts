@@ -6,6 +6,7 @@ import type { Ingress } from "./ingress.ts";
 import { sendError } from "./reply.ts";
 
 const CLOSE_GRACE_MS = 200;
+const SESSIONS = "/sessions/";
 
 /** Options of the HTTP listener. */
 export interface HttpListenOptions extends HttpLogsOptions {
@@ -62,6 +63,11 @@ export class HttpListener {
         this.#route(request, response).catch(() => response.destroy());
       },
     );
+    this.#server.on("upgrade", (request, socket, head) => {
+      const { pathname } = new URL(request.url ?? "/", "http://logplex");
+      const secret = pathname.startsWith(SESSIONS) ? pathname.slice(SESSIONS.length) : "";
+      this.#sessions.serveSocket(secret, request, socket, head);
+    });
     this.#server.maxConnections = context.options.maxConnections ?? 1024;
   }
 
@@ -92,8 +98,8 @@ export class HttpListener {
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname } = new URL(request.url ?? "/", "http://logplex");
-    if (pathname.startsWith("/sessions/")) {
-      await this.#sessions.serve(pathname.slice("/sessions/".length), request, response);
+    if (pathname.startsWith(SESSIONS)) {
+      await this.#sessions.serve(pathname.slice(SESSIONS.length), request, response);
       return;
     }
     if (pathname === "/logs" || pathname === "/v1/logs") {

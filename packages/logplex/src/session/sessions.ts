@@ -1,13 +1,18 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
 import type { Channel } from "../channel/channel.ts";
 import { compileFilter, type FilterOptions } from "../channel/filter.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
 import { type OpenStream, serveStream } from "./serve-stream.ts";
 import { type SessionClaims, signSession, verifySession } from "./session-token.ts";
+import { responseSink, type Sink, socketSink } from "./sink.ts";
+import { SOCKET_PROTOCOLS } from "./stream-format.ts";
 
 /** Unopened sessions are void after 5 minutes (spec/logplex.md §8.2). */
 export const SESSION_TTL_MS = 5 * 60_000;
+const GONE = "This log session does not exist or has expired; create a new one.";
 const MAX_REMEMBERED = 100_000;
 
 /** Options of {@link Logplex.createSession}. */
@@ -46,6 +51,14 @@ export class Sessions {
   readonly #uses = new Map<string, Use>();
   readonly #streams = new Set<OpenStream>();
   readonly #keepAliveMs: number;
+  /** Readers send nothing that is needed, so their messages are small. */
+  readonly #sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: 1024,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => SOCKET_PROTOCOLS.find((one) => offered.has(one)) ?? false,
+  });
 
   constructor(options: {
     readonly key: Uint8Array;
@@ -97,26 +110,61 @@ export class Sessions {
       refuse(response, 405, "Use GET to read a log session.", { Allow: "GET" });
       return;
     }
-    const claims = verifySession(this.#key, secret);
-    const now = this.#clock.now();
-    this.#forget(now);
-    const use = claims === undefined ? undefined : this.#uses.get(claims.id);
-    const resumable = claims?.tail === true || claims?.resume === true;
-    const alive =
-      claims !== undefined &&
-      (use === undefined ? now < claims.expiresAt : resumable && (use.open > 0 || now < use.until));
-    const channel = alive ? this.#find(claims.channel) : undefined;
-    if (claims === undefined || channel === undefined) {
-      refuse(response, 404, "This log session does not exist or has expired; create a new one.");
+    const found = this.#claim(secret);
+    if (found === undefined) {
+      refuse(response, 404, GONE);
       return;
     }
     if (request.method === "HEAD") {
       response.writeHead(200, { "Content-Type": "text/event-stream" }).end();
       return;
     }
-    const held = use ?? { open: 0, until: 0 };
-    if (use === undefined) {
+    await this.#stream(found, request, responseSink(request, response));
+  }
+
+  /**
+   * Takes the upgrade of a request to a WebSocket: one text message per line, JSON unless the
+   * subprotocol `logplex.text` is asked for. `?after=` resumes.
+   */
+  serveSocket(secret: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // A peer that resets in the handshake concerns nobody else.
+    socket.on("error", () => socket.destroy());
+    const found = this.#claim(secret);
+    if (found === undefined) {
+      endUpgrade(socket, 404, GONE);
+      return;
+    }
+    this.#sockets.handleUpgrade(request, socket, head, (upgraded) => {
+      // What ends badly is over for this reader alone.
+      this.#stream(found, request, socketSink(upgraded)).catch(() => upgraded.terminate());
+    });
+  }
+
+  /** The claims of a secret that may be used now, and their channel. */
+  #claim(
+    secret: string,
+  ): { readonly claims: SessionClaims; readonly channel: Channel } | undefined {
+    const claims = verifySession(this.#key, secret);
+    if (claims === undefined) return undefined;
+    const now = this.#clock.now();
+    this.#forget(now);
+    const use = this.#uses.get(claims.id);
+    const resumable = claims.tail || claims.resume;
+    const alive =
+      use === undefined ? now < claims.expiresAt : resumable && (use.open > 0 || now < use.until);
+    const channel = alive ? this.#find(claims.channel) : undefined;
+    return channel && { claims, channel };
+  }
+
+  async #stream(
+    { claims, channel }: { readonly claims: SessionClaims; readonly channel: Channel },
+    request: IncomingMessage,
+    sink: Sink,
+  ): Promise<void> {
+    let held = this.#uses.get(claims.id);
+    if (held === undefined) {
       if (this.#uses.size >= MAX_REMEMBERED) this.#uses.delete(this.#uses.keys().next().value!);
+      held = { open: 0, until: 0 };
       this.#uses.set(claims.id, held);
     }
     held.open += 1;
@@ -124,7 +172,7 @@ export class Sessions {
       channel,
       claims,
       request,
-      response,
+      sink,
       clock: this.#clock,
       keepAliveMs: this.#keepAliveMs,
     });
@@ -180,4 +228,18 @@ function refuse(
 ): void {
   response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8", ...headers });
   response.end(`${message}\n`);
+}
+
+function endUpgrade(socket: Duplex, status: number, message: string): void {
+  const body = `${message}\n`;
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      "Connection: close",
+      "Content-Type: text/plain; charset=utf-8",
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      "",
+      body,
+    ].join("\r\n"),
+  );
 }

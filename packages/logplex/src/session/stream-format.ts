@@ -50,6 +50,24 @@ const NDJSON: StreamFormat = {
       : `${JSON.stringify({ loss: { code: "L11", lost: event.lost, lastSeq: event.seq } })}\n`,
 };
 
+const SOCKET_TEXT: StreamFormat = {
+  ...TEXT,
+  encode: (event) => TEXT.encode(event).slice(0, -1),
+};
+
+const SOCKET_JSON: StreamFormat = {
+  ...NDJSON,
+  encode: (event) => NDJSON.encode(event).slice(0, -1),
+};
+
+/** Subprotocols of a WebSocket session, the first one is the default. */
+export const SOCKET_PROTOCOLS = ["logplex.json", "logplex.text"] as const;
+
+/** The form of the lines for a subprotocol. */
+export function socketFormat(protocol: string): StreamFormat {
+  return protocol === "logplex.text" ? SOCKET_TEXT : SOCKET_JSON;
+}
+
 /** Server-sent events when they are asked for, NDJSON likewise, else plain text. */
 export function chooseStreamFormat(request: IncomingMessage): StreamFormat {
   const accept = request.headers.accept ?? "";
