@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { StoredMessage } from "../message.ts";
+import { byTime } from "../tail/time-window.ts";
 import { RETRY, retryDelayMs } from "./backoff.ts";
 import { Batch } from "./batch.ts";
 import { BatchSizer } from "./batch-sizer.ts";
@@ -439,13 +440,19 @@ export class Drain {
 
   #cut(): Batch | undefined {
     const now = this.#clock.now();
-    const wait = this.#flushing ? 0 : this.#sizer.lingerMs(this.#intake.unread, now);
+    const wait = this.#flushing
+      ? 0
+      : Math.max(this.#sizer.lingerMs(this.#intake.unread, now), this.#sortWaitMs(now));
     if (wait > 0) {
       this.#clock.clearTimeout(this.#lingerTimer);
       this.#lingerTimer = this.#clock.setTimeout(() => this.#wake.set(), wait);
       return undefined;
     }
-    const limits = this.#sizer.limits(this.#output.encoder.overhead);
+    const { sortMs } = this.#output.options;
+    const limits = {
+      ...this.#sizer.limits(this.#output.encoder.overhead),
+      until: sortMs > 0 && !this.#flushing ? (now - sortMs) * 1000 : undefined,
+    };
     for (;;) {
       const taken = this.#intake.take(limits);
       if (!taken) return undefined;
@@ -458,6 +465,14 @@ export class Drain {
       this.#checkRelief();
       return batch;
     }
+  }
+
+  /** With `sortMs`, the time until the oldest message may go. */
+  #sortWaitMs(now: number): number {
+    const { sortMs } = this.#output.options;
+    if (sortMs === 0) return 0;
+    const oldest = this.#intake.oldestMs;
+    return oldest === undefined ? 0 : Math.ceil(oldest + sortMs - now);
   }
 
   #announcement(now: number): FrameAnnouncement | undefined {
@@ -477,7 +492,9 @@ export class Drain {
 
   #encode(batch: Batch, output: DrainOutput): OutgoingFrame {
     if (batch.frame) return batch.frame;
-    const messages = output.options.rejoin ? joinPieces(batch.messages) : batch.messages;
+    const { rejoin, sortMs } = output.options;
+    const whole = rejoin ? joinPieces(batch.messages) : batch.messages;
+    const messages = sortMs > 0 ? [...whole].sort(byTime) : whole;
     const { body, count, ends } = output.encoder.encode(messages, batch.announcement);
     batch.frame = {
       id: batch.id,

@@ -65,6 +65,8 @@ export interface TakeLimits {
   readonly bytes: number;
   /** Bytes to count for a message beside its body. */
   readonly overhead: number;
+  /** µs; messages received later stay. */
+  readonly until?: number | undefined;
 }
 
 /** The reading side of a drain: follows the channel, filters and keeps the account. */
@@ -292,6 +294,7 @@ export class Intake {
     let covered = 0;
     for (const message of messages) {
       if (message.seq >= this.seenSeq) break;
+      if (limits.until !== undefined && message.receivedAt > limits.until) break;
       // A gap inside the channel is loss as well.
       if (message.seq > this.#channelSeq) this.#skipTo(message.seq, "trimmed");
       const size =
@@ -320,6 +323,7 @@ export class Intake {
     const passed: StoredMessage[] = [];
     for (const message of messages) {
       if (message.seq >= this.#channelSeq) break;
+      if (limits.until !== undefined && message.receivedAt > limits.until) break;
       // What damage took is a gap in the numbers.
       this.#loseSpooled(message.seq);
       const kept = this.filter(message);
@@ -328,6 +332,7 @@ export class Intake {
       this.#spoolSeq = message.seq + 1;
     }
     if (messages.length === 0) this.#loseSpooled(this.#channelSeq);
+    if (this.#spoolSeq === firstSeq) return undefined;
     const lastSeq = (this.#spoolSeq as number) - 1;
     spool.advance(this.#spoolSeq as number);
     if (spool.isEmpty || (this.#spoolSeq as number) >= this.#channelSeq) {

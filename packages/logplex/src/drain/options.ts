@@ -34,6 +34,11 @@ export interface DrainOptions {
   readonly concurrency?: number | undefined;
   /** LF inside a body: kept, one message per line, or written as `\n`; default `keep`. */
   readonly multiline?: "keep" | "split" | "escape" | undefined;
+  /**
+   * Order of the messages in a batch by time, as far as they come within so many ms, at most 10,000;
+   * each waits for so long. Default 0: the order of the channel.
+   */
+  readonly sortMs?: number | undefined;
   /** Join the pieces of long lines again, up to 1 MiB; default false. */
   readonly rejoin?: boolean | undefined;
   readonly tls?: DrainTls | undefined;
@@ -56,6 +61,7 @@ export interface ParsedDrainOptions {
   readonly concurrency: number;
   readonly multiline: "keep" | "split" | "escape";
   readonly rejoin: boolean;
+  readonly sortMs: number;
   readonly tls: DrainTls | undefined;
   readonly onFull: "dropOldest" | "spool" | "block";
   readonly labels: Readonly<Record<string, string>>;
@@ -79,6 +85,7 @@ const schema = z.strictObject({
   concurrency: z.int().min(1).max(8).optional(),
   multiline: z.enum(["keep", "split", "escape"]).optional(),
   rejoin: z.boolean().optional(),
+  sortMs: z.int().min(0).max(10_000).optional(),
   tls: z
     .strictObject({
       ca: pem.optional(),
@@ -170,6 +177,7 @@ export function parseDrainOptions(options: DrainOptions, kind: DrainKind): Parse
     concurrency: options.concurrency ?? 1,
     multiline: options.multiline ?? "keep",
     rejoin: options.rejoin ?? false,
+    sortMs: options.sortMs ?? 0,
     tls: options.tls,
     onFull: options.onFull ?? "dropOldest",
     labels: { ...options.labels },

@@ -84,6 +84,7 @@ export class HttpListener {
   }
 
   async close(): Promise<void> {
+    this.#logs.close();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => {
       // Answers that are being written get this long to leave.

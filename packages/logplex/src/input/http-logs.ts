@@ -5,6 +5,7 @@ import { escapeOctets } from "../frame/fault.ts";
 import { FrameParser, type Framing } from "../frame/frame-parser.ts";
 import type { InputDialect } from "../frame/syslog-parser.ts";
 import { authenticate, type Caller } from "./authorization.ts";
+import { BatchOrder, type Turn } from "./batch-order.ts";
 import { type BodyLimits, readBody } from "./body.ts";
 import { FrameIngest } from "./frame-ingest.ts";
 import { destinationOf, type Ingress, resolver } from "./ingress.ts";
@@ -50,11 +51,18 @@ export class HttpLogs {
   readonly #ingress: Ingress;
   readonly #options: HttpLogsOptions;
   readonly #limits: BodyLimits;
+  readonly #order: BatchOrder;
 
   constructor(ingress: Ingress, options: HttpLogsOptions) {
     this.#ingress = ingress;
     this.#options = options;
     this.#limits = { ...DEFAULT_BODY, ...options.body };
+    this.#order = new BatchOrder(ingress.clock);
+  }
+
+  /** Lets batches go that wait for others. */
+  close(): void {
+    this.#order.close();
   }
 
   /** Answers one request. The order of the checks is that of Logplex. */
@@ -134,6 +142,45 @@ export class HttpLogs {
       return;
     }
     const expected = announced === undefined ? undefined : Number(announced);
+    const place = header(request, "logplex-batch-seq");
+    const [, connection, number] = /^([\w-]{1,64})\.(\d{1,15})$/.exec(place ?? "") ?? [];
+    if (place !== undefined && connection === undefined) {
+      sendError(response, 400, "bad_request", "Logplex-Batch-Seq must be <connection>.<number>.", {
+        code: "bad_batch_seq",
+      });
+      return;
+    }
+    let turn: Turn | undefined;
+    if (connection !== undefined) {
+      turn = await this.#order.enter(`${writer}\0${connection}`, Number(number));
+      if (turn === undefined) {
+        counters.rejected.duplicate += 1;
+        response.writeHead(204, { "Logplex-Duplicate": "1" }).end();
+        return;
+      }
+    }
+    try {
+      await this.#store({ caller, type, body, expected, frameId, writer, turn }, request, response);
+    } finally {
+      turn?.end();
+    }
+  }
+
+  async #store(
+    batch: {
+      readonly caller: Caller;
+      readonly type: MediaType;
+      readonly body: Buffer;
+      readonly expected: number | undefined;
+      readonly frameId: string | undefined;
+      readonly writer: string;
+      readonly turn: Turn | undefined;
+    },
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    const { caller, type, body, expected, frameId, writer, turn } = batch;
+    const { frameIds } = this.#ingress;
     if (frameId !== undefined && !(await this.#claim(writer, frameId, response))) return;
     const outcome =
       type === "logplex"
@@ -145,6 +192,9 @@ export class HttpLogs {
     }
     // Before anything is awaited, so that a repeat meanwhile is recognised.
     if (frameId !== undefined) frameIds.add(writer, frameId);
+    // The next batch need not wait for the disk.
+    turn?.stored();
+    turn?.end();
     this.#producerLoss(request, outcome.touched);
     try {
       await this.#ingress.durable(outcome.touched);

@@ -10,6 +10,8 @@ export interface SessionClaims {
   readonly query?: string;
   readonly lines: number;
   readonly tail: boolean;
+  /** ms. */
+  readonly sortMs?: number;
   /** May be opened more than once even without tail. */
   readonly resume: boolean;
   /** ms since the epoch: unopened, it is void from then on. */

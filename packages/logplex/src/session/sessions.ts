@@ -5,6 +5,7 @@ import type { Channel } from "../channel/channel.ts";
 import { compileFilter, type FilterOptions } from "../channel/filter.ts";
 import type { Clock, RandomBytes } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
+import { openWindow } from "../tail/time-window.ts";
 import { type OpenStream, serveStream } from "./serve-stream.ts";
 import { type SessionClaims, signSession, verifySession } from "./session-token.ts";
 import { responseSink, type Sink, socketSink } from "./sink.ts";
@@ -21,6 +22,8 @@ export interface SessionOptions extends FilterOptions {
   readonly lines?: number | undefined;
   /** Stay open for new lines; default false. */
   readonly tail?: boolean | undefined;
+  /** Order by time within so many ms, at most 10,000; default 0. Resuming may then repeat lines. */
+  readonly sortMs?: number | undefined;
   /** Allow opening again without `tail`; default false. Tails can always be resumed. */
   readonly resume?: boolean | undefined;
 }
@@ -88,6 +91,7 @@ export class Sessions {
       );
     const now = this.#clock.now();
     compileFilter(options, now);
+    openWindow(options.sortMs);
     const expiresAt = now + SESSION_TTL_MS;
     const id = uuid(this.#random(16));
     const claims: SessionClaims = {
@@ -96,6 +100,7 @@ export class Sessions {
       ...pick(options),
       lines,
       tail: options.tail === true,
+      ...(options.sortMs === undefined || options.sortMs === 0 ? {} : { sortMs: options.sortMs }),
       resume: options.resume === true,
       expiresAt,
     };

@@ -14,7 +14,8 @@ export interface StreamFormat {
 /** A message as one server-sent event; no byte of a body can end a field (spec/logplex.md §8.1). */
 function sseMessage(event: TailEvent): string {
   const message = event.kind === "message" ? event.message : event.notice;
-  let text = `id: ${message.seq}\n`;
+  const id = event.kind === "message" ? (event.after ?? message.seq) : message.seq;
+  let text = `id: ${id}\n`;
   for (const line of displayLines(message)) text += `data: ${line}\n`;
   if (event.kind === "message") return `${text}\n`;
   const loss = JSON.stringify({ code: "L11", lost: event.lost, lastSeq: event.seq });

@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import type { StoredMessage } from "../message.ts";
 import { createNotice, tailLossText } from "./notice.ts";
 import { TailReader } from "./tail-reader.ts";
+import { openWindow, type TimeWindow } from "./time-window.ts";
 
 /** Options of {@link Channel.tail}. */
 export interface TailOptions extends FilterOptions {
@@ -12,6 +13,11 @@ export interface TailOptions extends FilterOptions {
   readonly after?: number | undefined;
   /** How many of the newest matching messages come first; default 100. */
   readonly lines?: number | undefined;
+  /**
+   * Show messages in the order of their times rather than of their receipt, as far as they come
+   * within so many ms of each other, at most 10,000; each is held back for so long. Default 0: not.
+   */
+  readonly sortMs?: number | undefined;
   /** Do not go past the message before this number; default: no end. */
   readonly until?: number | undefined;
   /** Ends the tail. */
@@ -22,7 +28,12 @@ export interface TailOptions extends FilterOptions {
 
 /** What happens to a reader: messages, or the news that some were lost. */
 export type TailEvent =
-  | { readonly kind: "message"; readonly message: StoredMessage }
+  | {
+      readonly kind: "message";
+      readonly message: StoredMessage;
+      /** Where to resume after it, when that is not the message's own number because of `sortMs`. */
+      readonly after?: number;
+    }
   | {
       readonly kind: "loss";
       readonly lost: number;
@@ -45,6 +56,7 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
   readonly #onClose: (tail: Tail) => void;
   readonly #onLoss: (count: number) => void;
   readonly #detach: () => void;
+  readonly #window: TimeWindow | undefined;
   #closed = false;
 
   constructor(
@@ -60,6 +72,7 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
     this.#onClose = context.onClose;
     this.#onLoss = context.onLoss;
     this.#until = options.until ?? Number.POSITIVE_INFINITY;
+    this.#window = openWindow(options.sortMs);
     const filter = compileFilter(options, context.clock.now());
     const run = filter?.run();
     let fromSeq = channel.nextSeq;
@@ -70,8 +83,9 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
         filter?.staged === true
           ? channel.snapshot().flatMap((message) => [...run!.push(message)])
           : channel.history({ ...options, limit: lines });
-      if (lines > 0)
-        for (const message of found.slice(-lines)) this.#pending.push({ kind: "message", message });
+      const kept = lines > 0 ? found.slice(-lines) : [];
+      if (this.#window !== undefined) this.#window.add(kept);
+      else for (const message of kept) this.#pending.push({ kind: "message", message });
     } else {
       // A number from the future is of an earlier life of the channel: nothing here was seen.
       fromSeq = options.after >= channel.nextSeq ? channel.firstSeq : options.after + 1;
@@ -97,11 +111,16 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
     while (events.length === 0) {
       const left = this.#until - this.#reader.cursor;
       if (left <= 0) {
-        this.close();
+        // Nothing more comes: what is held back need not wait.
+        events.push(...(this.#window?.flush() ?? []));
+        if (events.length === 0) this.close();
         break;
       }
       const batch = this.#reader.poll(Math.min(maxMessages ?? 512, left));
-      if (batch === undefined) break;
+      if (batch === undefined) {
+        events.push(...(this.#window?.due(this.#clock.now()) ?? []));
+        break;
+      }
       if (batch.lost > 0) {
         this.#onLoss(batch.lost);
         const seq = batch.fromSeq - 1;
@@ -113,14 +132,28 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
           notice: createNotice(tailLossText(batch.lost, batch.lostSince), now, seq),
         });
       }
-      for (const message of batch.messages) events.push({ kind: "message", message });
+      if (this.#window !== undefined) {
+        this.#window.add(batch.messages);
+        events.push(...this.#window.due(this.#clock.now()));
+      } else for (const message of batch.messages) events.push({ kind: "message", message });
     }
     return events;
   }
 
   /** Resolves when {@link take} may return something or the tail was closed. */
   async ready(): Promise<void> {
-    if (this.#pending.length === 0) await this.#reader.wait();
+    if (this.#pending.length > 0) return;
+    const dueAt = this.#window?.dueAt;
+    if (dueAt === undefined) {
+      await this.#reader.wait();
+      return;
+    }
+    let timer: unknown;
+    const due = new Promise<void>((resolve) => {
+      timer = this.#clock.setTimeout(resolve, Math.max(0, dueAt - this.#clock.now()));
+    });
+    await Promise.race([due, this.#reader.wait()]);
+    this.#clock.clearTimeout(timer);
   }
 
   /** True after {@link close}. */
@@ -134,7 +167,7 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
       const event = this.#pending.shift();
       if (event !== undefined)
         return { done: false, value: event.kind === "message" ? event.message : event.notice };
-      await this.#reader.wait();
+      if (!this.#closed) await this.ready();
     }
     return { done: true, value: undefined };
   }
