@@ -48,7 +48,11 @@ export function logLines(event: DynoEvent): readonly string[] {
       lines.push("Client connection closed. Sending SIGHUP to all processes");
     }
     if (event.code) lines.push(...errorLines(event));
-    if (cause === "exit-timeout") lines.push("Stopping remaining processes with SIGKILL");
+    if (cause === "start-error" && !event.code && event.detail !== undefined) {
+      lines.push(`Process could not be started: ${event.detail}`);
+    }
+    if (cause === "exit-timeout" && event.code === "R12")
+      lines.push("Stopping remaining processes with SIGKILL");
     if (event.exit) {
       if (event.code === "R15") lines.push("Stopping process with SIGKILL");
       lines.push(`Process exited with status ${exitStatus(event.exit)}`);

@@ -186,6 +186,11 @@ export interface OneOffOptions {
   readonly tty?: { readonly columns: number; readonly rows: number };
   /** ms; default and maximum 86 400 000. */
   readonly timeToLiveMs?: number;
+  /**
+   * ms that the client of an attached one-off has to come back after it went; its output waits
+   * for it. Default 0, as on Heroku: SIGHUP at once. At most 3 600 000.
+   */
+  readonly reconnectMs?: number;
   /** Human name of the app; the id is used when absent. */
   readonly name?: string;
   /** Variables that win over everything else (`run -e K=V`). */
@@ -214,7 +219,8 @@ export interface OneOffSession {
   stop(): Promise<void>;
   /**
    * The streams of an attached one-off. The first call is the client that R13 waits for; a call
-   * after a disconnect takes the dyno back before it is hung up for good.
+   * after a disconnect takes the dyno back before it is hung up for good. Within `reconnectMs`
+   * the output goes on where the client before left it.
    */
   open(): Promise<DriverSession>;
 }

@@ -156,6 +156,7 @@ export class AppControl implements SlotOwner {
       kind: "one-off",
       origin: "run",
       timeToLiveMs: options.timeToLiveMs ?? 86_400_000,
+      ...(options.reconnectMs !== undefined && { reconnectMs: options.reconnectMs }),
     });
     const oneOff = this.#addOneOff(plan, record);
     oneOff.runner.begin();

@@ -40,14 +40,66 @@ function replay(driver: DynoDriver, id: string, tty: boolean): DriverSession {
   };
 }
 
+/**
+ * The output of a session for one client after the other: what one did not read is the next one's.
+ */
+export class SharedOutput {
+  readonly #iterator: AsyncIterator<Output>;
+  /** Asked for by a client that went before it came. */
+  #pending: Promise<IteratorResult<Output>> | undefined;
+  #leave: () => void = () => {};
+
+  constructor(session: DriverSession) {
+    this.#iterator = session.output[Symbol.asyncIterator]();
+  }
+
+  /** Ends the client before. */
+  async *read(): AsyncGenerator<Output> {
+    this.#leave();
+    let gone = false;
+    const left = new Promise<void>((resolve) => {
+      this.#leave = () => {
+        gone = true;
+        resolve();
+      };
+    });
+    for (;;) {
+      this.#pending ??= this.#iterator.next();
+      const next = await Promise.race([this.#pending, left]);
+      if (gone || !next) return;
+      this.#pending = undefined;
+      if (next.done) return;
+      yield next.value;
+    }
+  }
+
+  /** The client went: what it still waits for is kept. */
+  leave(): void {
+    this.#leave();
+  }
+}
+
+type Output = { readonly stream: "stdout" | "stderr"; readonly bytes: Uint8Array };
+
 /** Tells when the output of a one-off was read, so that nothing of it is removed before. */
 export class Reading {
   #open = 0;
+  /** Clients that went and may come back. */
+  #away = 0;
   readonly #over = new AbortController();
 
-  /** A session whose end of output, or close, ends the reading. */
-  follow(session: DriverSession, close: () => Promise<void>): DriverSession {
-    this.#open++;
+  /**
+   * A session whose end of output, or close, ends the reading; with `mayReturn` a close does not,
+   * and the next session goes on for it.
+   */
+  follow(
+    session: DriverSession,
+    output: AsyncIterable<Output>,
+    close: () => Promise<void>,
+    mayReturn: boolean,
+  ): DriverSession {
+    if (this.#away > 0) this.#away--;
+    else this.#open++;
     let ended = false;
     const end = () => {
       if (ended) return;
@@ -58,7 +110,7 @@ export class Reading {
       output: {
         async *[Symbol.asyncIterator]() {
           try {
-            yield* session.output;
+            yield* output;
           } finally {
             end();
           }
@@ -70,7 +122,11 @@ export class Reading {
       signal: (name) => session.signal(name),
       wait: () => session.wait(),
       close: async () => {
-        end();
+        if (!mayReturn) end();
+        else if (!ended) {
+          ended = true;
+          this.#away++;
+        }
         await close();
       },
     };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { configProblem } from "../driver/config-schema.ts";
 import type { DynoDriver } from "../driver/contract.ts";
 import { ManifoldError } from "../errors.ts";
 import type { Policy } from "../policy/policy.ts";
@@ -6,6 +7,7 @@ import { resolvePolicy } from "../policy/resolve.ts";
 import type { DynoSize } from "../sizes.ts";
 import { defaultDynoSize } from "../sizes.ts";
 import type { Formation, OneOffOptions } from "../types.ts";
+import { messageOf } from "./host.ts";
 import type { Plan } from "./plan.ts";
 import { fingerprint } from "./plan.ts";
 
@@ -52,6 +54,7 @@ const oneOffSchema = z.looseObject({
   release,
   env,
   timeToLiveMs: z.number().positive().max(86_400_000).optional(),
+  reconnectMs: z.number().min(0).max(3_600_000).optional(),
 });
 
 /** The plans of a formation by type. @throws ManifoldError when anything of it cannot be run. */
@@ -68,7 +71,9 @@ export function formationPlans(formation: Formation, context: PlanContext): Map<
         `${where}.policy.dependsOn: there is no process type ${JSON.stringify(other)}; name one of the formation`,
       );
     }
-    plans.set(type, makePlan(formation, { ...definition, type, policy, where }, context));
+    const plan = makePlan(formation, { ...definition, type, policy, where }, context);
+    checkConfig(plan, where, "invalid-formation");
+    plans.set(type, plan);
   }
   checkNoCycle(formation.app, plans);
   return plans;
@@ -94,6 +99,7 @@ export function oneOffPlan(options: OneOffOptions, context: PlanContext): Plan {
       attach: options.attach ?? false,
     },
   );
+  checkConfig(plan, `one-off of ${options.app}`, "invalid-one-off");
   const can = plan.driver.capabilities();
   if (plan.attach && !can.attach)
     throw notSupported(plan, "attached one-off dynos (capability attach)");
@@ -168,6 +174,26 @@ function findDriver(definition: Definition, { drivers }: PlanContext): DynoDrive
     "unknown-driver",
     `${definition.where}.driver: no driver is called ${JSON.stringify(definition.driver)}; this manifold has ${[...drivers.keys()].join(", ")}`,
   );
+}
+
+function checkConfig(
+  { driver, config }: Plan,
+  where: string,
+  code: "invalid-formation" | "invalid-one-off",
+): void {
+  const { name } = driver.info();
+  let problem: string | undefined;
+  try {
+    problem = configProblem(driver, config);
+  } catch (cause) {
+    throw new ManifoldError(
+      "invalid-options",
+      `the configSchema of the driver ${name} is not a JSON Schema that can be used: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+  if (problem !== undefined)
+    throw new ManifoldError(code, `${where}.${problem} (driver ${name}; see its configSchema)`);
 }
 
 function check(

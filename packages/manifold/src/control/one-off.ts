@@ -2,7 +2,7 @@ import type { DriverSession, ExitResult } from "../driver/contract.ts";
 import { ManifoldError } from "../errors.ts";
 import type { DynoRecord } from "../lifecycle/record.ts";
 import type { DynoCause, DynoInfo, OneOffSession } from "../types.ts";
-import { attachFirst, Reading } from "./attached.ts";
+import { attachFirst, Reading, SharedOutput } from "./attached.ts";
 import type { Host } from "./host.ts";
 import { messageOf } from "./host.ts";
 import type { Plan } from "./plan.ts";
@@ -30,7 +30,11 @@ export class OneOff implements RunnerOwner, OneOffSession {
   readonly #onEnd: () => void;
   readonly #reading = new Reading();
   #first: DriverSession | undefined;
+  /** Of the last client; open until it is hung up. */
   #session: DriverSession | undefined;
+  #output: SharedOutput | undefined;
+  #connected = false;
+  #clients = 0;
 
   constructor(host: Host, plan: Plan, record: DynoRecord, onEnd: () => void) {
     this.#host = host;
@@ -73,10 +77,20 @@ export class OneOff implements RunnerOwner, OneOffSession {
     }
     this.runner.dispatch({ type: "client", connected: true });
     await this.runner.settled();
-    const session = this.#first ?? (await this.#attachAgain());
+    const kept = this.#connected ? undefined : this.#session;
+    const session = kept ?? this.#first ?? (await this.#attachAgain());
     this.#first = undefined;
+    if (session !== kept) this.#output = new SharedOutput(session);
     this.#session = session;
-    return this.#reading.follow(session, () => this.#disconnect(session));
+    this.#connected = true;
+    const output = this.#output as SharedOutput;
+    const client = ++this.#clients;
+    return this.#reading.follow(
+      session,
+      output.read(),
+      () => this.#disconnect(client, output),
+      (this.runner.record.reconnectMs ?? 0) > 0,
+    );
   }
 
   async attach({ plan }: DynoRunner, id: string): Promise<void> {
@@ -116,8 +130,11 @@ export class OneOff implements RunnerOwner, OneOffSession {
     }
   }
 
-  async #disconnect(session: DriverSession): Promise<void> {
-    if (this.#session !== session) return;
+  async #disconnect(client: number, output: SharedOutput): Promise<void> {
+    // Another took its place, or it was hung up.
+    if (this.#clients !== client || !this.#session) return;
+    this.#connected = false;
+    output.leave();
     this.runner.dispatch({ type: "client", connected: false });
     await Promise.resolve();
   }

@@ -12,6 +12,10 @@ export interface EndRequest {
   readonly detail?: string;
 }
 
+/** ms from SIGKILL until a process that is still there is reported (spec/dynos.md §4). */
+const stuckMs = 10_000;
+const stuckTimer: Effect = { type: "timer", name: "stuck", ms: stuckMs };
+
 /** Ends that are the dyno's own fault: killed at once, and a crash afterwards. */
 const isKill = (cause: DynoCause) => cause === "boot-timeout" || cause === "memory";
 
@@ -64,7 +68,8 @@ export function sendSignal(record: DynoRecord): Step {
   const timeoutMs = kill ? 0 : record.policy.stop.timeoutMs;
   const effects: Effect[] = [emit(record, "stopping", "signal", { signal })];
   // Before the driver's own timer of the same length, so that R12 comes before the exit.
-  if (!kill) effects.push({ type: "timer", name: "kill", ms: timeoutMs });
+  if (kill) effects.push(stuckTimer);
+  else effects.push({ type: "timer", name: "kill", ms: timeoutMs });
   effects.push({ type: "signal", signal, timeoutMs, scope: record.policy.stop.scope });
   if (current.replace) {
     effects.push({ type: "replace", cause: current.cause, order: "stop-start" });
@@ -90,6 +95,18 @@ export function overdue(record: DynoRecord): Step {
     emit(record, "stopping", "exit-timeout", {
       code: "R12",
       detail: `At least one process failed to exit within ${seconds(timeoutMs)} of ${signal}`,
+    }),
+    stuckTimer,
+  );
+}
+
+/** A process that SIGKILL does not end, in a call of the kernel that hangs: told, and waited for. */
+export function stuck(record: DynoRecord): Step {
+  return step(
+    record,
+    emit(record, "stopping", "exit-timeout", {
+      code: "R99",
+      detail: `A process is still there ${seconds(stuckMs)} after SIGKILL; its host needs a look`,
     }),
   );
 }

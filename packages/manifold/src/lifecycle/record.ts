@@ -53,6 +53,8 @@ export interface DynoRecord {
   /** Waits for a client before it starts, and is hung up when the client goes. */
   readonly attach: boolean;
   readonly hangups: number;
+  /** ms a client that went has to come back before it is taken for gone. */
+  readonly reconnectMs?: number;
   readonly timeToLiveMs?: number;
 }
 
@@ -111,7 +113,10 @@ export type TimerName =
   | "cycle"
   | "time-to-live"
   | "client"
-  | "hangup";
+  | "reconnect"
+  | "hangup"
+  /** Killed, and still there after a while. */
+  | "stuck";
 
 /** The part of an event that the lifecycle decides. */
 export type EventDraft = Pick<DynoEvent, "from" | "to" | "cause"> &

@@ -34,7 +34,18 @@ export function move(
 
 /** Timers that run in a state end with it. */
 export const cancelAll: readonly Effect[] = (
-  ["boot", "kill", "retry", "stable", "cycle", "time-to-live", "client", "hangup"] as const
+  [
+    "boot",
+    "kill",
+    "retry",
+    "stable",
+    "cycle",
+    "time-to-live",
+    "client",
+    "reconnect",
+    "hangup",
+    "stuck",
+  ] as const
 ).map((name) => ({ type: "cancel", name }));
 
 /** "60 seconds", as Heroku's messages have it. */

@@ -1,6 +1,14 @@
 import type { DynoState } from "../types.ts";
 import { bootTimeoutText } from "./boot-advice.ts";
-import { end, gone, launchedWhileStopping, overdue, sendSignal, stopAgain } from "./ending.ts";
+import {
+  end,
+  gone,
+  launchedWhileStopping,
+  overdue,
+  sendSignal,
+  stopAgain,
+  stuck,
+} from "./ending.ts";
 import { crashed, fault } from "./failing.ts";
 import type { DynoInput, DynoRecord, Effect, ReduceContext, Step } from "./record.ts";
 import { launched, place, ready, renew } from "./starting.ts";
@@ -88,6 +96,8 @@ const timerWhileUp: Transition<"timer"> = (record, input, context) => {
       const again: Effect = { type: "timer", name: "cycle", ms: Math.max(cycle.jitterMs, 60_000) };
       return step(record, { type: "replace", cause: "cycle", order: cycle.strategy }, again);
     }
+    case "reconnect":
+      return hangup(record);
     case "hangup":
       return record.hangups < maxHangups ? hangup(record) : detached(record);
     default:
@@ -131,8 +141,17 @@ const clientWhileStarting: Transition<"client"> = (record, input) => {
 
 const clientWhileUp: Transition<"client"> = (record, input) => {
   if (!record.attach) return step(record);
-  if (!input.connected) return record.hangups === 0 ? hangup(record) : step(record);
-  return step({ ...record, hangups: 0 }, { type: "cancel", name: "hangup" });
+  if (input.connected) {
+    return step(
+      { ...record, hangups: 0 },
+      { type: "cancel", name: "reconnect" },
+      { type: "cancel", name: "hangup" },
+    );
+  }
+  if (record.hangups > 0) return step(record);
+  const { reconnectMs = 0 } = record;
+  if (reconnectMs === 0) return hangup(record);
+  return step(record, { type: "timer", name: "reconnect", ms: reconnectMs });
 };
 
 const timerWhileCrashed: Transition<"timer"> = (record, input, context) =>
@@ -167,7 +186,10 @@ export const transitions: TransitionTable = {
     exit: (record, { result }, context) => gone(record, result, context),
     lost: (record, _input, context) => gone(record, undefined, context),
     stop: (record, input) => stopAgain(record, input.cause),
-    timer: (record, input) => (input.name === "kill" ? overdue(record) : step(record)),
+    timer: (record, input) => {
+      if (input.name === "kill") return overdue(record);
+      return input.name === "stuck" ? stuck(record) : step(record);
+    },
   },
   down: { renew },
   // A one-off is over; a formation dyno that did its work keeps its place until it is ended.

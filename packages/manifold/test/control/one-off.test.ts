@@ -1,3 +1,4 @@
+import type { MemoryProcess, OneOffSession } from "@dynokit/manifold";
 import { describe, expect, test } from "vitest";
 import { formation, harness, hours, process } from "../support/harness.ts";
 
@@ -109,6 +110,98 @@ describe("an attached one-off (spec/dynos.md §9)", () => {
     take();
     await clock.advance(60_000);
     expect(take("run.1000")).toEqual([]);
+    await close();
+  });
+});
+
+describe("an attached one-off with a grace period", () => {
+  const lines = async (
+    output: Awaited<ReturnType<OneOffSession["open"]>>["output"],
+    count: number,
+  ): Promise<string> => {
+    let text = "";
+    for await (const { bytes } of output) {
+      text += new TextDecoder().decode(bytes);
+      if (text.split("\n").length > count) break;
+    }
+    return text;
+  };
+  const counting = {
+    program(process: MemoryProcess) {
+      let count = 0;
+      const next = () => {
+        process.print(`${++count}\n`);
+        process.after(1000, next);
+      };
+      next();
+    },
+  };
+
+  test("waits for its client, who loses no output", async () => {
+    const { manifold, clock, take, world, close } = harness({ memory: { script: counting } });
+    const session = await manifold.run({ ...one, attach: true, reconnectMs: 10_000 });
+    const first = await session.open();
+    await clock.advance(1500);
+    const reading = first.output[Symbol.asyncIterator]();
+    expect(await reading.next()).toMatchObject({ value: { bytes: Buffer.from("1\n") } });
+    expect(await reading.next()).toMatchObject({ value: { bytes: Buffer.from("2\n") } });
+    // Asked for, and gone before it came.
+    const unanswered = reading.next();
+    await first.close();
+    expect((await unanswered).done).toBe(true);
+    take();
+    await clock.advance(9999);
+    expect(take("run.1000")).toEqual([]);
+    const second = await session.open();
+    expect(await lines(second.output, 3)).toBe("3\n4\n5\n");
+    await clock.advance(60_000);
+    expect(take("run.1000")).toEqual([]);
+    expect([...world.dynos.values()][0]?.received).toEqual([]);
+    await close();
+  });
+
+  test("ends as usual when nobody comes back", async () => {
+    const { manifold, clock, take, close } = harness({ memory: { script: counting } });
+    const session = await manifold.run({ ...one, attach: true, reconnectMs: 10_000 });
+    await (await session.open()).close();
+    await clock.settle();
+    take();
+    await clock.advance(10_000);
+    expect(take("run.1000")).toEqual([
+      "Client connection closed. Sending SIGHUP to all processes",
+      "Process exited with status 129",
+      "State changed from up to complete",
+    ]);
+    await close();
+  });
+
+  test("keeps the last output of a command that ends meanwhile", async () => {
+    const { manifold, clock, close } = harness({
+      memory: {
+        script: {
+          program(process) {
+            process.after(2000, () => {
+              process.print("last words\n");
+              process.exit(3);
+            });
+          },
+        },
+      },
+    });
+    const session = await manifold.run({ ...one, attach: true, reconnectMs: 10_000 });
+    await (await session.open()).close();
+    await clock.advance(3000);
+    const again = await session.open();
+    expect(await lines(again.output, 9)).toBe("last words\n");
+    expect((await again.wait()).exitCode).toBe(3);
+    await close();
+  });
+
+  test.each([-1, 3_600_001, Number.NaN])("%d ms are refused", async (reconnectMs) => {
+    const { manifold, close } = harness();
+    await expect(manifold.run({ ...one, attach: true, reconnectMs })).rejects.toMatchObject({
+      code: "invalid-one-off",
+    });
     await close();
   });
 });

@@ -1,3 +1,4 @@
+import { DriverError } from "@dynokit/manifold";
 import { describe, expect, test } from "vitest";
 import { formation, harness, hours, minutes, process } from "../support/harness.ts";
 
@@ -82,6 +83,49 @@ describe("the platform's lines are Heroku's (spec/dynos.md §2)", () => {
       "Process exited with status 0",
       "State changed from up to crashed",
     ]);
+    await close();
+  });
+
+  test("a start that is refused says why, and nothing of the environment", async () => {
+    const { manifold, close, clock, take, events } = harness({
+      memory: {
+        script: {
+          startError: { code: "invalid-spec", message: 'The program "nope" was not found' },
+        },
+      },
+      policy: { restart: "never" },
+    });
+    await manifold.apply(formation(1, { web: process() }));
+    await clock.settle();
+    expect(take("web.1")).toEqual([
+      ...start,
+      'Process could not be started: The program "nope" was not found',
+      "State changed from starting to crashed",
+    ]);
+    expect(events.at(-1)).toMatchObject({ cause: "start-error" });
+    expect(events.at(-1)?.code).toBeUndefined();
+    await close();
+  });
+
+  test("a start that the platform could not make is R99, and tried again", async () => {
+    let faults = 1;
+    const { manifold, close, clock, take } = harness({
+      memory: {
+        fault(operation) {
+          if (operation === "start" && faults-- > 0)
+            throw new DriverError("unavailable", "The engine is away", { retryable: true });
+        },
+      },
+    });
+    await manifold.apply(formation(1, { worker: process() }));
+    await clock.settle();
+    expect(take("worker.1")).toEqual([
+      ...start,
+      "Error R99 (Platform error) -> The engine is away",
+      "State changed from starting to crashed",
+    ]);
+    await clock.advance(1000);
+    expect(take("worker.1").at(-1)).toBe("State changed from starting to up");
     await close();
   });
 
@@ -257,6 +301,40 @@ describe("the platform's lines are Heroku's (spec/dynos.md §2)", () => {
       "Process exited with status 137",
     ]);
     expect(events.find(({ code }) => code === "R12")).toMatchObject({ cause: "exit-timeout" });
+    await close();
+  });
+
+  test("what SIGKILL does not end is reported after 10 s, once, and waited for", async () => {
+    let release: () => void = () => {};
+    const { manifold, close, clock, take, states, world } = harness({
+      alter: (driver) =>
+        Object.assign(driver, {
+          // A process in a call of the kernel that hangs.
+          stop: () => new Promise<void>((resolve) => (release = resolve)),
+        }),
+    });
+    await (await manifold.apply(formation(1, { worker: process() }))).done;
+    take();
+    const stopped = manifold.stop("app-1", { dyno: "worker.1" });
+    await clock.advance(30_000);
+    take();
+    await clock.advance(9_999);
+    expect(take("worker.1")).toEqual([]);
+    await clock.advance(1);
+    expect(take("worker.1")).toEqual([
+      "Error R99 (Platform error) -> A process is still there 10 seconds after SIGKILL; its host needs a look",
+    ]);
+    await clock.advance(600_000);
+    expect(take("worker.1")).toEqual([]);
+    expect(states()["worker.1"]).toBeDefined();
+    [...world.dynos.values()].find(({ isLive }) => isLive)?.signal("SIGKILL");
+    release();
+    await clock.settle();
+    expect(take("worker.1")).toContain("Process exited with status 137");
+    await stopped;
+    // The successor obeys at once.
+    for (const dyno of world.dynos.values()) dyno.signal("SIGKILL");
+    await manifold.remove("app-1").catch(() => {});
     await close();
   });
 

@@ -38,6 +38,8 @@ const inputs: Readonly<Record<string, DynoInput>> = {
   "timer time-to-live": { type: "timer", name: "time-to-live" },
   "timer client": { type: "timer", name: "client" },
   "timer hangup": { type: "timer", name: "hangup" },
+  "timer reconnect": { type: "timer", name: "reconnect" },
+  "timer stuck": { type: "timer", name: "stuck" },
   renew: { type: "renew", id: "new", cause: "wake" },
   "memory quota": { type: "memory", level: "quota", detail: "much" },
   "memory kill": { type: "memory", level: "kill", detail: "too much" },

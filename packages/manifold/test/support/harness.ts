@@ -1,5 +1,6 @@
 import {
   type CloseOptions,
+  type DynoDriver,
   type DynoEvent,
   type Formation,
   Manifold,
@@ -30,16 +31,19 @@ export interface HarnessOptions extends Omit<ManifoldOptions, "driver" | "clock"
   readonly memory?: Omit<MemoryDriverOptions, "clock" | "world">;
   readonly world?: MemoryWorld;
   readonly clock?: VirtualClock;
+  /** Changes the driver before the manifold gets it. */
+  readonly alter?: (driver: DynoDriver) => DynoDriver;
 }
 
 /** A manifold over memory dynos under virtual time. */
 export function harness(options: HarnessOptions = {}): Harness {
-  const { memory, world = new MemoryWorld(), clock = virtualClock(), ...rest } = options;
+  const { memory, world = new MemoryWorld(), clock = virtualClock(), ...others } = options;
+  const { alter = (driver: DynoDriver) => driver, ...rest } = others;
   const lines: string[] = [];
   const events: DynoEvent[] = [];
   const decoder = new TextDecoder();
   const manifold = new Manifold({
-    driver: memoryDriver({ ...memory, clock, world }),
+    driver: alter(memoryDriver({ ...memory, clock, world })),
     clock,
     random: () => 0,
     logs: {

@@ -6,6 +6,8 @@ import { MemoryTask } from "./task.ts";
 
 type Stream = "stdout" | "stderr";
 
+const MAX_UNHEARD = 1_000;
+
 /** A dyno that exists only in memory and does what its script says. */
 export class MemoryDyno extends MemoryTask {
   readonly spec: DynoSpec;
@@ -18,6 +20,8 @@ export class MemoryDyno extends MemoryTask {
   readonly forks: string[] = [];
   #memoryBytes = 0;
   #logs: LogBuffer | undefined;
+  /** What was printed before the first client came; only dynos that may have one keep it. */
+  #unheard: { readonly stream: Stream; readonly bytes: Uint8Array }[] | undefined;
   #clients: Set<(stream: Stream, bytes: Uint8Array) => void> | undefined;
   #wakers: (() => void)[] | undefined;
 
@@ -93,7 +97,11 @@ export class MemoryDyno extends MemoryTask {
     if (!this.isLive) return;
     const bytes = Buffer.from(text);
     this.logs.push(stream, bytes);
-    for (const client of this.#clients ?? []) client(stream, bytes);
+    if (this.#clients) for (const client of this.#clients) client(stream, bytes);
+    else if (this.spec.stdin) {
+      this.#unheard ??= [];
+      if (this.#unheard.length < MAX_UNHEARD) this.#unheard.push({ stream, bytes });
+    }
   }
 
   fork(commandLine: string): boolean {
@@ -110,9 +118,11 @@ export class MemoryDyno extends MemoryTask {
       this.end(null, "SIGKILL", { oomKilled: true });
   }
 
-  /** Gets a copy of what it prints, until the returned function is called. */
+  /** Gets a copy of what it prints, until the returned function is called; the first one all of it. */
   follow(client: (stream: Stream, bytes: Uint8Array) => void): () => void {
     this.#clients ??= new Set();
+    for (const { stream, bytes } of this.#unheard ?? []) client(stream, bytes);
+    this.#unheard = undefined;
     this.#clients.add(client);
     return () => this.#clients?.delete(client);
   }
