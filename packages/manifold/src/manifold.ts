@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import PQueue from "p-queue";
 import type { Clock } from "./clock.ts";
-import { systemClock } from "./clock.ts";
+import { sleep, systemClock } from "./clock.ts";
 import { Announcer } from "./control/announcer.ts";
 import { AppControl } from "./control/app.ts";
 import { drainAll } from "./control/drain.ts";
@@ -15,11 +15,14 @@ import { recoverAll } from "./control/recovery.ts";
 import type { ReleaseOptions, ReleaseRun } from "./control/release-phase.ts";
 import { releaseRun, releaseTimeoutMs } from "./control/release-phase.ts";
 import { runtimeMetricsLines } from "./control/runtime-metrics.ts";
+import { findStrays } from "./control/strays.ts";
 import type { DriverHandle, DriverSession, DynoDriver } from "./driver/contract.ts";
 import { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts";
 import { ManifoldError } from "./errors.ts";
+import { fenceDriver } from "./lease/fence.ts";
 import { LeaseKeeper } from "./lease/keeper.ts";
 import type { Lease } from "./lease/lease.ts";
+import { leaseLookMs } from "./lease/lease.ts";
 import type { Logger } from "./logger.ts";
 import { silentLogger } from "./logger.ts";
 import type { PolicyOptions, PresetName } from "./policy/policy.ts";
@@ -124,7 +127,14 @@ export class Manifold {
     }
     const clock = options.clock ?? systemClock;
     const logger = options.logger ?? silentLogger;
-    for (const [name, driver] of drivers) checkInterface(name, driver);
+    for (const [name, driver] of drivers) {
+      checkInterface(name, driver);
+      if (options.lease)
+        drivers.set(
+          name,
+          fenceDriver(driver, () => this.#keeper?.holds ?? true),
+        );
+    }
     this.#announcer = new Announcer(options.logs, clock, logger);
     this.#context = {
       drivers,
@@ -143,7 +153,10 @@ export class Manifold {
       runners: new Map(),
       cleanups: new Set(),
       closed: this.#ended.signal,
-      publish: (event) => this.#announcer.publish(event),
+      publish: (event) => {
+        // What a manifold without the lease believes is not said any more.
+        if (this.#keeper?.holds ?? true) this.#announcer.publish(event);
+      },
       publishMetrics: ({ record }, sample) =>
         this.#announcer.writeLines(record.app, record.dyno, runtimeMetricsLines(record, sample)),
       drain: (dyno, timeoutMs) => drainAll(this.#drainHandlers, dyno, timeoutMs, clock, logger),
@@ -152,6 +165,7 @@ export class Manifold {
     this.#keeper =
       options.lease &&
       new LeaseKeeper(options.lease, randomUUID(), clock, logger, (holds) => this.#lead(holds));
+    if (this.#keeper) void this.#lookForStrays();
   }
 
   /**
@@ -358,6 +372,8 @@ export class Manifold {
   async #close(leaveDynos: boolean): Promise<void> {
     const apps = [...this.#apps.values()];
     if (!leaveDynos) await Promise.all(apps.map((app) => app.remove("stop")));
+    // As long as the lease lasts: without it nothing is removed any more.
+    if (!leaveDynos) await Promise.all(this.#host.cleanups);
     this.#ended.abort();
     await this.#keeper?.close();
     for (const app of apps) app.detach();
@@ -411,6 +427,22 @@ export class Manifold {
     this.#apps.clear();
     this.#host.logger.info({}, holds ? "lease taken: acting" : "lease lost: standing by");
     if (holds) for (const handler of this.#leadHandlers) this.#callLeadHandler(handler);
+  }
+
+  /** What a predecessor started while it had lost the lease without knowing is not wanted twice. */
+  async #lookForStrays(): Promise<void> {
+    const { closed, clock } = this.#host;
+    while (!closed.aborted) {
+      await sleep(clock, leaseLookMs, closed);
+      if (closed.aborted || !this.leads || !this.#recovery) continue;
+      const isOurs = (app: string) => this.#apps.has(app);
+      for (const handle of await findStrays(this.#context.drivers, this.#host, isOurs)) {
+        this.#host.logger.warn({ ...handle.labels }, "ending a dyno that nobody asked for");
+        void this.#end(handle).catch((error: unknown) => {
+          this.#host.logger.warn({ error: messageOf(error) }, "stray dyno stays for now");
+        });
+      }
+    }
   }
 
   #callLeadHandler(handler: () => unknown): void {

@@ -3,7 +3,7 @@ import { sleep } from "../clock.ts";
 import { messageOf } from "../control/host.ts";
 import type { Logger } from "../logger.ts";
 import type { Lease } from "./lease.ts";
-import { leaseBeatMs, leaseMarginMs, leaseTtlMs } from "./lease.ts";
+import { leaseAnswerMs, leaseBeatMs, leaseMarginMs, leaseTtlMs } from "./lease.ts";
 
 /** Tries to get a lease, keeps it, and says when it is had and when it is lost. */
 export class LeaseKeeper {
@@ -15,6 +15,7 @@ export class LeaseKeeper {
   readonly #closed = new AbortController();
   readonly #running: Promise<void>;
   #holds = false;
+  #until = 0;
   #deadline: unknown;
 
   /** Resolves after the first try, whatever came of it. */
@@ -36,7 +37,16 @@ export class LeaseKeeper {
     this.#running = this.tried.then(() => this.#run());
   }
 
+  /** Asks the clock and not a timer: after a stop of the process the timer may not have run yet. */
   get holds(): boolean {
+    if (this.#holds && this.#clock.now() >= this.#until) {
+      this.#holds = false;
+      this.#clock.clearTimeout(this.#deadline);
+      // Whoever asked is in the middle of something.
+      queueMicrotask(() => {
+        if (!this.#holds) this.#changed(false);
+      });
+    }
     return this.#holds;
   }
 
@@ -45,7 +55,7 @@ export class LeaseKeeper {
     this.#closed.abort();
     this.#clock.clearTimeout(this.#deadline);
     await this.#running;
-    if (!this.#holds) return;
+    if (!this.holds) return;
     this.#holds = false;
     try {
       await this.#lease.release(this.#holder);
@@ -66,18 +76,39 @@ export class LeaseKeeper {
     // Counted from before the question: the store may have begun the time only then.
     const asked = this.#clock.now();
     try {
-      const has = this.#holds
-        ? await this.#lease.renew(this.#holder, leaseTtlMs)
-        : await this.#lease.acquire(this.#holder, leaseTtlMs);
+      const has = await this.#answer(
+        this.holds
+          ? this.#lease.renew(this.#holder, leaseTtlMs)
+          : this.#lease.acquire(this.#holder, leaseTtlMs),
+      );
       if (this.#closed.signal.aborted && !this.#holds) {
         if (has) await this.#lease.release(this.#holder);
         return;
       }
-      if (has) this.#arm(asked + leaseTtlMs - leaseMarginMs - this.#clock.now());
-      this.#set(has);
+      if (has) {
+        this.#until = asked + leaseTtlMs - leaseMarginMs;
+        this.#arm(this.#until - this.#clock.now());
+      }
+      this.#set(has && this.#clock.now() < this.#until);
     } catch (error) {
       // The time that was granted runs on; the deadline decides.
       this.#logger.warn({ error: messageOf(error) }, "lease store did not answer");
+    }
+  }
+
+  /** A store that is cut off may never answer; the next question needs a new try. */
+  async #answer(question: Promise<boolean>): Promise<boolean> {
+    const answered = new AbortController();
+    const silent = sleep(this.#clock, leaseAnswerMs, answered.signal).then(() => {
+      throw new Error(`no answer within ${leaseAnswerMs} ms`);
+    });
+    try {
+      return await Promise.race([question, silent]);
+    } finally {
+      // Settles the other one, whose outcome nobody waits for.
+      silent.catch(() => {});
+      question.catch(() => {});
+      answered.abort();
     }
   }
 

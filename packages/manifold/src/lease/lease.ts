@@ -17,3 +17,7 @@ export const leaseTtlMs = 8000;
 export const leaseBeatMs = 1500;
 /** ms before the end at which a holder that could not renew stops acting. */
 export const leaseMarginMs = 2000;
+/** ms after which a question without an answer counts as failed. */
+export const leaseAnswerMs = 3000;
+/** ms between two looks of the holder for what a predecessor started late. */
+export const leaseLookMs = 15_000;
