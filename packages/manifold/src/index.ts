@@ -1,5 +1,5 @@
 export type { AutoscaleOptions, AutoscalePolicy, Scalable } from "./autoscale/autoscale.ts";
-export { autoscale, decideQuantity } from "./autoscale/autoscale.ts";
+export { autoscale, cpuPercent, decideQuantity } from "./autoscale/autoscale.ts";
 export type { Clock, TimerHandle } from "./clock.ts";
 export { systemClock } from "./clock.ts";
 export type { ReleaseOptions, ReleaseResult, ReleaseRun } from "./control/release-phase.ts";
@@ -79,6 +79,7 @@ export type {
   DynoInfo,
   DynoSelector,
   DynoState,
+  DynoUsage,
   Formation,
   LogBatch,
   LogSink,

@@ -100,7 +100,10 @@ function changeLine(event: DynoEvent): string | undefined {
   // The line of the stop said so already.
   if (from === "stopping" && (to === "down" || to === "idle")) return undefined;
   // A successor that starts when its predecessor stops: "up to starting" was written for both.
-  if (from === "provisioning" && event.replaces !== undefined) return undefined;
+  if (from === "provisioning" && event.replaces !== undefined) {
+    // A move is told as an end and a start.
+    return cause === "relocate" ? "State changed from down to starting" : undefined;
+  }
   return `State changed from ${word(event.was ?? from)} to ${word(to)}`;
 }
 

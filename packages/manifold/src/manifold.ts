@@ -13,7 +13,7 @@ import { probeUntilBound } from "./control/probe.ts";
 import type { Found } from "./control/recovery.ts";
 import { recoverAll } from "./control/recovery.ts";
 import type { ReleaseOptions, ReleaseRun } from "./control/release-phase.ts";
-import { releaseRun, releaseTimeoutMs } from "./control/release-phase.ts";
+import { dryRunOf, releaseRun, releaseTimeoutMs } from "./control/release-phase.ts";
 import { runtimeMetricsLines } from "./control/runtime-metrics.ts";
 import { findStrays } from "./control/strays.ts";
 import type { DriverHandle, DriverSession, DynoDriver } from "./driver/contract.ts";
@@ -35,6 +35,7 @@ import type {
   DynoEvent,
   DynoInfo,
   DynoSelector,
+  DynoUsage,
   Formation,
   LogSink,
   OneOffOptions,
@@ -203,6 +204,15 @@ export class Manifold {
   }
 
   /**
+   * Starts dynos anew because their host is to be left (spec/dynos.md §2): as `restart`, but logged
+   * as `Relocating dyno to a new server`. @throws ManifoldError `unknown-app`, `unknown-dyno`.
+   */
+  async relocate(app: string, selector: DynoSelector = {}): Promise<Rollout> {
+    await this.#ready();
+    return this.#app(app).restart(selector, "relocate");
+  }
+
+  /**
    * Stops one dyno, a type, or all of an app; resolves after the exits. Formation dynos start
    * again, as on Heroku; scale to 0 to keep them down. @throws ManifoldError `unknown-app`, `unknown-dyno`.
    */
@@ -245,9 +255,12 @@ export class Manifold {
     await this.#ready();
     const { timeoutMs = releaseTimeoutMs } = options;
     const app = this.#apps.get(oneOff.app) ?? new AppControl(oneOff.app, this.#host, this.#context);
-    const release = app.release({ ...oneOff, type: "release", timeToLiveMs: timeoutMs });
+    const command = { ...oneOff, type: "release", timeToLiveMs: timeoutMs };
+    const release = options.dryRun
+      ? app.run(dryRunOf(command, this.#host.envPrefix))
+      : app.release(command);
     this.#apps.set(oneOff.app, app);
-    return releaseRun(await release);
+    return releaseRun(await release, options.dryRun ?? false);
   }
 
   /**
@@ -295,6 +308,11 @@ export class Manifold {
   ps(app?: string): DynoInfo[] {
     if (app !== undefined) return this.#apps.get(app)?.ps() ?? [];
     return [...this.#apps.values()].flatMap((one) => one.ps());
+  }
+
+  /** The last measurements of an app's dynos that run; empty for drivers that measure nothing. */
+  usage(app: string): DynoUsage[] {
+    return this.#apps.get(app)?.usage() ?? [];
   }
 
   /** Subscribes to transitions. A listener that throws is reported to the logger and stays. */

@@ -125,6 +125,18 @@ export interface DynoInfo {
   readonly nextAttemptAt?: number;
 }
 
+/** What one dyno was measured to use last. A field the driver cannot measure is absent. */
+export interface DynoUsage {
+  readonly dyno: string;
+  readonly id: string;
+  readonly type: string;
+  /** ms since the epoch. */
+  readonly at: number;
+  /** Share of one core since the measurement before: 1.5 is one and a half cores. */
+  readonly cpu?: number;
+  readonly memoryBytes?: number;
+}
+
 export interface ProcessDefinition {
   readonly command: string;
   readonly quantity: number;

@@ -4,7 +4,7 @@ import { messageOf } from "../control/host.ts";
 import { ManifoldError } from "../errors.ts";
 import type { Logger } from "../logger.ts";
 import { silentLogger } from "../logger.ts";
-import type { DynoInfo, Rollout } from "../types.ts";
+import type { DynoInfo, DynoUsage, Rollout } from "../types.ts";
 
 /** When to change the number of dynos of a type: data, and a function of what was measured. */
 export interface AutoscalePolicy {
@@ -43,6 +43,22 @@ export function decideQuantity(
   }
   if (value < target * lowShare && sinceChangeMs >= downCooldownMs) return clamp(quantity - 1);
   return quantity;
+}
+
+/**
+ * The mean of what dynos of a type use of the processor, in per cent of a core, for
+ * `AutoscaleOptions.read`; undefined when none was measured twice.
+ *
+ * @example
+ * autoscale(manifold, {
+ *   app: "shop", type: "worker", min: 1, max: 8, target: 70,
+ *   read: () => cpuPercent(manifold.usage("shop"), "worker"),
+ * });
+ */
+export function cpuPercent(usage: readonly DynoUsage[], type = "web"): number | undefined {
+  const measured = usage.flatMap((one) => (one.type === type ? (one.cpu ?? []) : []));
+  if (measured.length === 0) return undefined;
+  return (100 * measured.reduce((sum, cpu) => sum + cpu, 0)) / measured.length;
 }
 
 export interface AutoscaleOptions extends AutoscalePolicy {

@@ -8,6 +8,7 @@ import type {
   DynoInfo,
   DynoSelector,
   DynoState,
+  DynoUsage,
   Formation,
   OneOffOptions,
   Rollout,
@@ -219,6 +220,10 @@ export class AppControl implements SlotOwner {
     }
     for (const oneOff of this.#oneOffs.values()) rows.push(oneOff.runner.info());
     return rows;
+  }
+
+  usage(): DynoUsage[] {
+    return this.runners().flatMap(({ usage }) => usage ?? []);
   }
 
   /** Every process, also those that `ps` no longer shows. */

@@ -18,6 +18,7 @@ export async function watchMemory(
   try {
     for await (const sample of driver.stats!(id, { intervalMs: host.statsIntervalMs, signal })) {
       if (runner.record.id !== id) return;
+      runner.measure(sample);
       const rss = sample.memoryRssBytes ?? sample.memoryBytes;
       const swap = sample.memorySwapBytes ?? 0;
       // R14 counts RSS, cache and swap; R15 RSS and swap.

@@ -1,9 +1,15 @@
 import { sleep } from "../clock.ts";
-import type { DriverHandle, DynoAddress, DynoSpec, ExitResult } from "../driver/contract.ts";
+import type {
+  DriverHandle,
+  DynoAddress,
+  DynoSpec,
+  DynoStats,
+  ExitResult,
+} from "../driver/contract.ts";
 import { bootTimeoutText, listeningAdvice } from "../lifecycle/boot-advice.ts";
 import type { DynoInput, DynoRecord, Effect, TimerName } from "../lifecycle/record.ts";
 import { reduce } from "../lifecycle/reducer.ts";
-import type { DynoCause, DynoEvent, DynoInfo } from "../types.ts";
+import type { DynoCause, DynoEvent, DynoInfo, DynoUsage } from "../types.ts";
 import { environment } from "./environment.ts";
 import type { Host } from "./host.ts";
 import { driverErrorCode, isRetryable, messageOf } from "./host.ts";
@@ -41,6 +47,8 @@ export class DynoRunner {
   readonly #owner: RunnerOwner;
   readonly #timers = new Map<TimerName, unknown>();
   readonly #inputs: DynoInput[] = [];
+  /** The last measurement, and the processor time at it. */
+  #measured: { readonly usage: DynoUsage; readonly cpuMs: number | undefined } | undefined;
   #busy = false;
   #closed = false;
   /** Lives as long as one attempt; ends the waits that belong to it. */
@@ -125,6 +133,32 @@ export class DynoRunner {
     } finally {
       this.#busy = false;
     }
+  }
+
+  /** Takes a measurement of the dyno. */
+  measure(sample: DynoStats): void {
+    const { dyno, id, type } = this.record;
+    const before = this.#measured;
+    const elapsedMs = sample.time - (before?.usage.at ?? sample.time);
+    const known = before?.usage.id === id && before.cpuMs !== undefined && elapsedMs > 0;
+    const usage: DynoUsage = {
+      dyno,
+      id,
+      type,
+      at: sample.time,
+      ...(known &&
+        sample.cpuMs !== undefined && {
+          cpu: Math.max(0, sample.cpuMs - (before.cpuMs as number)) / elapsedMs,
+        }),
+      ...(sample.memoryBytes !== undefined && { memoryBytes: sample.memoryBytes }),
+    };
+    this.#measured = { usage, cpuMs: sample.cpuMs };
+  }
+
+  /** What it was measured to use, while it runs. */
+  get usage(): DynoUsage | undefined {
+    const usage = this.#measured?.usage;
+    return usage?.id === this.record.id && this.record.process === "alive" ? usage : undefined;
   }
 
   /** Resolves when the dyno is up (or held ready, or done), or will not get there in this attempt. */

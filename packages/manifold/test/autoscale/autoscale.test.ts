@@ -1,4 +1,4 @@
-import { autoscale, decideQuantity } from "@dynokit/manifold";
+import { autoscale, cpuPercent, decideQuantity } from "@dynokit/manifold";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formation, harness, minutes, process } from "../support/harness.ts";
@@ -57,6 +57,42 @@ test("follows a load up and down again", async () => {
   scaling.close();
   await close();
   expect(clock.pending).toBe(0);
+});
+
+test("follows the use of the processor, which the manifold has from the driver", async () => {
+  let share = 0.9;
+  let cpuMs = 0;
+  const { manifold, clock, close } = harness({
+    memory: {
+      stats: true,
+      script: { stats: () => ({ cpuMs: (cpuMs += share * 20_000), memoryBytes: 1000 }) },
+    },
+  });
+  await (await manifold.apply(formation(1, { worker: process() }))).done;
+  await clock.advance(1000);
+  expect(manifold.usage("app-1")).toMatchObject([{ dyno: "worker.1", memoryBytes: 1000 }]);
+  expect(cpuPercent(manifold.usage("app-1"), "worker")).toBeUndefined();
+  await clock.advance(20_000);
+  expect(cpuPercent(manifold.usage("app-1"), "worker")).toBeCloseTo(90);
+  expect(cpuPercent(manifold.usage("app-1"), "web")).toBeUndefined();
+  const scaling = autoscale(manifold, {
+    app: "app-1",
+    type: "worker",
+    min: 1,
+    max: 3,
+    target: 70,
+    read: () => cpuPercent(manifold.usage("app-1"), "worker"),
+    clock,
+  });
+  await clock.advance(15_000);
+  expect(manifold.ps().length).toBe(2);
+  scaling.close();
+  await manifold.scale("app-1", { worker: 0 });
+  share = 0;
+  await clock.advance(60_000);
+  expect(manifold.usage("app-1")).toEqual([]);
+  expect(manifold.usage("nope")).toEqual([]);
+  await close();
 });
 
 test("bounds that are none are refused", () => {

@@ -297,6 +297,22 @@ describe("the release phase (spec/dynos.md §8)", () => {
     await close();
   });
 
+  test("a dry run tells the command, waits for no release and counts for none", async () => {
+    const { manifold, clock, world, close } = harness({
+      memory: { script: { exitAfterMs: 1000 } },
+    });
+    const release = await manifold.runRelease(one);
+    const tried = await manifold.runRelease({ ...one, env: { A: "1" } }, { dryRun: true });
+    await clock.settle();
+    const [real, dry] = [...world.dynos.values()].map(({ spec }) => spec.env);
+    await clock.advance(1000);
+    expect(await tried.done).toMatchObject({ status: "succeeded", dryRun: true });
+    expect(await release.done).not.toHaveProperty("dryRun");
+    expect(dry).toMatchObject({ A: "1", HEROKU_RELEASE_DRY_RUN: "true" });
+    expect(real).not.toHaveProperty("HEROKU_RELEASE_DRY_RUN");
+    await close();
+  });
+
   test("one at a time for an app", async () => {
     const { manifold, clock, world, close } = harness({
       memory: { script: { exitAfterMs: 1000 } },

@@ -195,6 +195,28 @@ describe("the platform's lines are Heroku's (spec/dynos.md §2)", () => {
     await close();
   });
 
+  test("a move to other hardware", async () => {
+    const { manifold, close, clock, take } = harness({ policy: { stop: { drainMs: 0 } } });
+    await (await manifold.apply(formation(1, { web: process() }))).done;
+    take();
+    const moved = await manifold.relocate("app-1", { dyno: "web.1" });
+    await clock.settle();
+    expect(await moved.done).toEqual({ status: "succeeded" });
+    expect(take("web.1")).toEqual([
+      "Relocating dyno to a new server",
+      "State changed from up to down",
+      "Stopping all processes with SIGTERM",
+      "State changed from down to starting",
+      "Starting process with command `node server.js`",
+      "State changed from starting to up",
+      "Process exited with status 143",
+    ]);
+    await expect(manifold.relocate("app-1", { dyno: "web.7" })).rejects.toMatchObject({
+      code: "unknown-dyno",
+    });
+    await close();
+  });
+
   test("scaling down says `down` before the signal", async () => {
     const { manifold, close, clock, take, states } = harness();
     await (await manifold.apply(formation(1, { worker: process(2) }))).done;
@@ -279,6 +301,25 @@ describe("the platform's lines are Heroku's (spec/dynos.md §2)", () => {
       "Starting process with command `node server.js`",
       "State changed from starting to up",
     ]);
+    await close();
+  });
+
+  test("an app with workers only does not sleep, nor a type whose policy says so", async () => {
+    const { manifold, close, clock, states } = harness({
+      policy: { idle: { afterMs: minutes(30) } },
+    });
+    await (await manifold.apply(formation(1, { worker: process() }))).done;
+    await clock.advance(hours(2));
+    expect(states()).toEqual({ "worker.1": "up" });
+    const always = process(1, { policy: { idle: false } });
+    await (await manifold.apply(formation(2, { web: process(), worker: always }))).done;
+    await clock.advance(minutes(30));
+    expect(states()).toEqual({ "web.1": "idle", "worker.1": "up" });
+    // A release starts what sleeps.
+    const rollout = await manifold.apply(formation(3, { web: process(), worker: always }));
+    await clock.settle();
+    expect(await rollout.done).toEqual({ status: "succeeded" });
+    expect(states()).toEqual({ "web.1": "up", "worker.1": "up" });
     await close();
   });
 
