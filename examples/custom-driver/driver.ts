@@ -29,6 +29,8 @@ async function exitOf(child: ChildProcess, startedAt: number): Promise<kit.ExitR
   return { exitCode, signal, oomKilled: false, startedAt, endedAt: Date.now() };
 }
 
+let started = Math.floor(Math.random() * 12_000); // Each start has the next port.
+
 /** Dynos as plain children of this program. They end with it: `recover` is not declared. */
 export function childDriver(dynos = new Map<string, Dyno>()): kit.DynoDriver {
   const find = (id: string): Dyno => {
@@ -46,7 +48,7 @@ export function childDriver(dynos = new Map<string, Dyno>()): kit.DynoDriver {
       if (spec.slug) throw new kit.DriverError("not-supported", "Slugs can't be run; give `cwd`");
       if (dynos.has(id) && !find(id).result)
         throw new kit.DriverError("already-exists", `The dyno "${id}" is alive; stop it first`);
-      const port = 20_000 + Math.floor(Math.random() * 12_000);
+      const port = 20_000 + (started++ % 12_000);
       const env = { ...spec.env, ...(spec.port && { PORT: String(port) }) };
       const [file = "", ...rest] =
         typeof command === "string" ? ["/bin/sh", "-c", command] : command;
