@@ -29,6 +29,7 @@ import { UdpListener, type UdpListenOptions } from "./input/udp-listener.ts";
 import { ManagementApi } from "./manage/management-api.ts";
 import { Counters } from "./metrics/counters.ts";
 import { renderMetrics } from "./metrics/page.ts";
+import { compileRedactor } from "./query/index.ts";
 import { DEFAULT_RETENTION, type Retention } from "./ring/ring.ts";
 import { type Session, type SessionOptions, Sessions } from "./session/sessions.ts";
 import type { LogBuffer } from "./spool/buffer.ts";
@@ -56,6 +57,8 @@ export interface LogplexOptions {
    * its replicas have them too. Default `quorum` where the buffer offers it, else `local`.
    */
   readonly durability?: "memory" | "local" | "quorum" | undefined;
+  /** Personal data that no channel may store or deliver; see {@link ChannelSettings.redact}. */
+  readonly redact?: string | undefined;
   /** What operators decide about drains. */
   readonly drains?: LogplexDrainOptions | undefined;
   /** What one token may write; `false` for no limit. Default 10,000 lines/s and 5 MiB/s. */
@@ -158,6 +161,7 @@ export class Logplex implements LogSink {
   readonly #drains: DrainSet;
   readonly #buffer: LogBuffer | undefined;
   readonly #durability: "memory" | "local" | "quorum";
+  readonly #redact: string | undefined;
   readonly #started: Promise<void> | undefined;
   /** Channels that the buffer has from before and nobody asked for yet. */
   readonly #dormant = new Set<string>();
@@ -201,6 +205,10 @@ export class Logplex implements LogSink {
         "bad-request",
         'This buffer has no replicas to wait for; use durability "local" or redisBuffer with replicas.',
       );
+    if (options.redact !== undefined && options.redact !== "") {
+      compileRedactor(options.redact);
+      this.#redact = options.redact;
+    }
     this.#durability = options.durability ?? (quorum ? "quorum" : "local");
     this.#started = this.#start(random);
     const drainStore = options.drains?.store ?? this.#buffer?.drainStore;
@@ -276,6 +284,7 @@ export class Logplex implements LogSink {
       durability: this.#durability,
       epoch: Buffer.from(this.#random(8)).toString("hex"),
     });
+    if (this.#redact !== undefined) channel.configure({ redact: this.#redact });
     if (!this.#switches.history) channel.configure({ storing: false });
     this.#channels.set(id, channel);
     this.#dormant.delete(id);

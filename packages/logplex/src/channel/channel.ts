@@ -5,6 +5,8 @@ import { LogplexError } from "../errors.ts";
 import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
 import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
 import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
+import { compileRedactor } from "../query/index.ts";
+import { redactStructured } from "../query/stages/redact.ts";
 import type { Batch } from "../ring/batch.ts";
 import { createHead, type Head } from "../ring/head.ts";
 import { type Retention, Ring } from "../ring/ring.ts";
@@ -58,6 +60,11 @@ export interface ChannelSettings {
   /** Allow tails; default true. */
   readonly tails?: boolean;
   readonly retention?: Partial<Retention>;
+  /**
+   * Replaces personal data before it is stored or delivered, as the stage `redact` does: for
+   * instance `email,ip,card,/token=\S+/`; `""` for nothing. Throws `bad-query`.
+   */
+  readonly redact?: string;
 }
 
 /** How much one fetch from a shared buffer brings. */
@@ -102,6 +109,7 @@ export class Channel {
   /** Messages older than memory, fetched for a reader that goes back so far. */
   #fetched: (ReadResult & { readonly fromSeq: number }) | undefined;
   #retention: Retention;
+  #redact: ((bytes: Buffer) => Buffer) | undefined;
   #storing = true;
   #tailing = true;
   #splits = 0;
@@ -142,6 +150,8 @@ export class Channel {
 
   /** Changes what a channel keeps and allows, at once. */
   configure(settings: ChannelSettings): void {
+    if (settings.redact !== undefined)
+      this.#redact = settings.redact === "" ? undefined : compileRedactor(settings.redact);
     this.#storing = settings.storing ?? this.#storing;
     this.#tailing = settings.tails ?? this.#tailing;
     this.#retention = { ...this.#retention, ...settings.retention };
@@ -229,6 +239,26 @@ export class Channel {
     end: number,
     tsText?: string,
   ): void {
+    if (this.#redact !== undefined) {
+      const whole = Buffer.from(buffer.buffer, buffer.byteOffset + start, end - start);
+      // Before a long line is cut: what is to be hidden may lie across a cut.
+      const body = this.#redact(whole);
+      const sd = redactStructured(head.sd, this.#redact);
+      const clean = sd === head.sd ? head : { ...head, sd };
+      this.#append(clean, ts, receivedAt, flags, body, 0, body.length, tsText);
+    } else this.#append(head, ts, receivedAt, flags, buffer, start, end, tsText);
+  }
+
+  #append(
+    head: Head,
+    ts: number,
+    receivedAt: number,
+    flags: number,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    tsText?: string,
+  ): void {
     const ring = this.#staging ?? this.#ring;
     if (end - start <= MAX_LINE_BYTES) {
       ring.append(head, ts, receivedAt, flags, buffer, start, end, tsText);
@@ -247,7 +277,21 @@ export class Channel {
 
   /** Adds messages none of which is longer than a line may be; see {@link Ring.appendBatch}. */
   appendBatch(batch: Batch, receivedAt: number): void {
-    (this.#staging ?? this.#ring).appendBatch(batch, receivedAt);
+    if (this.#redact === undefined || batch.buffer === undefined) {
+      (this.#staging ?? this.#ring).appendBatch(batch, receivedAt);
+      return;
+    }
+    for (let one = 0; one < batch.count; one += 1)
+      this.append(
+        batch.heads[one]!,
+        batch.ts[one]!,
+        receivedAt,
+        batch.flags[one]!,
+        batch.buffer,
+        batch.starts[one]!,
+        batch.ends[one]!,
+        batch.texts[one],
+      );
   }
 
   /** Ends a batch: applies the retention and tells the readers. */

@@ -30,11 +30,13 @@ const schema = z.strictObject({
       bytes: z.int().min(0).optional(),
     })
     .optional(),
+  redact: z.string().optional(),
   allowPrivateDrains: z.boolean().optional(),
   channels: z
     .array(
       z.strictObject({
         id: z.string().min(1),
+        redact: z.string().optional(),
         tokens: z.array(z.strictObject({ name: z.string(), id: z.string().optional() })).optional(),
         drains: z
           .array(

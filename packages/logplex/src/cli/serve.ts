@@ -19,6 +19,7 @@ export async function serve(path: string, context: CommandContext): Promise<numb
   const config = parseConfig(readText(path));
   const logplex = new Logplex({
     retention: defined(config.retention ?? {}),
+    redact: config.redact,
     ...(config.directory === undefined ? {} : { buffer: diskBuffer(config.directory) }),
     ...(config.allowPrivateDrains === true
       ? { drains: { policy: { allowPrivate: true, allowInsecure: true } } }
@@ -47,8 +48,9 @@ async function populate(
   context: CommandContext,
 ): Promise<void> {
   for (const credential of config.credentials ?? []) logplex.createCredential(credential);
-  for (const { id, tokens = [], drains = [] } of config.channels ?? []) {
-    logplex.channel(id);
+  for (const { id, redact, tokens = [], drains = [] } of config.channels ?? []) {
+    const channel = logplex.channel(id);
+    if (redact !== undefined) channel.configure({ redact });
     for (const token of tokens) {
       const made = logplex.createToken(id, token.name, { id: token.id });
       // Only a token that nobody knows yet has to be shown.

@@ -90,7 +90,7 @@ function createEncoder(
     case "ndjson":
       return createNdjsonEncoder({ channel, labels });
     case "otlp":
-      return createOtlpEncoder({ channel, labels });
+      return createOtlpEncoder({ channel, labels }, options.encoding);
     case "loki":
       return createLokiEncoder({ channel, labels });
     default:
@@ -126,7 +126,9 @@ function createTransport(
         gzip: options.gzip,
         concurrency: options.concurrency,
         ...(options.dialect === "loki" || options.dialect === "otlp" ? {} : { drainToken: token }),
-        ...(options.dialect === "otlp" ? { readReply: readOtlpReply } : {}),
+        ...(options.dialect === "otlp"
+          ? { readReply: (body: Buffer) => readOtlpReply(body, options.encoding) }
+          : {}),
       });
   }
 }

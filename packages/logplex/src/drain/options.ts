@@ -16,6 +16,8 @@ export interface DrainOptions {
   readonly dialect?: DrainDialect | undefined;
   /** Headers to add to HTTP requests, at most 32. Their values are secrets. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Form of OTLP; default `json`. */
+  readonly encoding?: "json" | "protobuf" | undefined;
   /** Compress HTTP bodies; default false. */
   readonly gzip?: boolean | undefined;
   readonly batch?:
@@ -53,6 +55,7 @@ export interface ParsedDrainOptions {
   readonly query: Query | undefined;
   readonly dialect: DrainDialect;
   readonly headers: Readonly<Record<string, string>>;
+  readonly encoding: "json" | "protobuf";
   readonly gzip: boolean;
   readonly batchBytes: number;
   readonly batchMaxBytes: number;
@@ -73,6 +76,7 @@ const schema = z.strictObject({
   filter: z.string().optional(),
   dialect: z.enum(["logplex", "rfc5424", "ndjson", "otlp", "loki"]).optional(),
   headers: z.record(z.string().max(128), z.string().max(4096)).optional(),
+  encoding: z.enum(["json", "protobuf"]).optional(),
   gzip: z.boolean().optional(),
   batch: z
     .strictObject({
@@ -162,6 +166,8 @@ export function parseDrainOptions(options: DrainOptions, kind: DrainKind): Parse
       `"${dialect}" does not go with ${kind}, use ${ALLOWED_DIALECTS[kind].join(" or ")}`,
     );
   }
+  if (options.encoding === "protobuf" && dialect !== "otlp")
+    throw badOption("encoding", `"protobuf" goes only with the dialect otlp, not ${dialect}`);
   checkHeaders(options.headers ?? {}, kind);
   if (Object.keys(options.labels ?? {}).length > 16) throw badOption("labels", "has more than 16");
   const batchBytes = options.batch?.bytes ?? 256 * 1024;
@@ -169,6 +175,7 @@ export function parseDrainOptions(options: DrainOptions, kind: DrainKind): Parse
     query: parseFilter(options.filter),
     dialect,
     headers: { ...options.headers },
+    encoding: options.encoding ?? "json",
     gzip: options.gzip ?? false,
     batchBytes,
     batchMaxBytes: Math.max(batchBytes, options.batch?.maxBytes ?? 1024 * 1024),

@@ -10,7 +10,13 @@ import { type BodyLimits, readBody } from "./body.ts";
 import { FrameIngest } from "./frame-ingest.ts";
 import { destinationOf, type Ingress, resolver } from "./ingress.ts";
 import { appendRecords } from "./record-ingest.ts";
-import { decodeNdjson, decodeOtlp, decodeText, type RecordResult } from "./records.ts";
+import {
+  decodeNdjson,
+  decodeOtlp,
+  decodeOtlpProtobuf,
+  decodeText,
+  type RecordResult,
+} from "./records.ts";
 import { sendError, sendJson } from "./reply.ts";
 
 /** Options of the HTTP log input. */
@@ -27,7 +33,7 @@ export interface HttpLogsOptions {
   readonly body?: Partial<BodyLimits> | undefined;
 }
 
-type MediaType = "logplex" | "ndjson" | "text" | "otlp";
+type MediaType = "logplex" | "ndjson" | "text" | "otlp" | "otlp-protobuf";
 
 const MEDIA_TYPES: Readonly<Record<string, MediaType>> = {
   "application/logplex-1": "logplex",
@@ -36,6 +42,7 @@ const MEDIA_TYPES: Readonly<Record<string, MediaType>> = {
   "application/ndjson": "ndjson",
   "text/plain": "text",
   "application/json": "otlp",
+  "application/x-protobuf": "otlp-protobuf",
 };
 
 const DEFAULT_BODY: BodyLimits = { maxBytes: 8 * 1024 * 1024, maxRatio: 100, idleMs: 15_000 };
@@ -91,12 +98,13 @@ export class HttpLogs {
       sendError(response, 403, "forbidden", "This credential lacks the permission any_channel.");
       return;
     }
-    if (type === undefined || (type === "otlp" && !isOtlpPath(request))) {
+    const otlp = type === "otlp" || type === "otlp-protobuf";
+    if (type === undefined || (otlp && !isOtlpPath(request))) {
       sendError(
         response,
         415,
         "unsupported_media_type",
-        "Send application/logplex-1, application/x-ndjson, text/plain, or OTLP as JSON to /v1/logs.",
+        "Send application/logplex-1, application/x-ndjson, text/plain, or OTLP as JSON or protobuf to /v1/logs.",
       );
       return;
     }
@@ -214,6 +222,9 @@ export class HttpLogs {
     const headers =
       outcome.rejected > 0 ? { "Logplex-Rejected-Count": String(outcome.rejected) } : {};
     if (type === "otlp") sendJson(response, 200, {}, headers);
+    // An empty message says that everything was taken.
+    else if (type === "otlp-protobuf")
+      response.writeHead(200, { "Content-Type": "application/x-protobuf", ...headers }).end();
     else response.writeHead(204, headers).end();
   }
 
@@ -306,6 +317,7 @@ export class HttpLogs {
     let result: RecordResult;
     if (type === "ndjson") result = decodeNdjson(body);
     else if (type === "otlp") result = decodeOtlp(body);
+    else if (type === "otlp-protobuf") result = decodeOtlpProtobuf(body);
     else result = decodeText(body, searchParams.get("procid") ?? undefined);
     if (!result.ok) {
       const { code, offset, frame, message } = result.fault;

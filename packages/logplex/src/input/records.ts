@@ -1,4 +1,6 @@
 import { parseTimestamp } from "../frame/timestamp.ts";
+import { EXPORT_REQUEST } from "../otlp/shapes.ts";
+import { decodeMessage, WireError } from "../otlp/wire.ts";
 
 /** One message of a JSON input. */
 export interface IncomingRecord {
@@ -16,7 +18,7 @@ export interface IncomingRecord {
 
 /** What is wrong with a record. */
 export interface RecordFault {
-  readonly code: "bad_json" | "empty_body";
+  readonly code: "bad_json" | "bad_protobuf" | "empty_body";
   /** 0-based. */
   readonly frame: number;
   readonly offset: number;
@@ -146,6 +148,21 @@ export function decodeOtlp(body: Buffer): RecordResult {
   }
   if (!isObject(value) || !Array.isArray(value["resourceLogs"]))
     return fault("bad_json", 0, 0, "The body must be an OTLP export request with resourceLogs.");
+  return otlpRecords(value);
+}
+
+/** OTLP/HTTP in protobuf; see {@link decodeOtlp}. */
+export function decodeOtlpProtobuf(body: Buffer): RecordResult {
+  try {
+    return otlpRecords(decodeMessage(EXPORT_REQUEST, body));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    const text = `The body must be an OTLP export request in protobuf: ${error.message}.`;
+    return fault("bad_protobuf", 0, error.offset, text);
+  }
+}
+
+function otlpRecords(value: Json): RecordResult {
   const records: IncomingRecord[] = [];
   for (const resourceLogs of objects(value["resourceLogs"])) {
     const resource = isObject(resourceLogs["resource"]) ? resourceLogs["resource"] : {};
@@ -182,14 +199,18 @@ function anyValue(value: unknown): string {
   return JSON.stringify(plain(value));
 }
 
-function plain(value: unknown): unknown {
-  if (!isObject(value)) return null;
-  if (isObject(value["arrayValue"])) return objects(value["arrayValue"]["values"]).map(plain);
+/** Deeper values are left out: a request must not be able to exhaust the stack. */
+const MAX_DEPTH = 32;
+
+function plain(value: unknown, depth = 0): unknown {
+  if (!isObject(value) || depth > MAX_DEPTH) return null;
+  const inner = (one: unknown): unknown => plain(one, depth + 1);
+  if (isObject(value["arrayValue"])) return objects(value["arrayValue"]["values"]).map(inner);
   if (isObject(value["kvlistValue"]))
     return Object.fromEntries(
       objects(value["kvlistValue"]["values"]).map((one) => [
         String(one["key"]),
-        plain(one["value"]),
+        inner(one["value"]),
       ]),
     );
   return first(...Object.values(value)) ?? null;

@@ -1,8 +1,10 @@
+import { LogplexError } from "../errors.ts";
 import type { StoredMessage } from "../message.ts";
 import type { Node, Stage } from "./ast.ts";
 import { parseQuery } from "./parser.ts";
 import { createPipeline, type QueryPipeline } from "./pipeline.ts";
 import { compilePredicate } from "./predicate.ts";
+import { createRedactor } from "./stages/redact.ts";
 import { MessageView } from "./view.ts";
 
 /** Options of {@link compileQuery}. */
@@ -47,6 +49,22 @@ export function compileQuery(text: string, options: CompileOptions = {}): Query 
     pipeline: () => createPipeline(predicate, parsed.stages),
     excludesCode: (code) => excludes(parsed.where, code),
   };
+}
+
+/**
+ * What `redact` takes after its name, such as `email,card,/token=\\S+/`, as a function on bodies.
+ * Throws `bad-query`.
+ */
+export function compileRedactor(text: string): (bytes: Buffer) => Buffer {
+  const { stages } = parseQuery(`seq:* | redact ${text}`);
+  const [stage, ...more] = stages;
+  if (stage?.kind !== "redact" || more.length > 0)
+    throw new LogplexError(
+      "bad-query",
+      `redact is ${JSON.stringify(text)}; give only what to replace, such as email,ip,card,/…/.`,
+      { details: { column: 1, hint: "leave out further stages" } },
+    );
+  return createRedactor(stage.targets);
 }
 
 /** A negated `code:` on every path: at the top or joined by AND. */

@@ -221,7 +221,9 @@ describe("JSON dialects", () => {
 
   it("otlp replies tell how many records were refused", () => {
     expect(
-      readOtlpReply('{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"old"}}'),
+      readOtlpReply(
+        Buffer.from('{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"old"}}'),
+      ),
     ).toEqual({
       rejected: 3,
       reason: "old",
@@ -234,7 +236,7 @@ describe("JSON dialects", () => {
       '{"partialSuccess":{}}',
       "null",
     ]) {
-      expect(readOtlpReply(reply)).toBeUndefined();
+      expect(readOtlpReply(Buffer.from(reply))).toBeUndefined();
     }
   });
 

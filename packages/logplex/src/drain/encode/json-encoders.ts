@@ -1,5 +1,7 @@
 import { formatSeconds } from "../../frame/timestamp.ts";
 import { flagSet, NO_SD, type StoredMessage } from "../../message.ts";
+import { EXPORT_REQUEST, EXPORT_RESPONSE } from "../../otlp/shapes.ts";
+import { decodeMessage, encodeMessage } from "../../otlp/wire.ts";
 import { dynoType } from "../../query/view.ts";
 import { messageToJson } from "../../ring/ring-message.ts";
 import { drainLossText } from "../notices.ts";
@@ -55,8 +57,11 @@ export function createNdjsonEncoder(options: JsonOptions): BatchEncoder {
 const SEVERITY_NUMBERS = [21, 19, 18, 17, 13, 10, 9, 5];
 const SEVERITY_TEXTS = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
-/** OTLP/HTTP logs in JSON: one resource per app, one record per message. */
-export function createOtlpEncoder(options: JsonOptions): BatchEncoder {
+/** OTLP/HTTP logs: one resource per app, one record per message. */
+export function createOtlpEncoder(
+  options: JsonOptions,
+  encoding: "json" | "protobuf" = "json",
+): BatchEncoder {
   const resource = {
     attributes: [
       text("service.name", options.channel),
@@ -64,8 +69,8 @@ export function createOtlpEncoder(options: JsonOptions): BatchEncoder {
     ],
   };
   return {
-    contentType: "application/json",
-    overhead: 420,
+    contentType: encoding === "json" ? "application/json" : "application/x-protobuf",
+    overhead: encoding === "json" ? 420 : 220,
     encode(messages, announcement) {
       const records = messages.map((message) => logRecord(message));
       if (announcement) {
@@ -80,7 +85,11 @@ export function createOtlpEncoder(options: JsonOptions): BatchEncoder {
         );
       }
       const scopeLogs = [{ scope: { name: "dynokit.logplex" }, logRecords: records }];
-      const body = Buffer.from(JSON.stringify({ resourceLogs: [{ resource, scopeLogs }] }));
+      const request = { resourceLogs: [{ resource, scopeLogs }] };
+      const body =
+        encoding === "json"
+          ? Buffer.from(JSON.stringify(request))
+          : encodeMessage(EXPORT_REQUEST, request);
       return { body, count: records.length };
     },
   };
@@ -121,10 +130,16 @@ function logRecord(message: StoredMessage, more: readonly Attribute[] = []) {
 }
 
 /** Number of records that an OTLP receiver refused although it answered 2xx. */
-export function readOtlpReply(body: string): { rejected: number; reason: string } | undefined {
+export function readOtlpReply(
+  body: Buffer,
+  encoding: "json" | "protobuf" = "json",
+): { rejected: number; reason: string } | undefined {
   let reply: unknown;
   try {
-    reply = JSON.parse(body);
+    reply =
+      encoding === "json"
+        ? JSON.parse(body.toString("utf8"))
+        : decodeMessage(EXPORT_RESPONSE, body);
   } catch {
     // An empty or foreign body means that everything was taken.
     return undefined;

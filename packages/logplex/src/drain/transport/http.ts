@@ -64,7 +64,7 @@ export interface HttpTransportOptions {
   readonly tls?: DrainTls;
   readonly timeouts?: Partial<HttpTimeouts>;
   /** Looks at the body of a 2xx reply, at most 64 KiB. */
-  readonly readReply?: (body: string) => { rejected: number; reason: string } | undefined;
+  readonly readReply?: (body: Buffer) => { rejected: number; reason: string } | undefined;
 }
 
 const MAX_REPLY_BYTES = 64 * 1024;
@@ -271,22 +271,22 @@ class HttpTransport implements DrainTransport {
   async #conclude(response: IncomingMessage, watch: Watch): Promise<SendOutcome> {
     watch.staleConnection = false;
     const outcome = outcomeOfResponse(response, this.#options.clock.now());
-    const text = await readReply(response, watch);
+    const reply = await readReply(response, watch);
     const readReplyBody = this.#options.readReply;
-    if (outcome.kind !== "delivered" || !readReplyBody || text === undefined) return outcome;
-    const partial = readReplyBody(text);
+    if (outcome.kind !== "delivered" || !readReplyBody || reply === undefined) return outcome;
+    const partial = readReplyBody(reply);
     return partial && partial.rejected > 0 ? { ...outcome, ...partial } : outcome;
   }
 }
 
-function readReply(response: IncomingMessage, watch: Watch): Promise<string | undefined> {
+function readReply(response: IncomingMessage, watch: Watch): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const stop = (text: string | undefined) => {
+    const stop = (reply: Buffer | undefined) => {
       // Only a connection whose reply was read to its end can carry the next request.
-      if (text === undefined) response.destroy();
-      resolve(text);
+      if (reply === undefined) response.destroy();
+      resolve(reply);
     };
     // From here on a timeout or an abort only ends the reading.
     watch.divert(() => stop(undefined));
@@ -295,7 +295,7 @@ function readReply(response: IncomingMessage, watch: Watch): Promise<string | un
       if (size > MAX_REPLY_BYTES) stop(undefined);
       else chunks.push(chunk);
     });
-    response.on("end", () => stop(Buffer.concat(chunks).toString("utf8")));
+    response.on("end", () => stop(Buffer.concat(chunks)));
     response.on("error", () => stop(undefined));
     response.on("close", () => stop(undefined));
   });

@@ -20,7 +20,7 @@ const MASKS = {
 
 /** Replaces what the targets find, in the body and in values of structured data. */
 export function createRedact(targets: readonly RedactTarget[]): StageRun {
-  const redact = (bytes: Buffer): Buffer => targets.reduce(redactOne, bytes);
+  const redact = createRedactor(targets);
   return {
     push(row, emit) {
       const { message } = row;
@@ -30,12 +30,24 @@ export function createRedact(targets: readonly RedactTarget[]): StageRun {
         message.body.byteLength,
       );
       const body = redact(bytes);
-      const sd =
-        message.sd.length === 0 ? message.sd : message.sd.map((one) => redactElement(one, redact));
+      const sd = redactStructured(message.sd, redact);
       if (body === bytes && sd === message.sd) emit(row);
       else emit({ ...row, message: copyMessage(message, { body, sd }) });
     },
   };
+}
+
+/** Replaces what the targets find; the same buffer when they find nothing. */
+export function createRedactor(targets: readonly RedactTarget[]): (bytes: Buffer) => Buffer {
+  return (bytes) => targets.reduce(redactOne, bytes);
+}
+
+/** The same in values of structured data. */
+export function redactStructured(
+  sd: readonly StructuredElement[],
+  redact: (bytes: Buffer) => Buffer,
+): readonly StructuredElement[] {
+  return sd.length === 0 ? sd : sd.map((one) => redactElement(one, redact));
 }
 
 function redactElement(
