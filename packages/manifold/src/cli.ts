@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { createDriverPackage } from "./cli/create.ts";
+import { capabilityFindings, fingerprintFindings, formatFindings } from "./cli/doctor.ts";
 import { loadDriver } from "./cli/load.ts";
 import { USAGE, UsageError } from "./cli/usage.ts";
 import { readArguments } from "./cli/values.ts";
@@ -26,6 +27,9 @@ async function main(argv: readonly string[]): Promise<number> {
       );
       return 0;
     }
+    case "doctor":
+      process.stdout.write(`${await doctor(parameters[0] as string, output)}\n`);
+      return 0;
     case "check":
       return check(parameters[0] as string, output, options);
   }
@@ -47,6 +51,21 @@ async function check(
   const format = output === "json" ? toJson : output === "table" ? formatResults : formatMarkdown;
   process.stdout.write(`${format(results)}\n`);
   return results.some(({ outcome }) => outcome === "failed") ? 1 : 0;
+}
+
+async function doctor(name: string, output: "table" | "json" | "markdown"): Promise<string> {
+  const driver = await (await loadDriver(name)).make();
+  try {
+    const info = driver.info();
+    const host = await fingerprintFindings(driver);
+    const capabilities = capabilityFindings(driver.capabilities());
+    if (output === "json") return JSON.stringify({ info, host, capabilities }, null, 2);
+    const parts = [`${info.name} ${info.version}`, formatFindings(capabilities)];
+    if (host.length > 0) parts.push(formatFindings(host));
+    return parts.join("\n\n");
+  } finally {
+    await driver.close();
+  }
 }
 
 function listing(output: "table" | "json" | "markdown"): string {

@@ -119,6 +119,35 @@ describe("dynokit-driver-check", () => {
     );
   });
 
+  it("tells what a driver can do here, and what is lost where it can't", async () => {
+    const module = write(
+      "weak.mjs",
+      `import { defineCapabilities, memoryDriver } from "@dynokit/manifold";
+       export const make = () => Object.assign(memoryDriver(), {
+         capabilities: () => defineCapabilities({ limits: { memory: "sampled" } }),
+         async *fingerprint() { yield { root: false, tools: ["a", "b"], controllers: [] }; },
+       });`,
+    );
+    const [table, json] = await Promise.all([
+      command("doctor", module),
+      command("doctor", module, "--json"),
+    ]);
+    expect([table.status, table.stderr]).toEqual([0, ""]);
+    expect(table.stdout).toMatch(/^memory \d+\.\d+\.\d+$/m);
+    expect(table.stdout).toMatch(/^limits\.memory +sampled +memory is watched and not limited/m);
+    expect(table.stdout).toMatch(/^recover +none +dynos end, or are lost, with the program$/m);
+    expect(table.stdout).toMatch(/^tools +a b$/m);
+    expect(table.stdout).toMatch(/^controllers +none$/m);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      info: { name: "memory" },
+      host: [{ key: "root", value: "false" }, {}, {}],
+      capabilities: expect.arrayContaining([
+        { key: "exec", value: "false", lost: "no commands inside a running dyno" },
+        { key: "logOverflow", value: "drop" },
+      ]),
+    });
+  });
+
   it("lists the checks", async () => {
     const [table, json] = await Promise.all([command("list"), command("list", "--json")]);
     expect(table.stdout.trimEnd().split("\n")).toHaveLength(72);
@@ -136,6 +165,7 @@ describe("dynokit-driver-check", () => {
     [[], "Name a driver"],
     [["process", "memory"], "Name one driver"],
     [["init"], "Name one directory"],
+    [["doctor"], "Name one driver"],
     [["list", "process"], `"list" takes no more words`],
     [["--nonsense"], "--nonsense"],
     [["memory", "--cycles", "many"], `--cycles is "many"; give a whole number above 0`],

@@ -1,12 +1,14 @@
 /** What `--help` prints. */
 export const USAGE = `dynokit-driver-check [options] <driver>
 dynokit-driver-check list [--json | --markdown]
+dynokit-driver-check doctor [--json] <driver>
 dynokit-driver-check init <directory> [--name <package>]
 
 Runs the conformance kit on a driver and prints a table of its checks.
 
 <driver>  "process", "memory", or a module that exports "make" (a function that returns a
           driver; all its drivers must see the same dynos) and, if wanted, "options" for the kit
+doctor    prints what the driver can do on this machine, and what is lost where it can't
 list      prints the checks and what each asks for
 init      makes a package with a driver that passes, to begin from
 

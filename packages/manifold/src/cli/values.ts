@@ -3,7 +3,7 @@ import type { KitOptions } from "../testing/types.ts";
 import { UsageError } from "./usage.ts";
 
 export interface CliArguments {
-  readonly command: "help" | "list" | "init" | "check";
+  readonly command: "help" | "list" | "init" | "doctor" | "check";
   readonly parameters: readonly string[];
   readonly output: "table" | "json" | "markdown";
   /** Of the package that `init` makes. */
@@ -16,7 +16,7 @@ export function readArguments(argv: readonly string[]): CliArguments {
   const { values, positionals } = parse(argv);
   const [first, ...rest] = positionals;
   if (!values.help && first === undefined) throw new UsageError("Name a driver");
-  const command = values.help ? "help" : first === "list" || first === "init" ? first : "check";
+  const command = values.help ? "help" : commandOf(first);
   const parameters = command === "check" ? positionals : rest;
   const most = command === "list" ? 0 : 1;
   if (command !== "help" && parameters.length !== most) {
@@ -40,7 +40,11 @@ export function readArguments(argv: readonly string[]): CliArguments {
   };
 }
 
-const nouns = { check: "driver", init: "directory" } as const;
+const nouns = { check: "driver", doctor: "driver", init: "directory" } as const;
+
+function commandOf(word: string | undefined): "list" | "init" | "doctor" | "check" {
+  return word === "list" || word === "init" || word === "doctor" ? word : "check";
+}
 
 function parse(argv: readonly string[]) {
   try {

@@ -292,7 +292,11 @@ export class DynoRunner {
       if (signal.aborted) return;
       begun = true;
       const spec = this.#spec();
-      if (plan.driver.capabilities().prepare) await plan.driver.prepare?.(spec, { signal });
+      if (plan.driver.capabilities().prepare) {
+        const { app, dyno } = this.record;
+        const progress = (message: string) => this.#host.logger.info({ app, dyno }, message);
+        await plan.driver.prepare?.(spec, { signal, progress });
+      }
       const handle = await plan.driver.start(spec, { signal });
       if (plan.attach) await this.#owner.attach?.(this, id);
       if (this.#closed) return;

@@ -24,6 +24,8 @@ export function runtimeMetricsLines(
   add("memory_rss", sample.memoryRssBytes);
   add("memory_cache", sample.memoryCacheBytes);
   add("memory_swap", sample.memorySwapBytes);
+  if (sample.pagesIn !== undefined) fields.push(`sample#memory_pgpgin=${sample.pagesIn}pages`);
+  if (sample.pagesOut !== undefined) fields.push(`sample#memory_pgpgout=${sample.pagesOut}pages`);
   if (fields.length > 0) lines.push(`${head} ${fields.join(" ")}`);
   return lines;
 }

@@ -157,6 +157,9 @@ export interface DynoStats {
   readonly memoryRssBytes?: number;
   readonly memoryCacheBytes?: number;
   readonly memorySwapBytes?: number;
+  /** Pages read in and written out since the start. */
+  readonly pagesIn?: number;
+  readonly pagesOut?: number;
   readonly pids?: number;
   readonly loadAverage?: readonly [number, number, number];
 }

@@ -43,6 +43,13 @@ export function templateDriver(
   dynos: Dynos = new Map(),
 ): kit.DynoDriver {
   const [firstPort, lastPort] = options.ports ?? [20_000, 31_999];
+  // In turn, so that no two dynos have one; from anywhere, as another driver may be at work.
+  let nextPort = firstPort + Math.floor(Math.random() * (lastPort - firstPort + 1));
+  const takePort = (): number => {
+    const port = nextPort;
+    nextPort = port >= lastPort ? firstPort : port + 1;
+    return port;
+  };
   const find = (id: string): Dyno => {
     const dyno = dynos.get(id);
     if (!dyno) throw kit.DriverError.notFound(id);
@@ -58,7 +65,7 @@ export function templateDriver(
       if (spec.slug) throw new kit.DriverError("not-supported", "Slugs can't be run; give `cwd`");
       if (dynos.has(id) && !find(id).result)
         throw new kit.DriverError("already-exists", `The dyno "${id}" is alive; stop it first`);
-      const port = firstPort + Math.floor(Math.random() * (lastPort - firstPort + 1));
+      const port = takePort();
       const env = { ...spec.env, ...(spec.port && { PORT: String(port) }) };
       const [file = "", ...rest] =
         typeof command === "string" ? ["/bin/sh", "-c", command] : command;

@@ -106,6 +106,8 @@ describe("output of dynos", () => {
             memoryRssBytes: 21.22 * MB,
             memoryCacheBytes: 0,
             memorySwapBytes: 0,
+            pagesIn: 348_836,
+            pagesOut: 343_403,
             loadAverage: [0, 0.01, 0.2] as const,
           }),
         },
@@ -118,7 +120,7 @@ describe("output of dynos", () => {
     const id = manifold.ps()[0]?.id;
     expect(take("web.1")).toEqual([
       `source=web.1 dyno=heroku.app-1.${id} sample#load_avg_1m=0.00 sample#load_avg_5m=0.01 sample#load_avg_15m=0.20`,
-      `source=web.1 dyno=heroku.app-1.${id} sample#memory_total=21.00MB sample#memory_rss=21.22MB sample#memory_cache=0.00MB sample#memory_swap=0.00MB`,
+      `source=web.1 dyno=heroku.app-1.${id} sample#memory_total=21.00MB sample#memory_rss=21.22MB sample#memory_cache=0.00MB sample#memory_swap=0.00MB sample#memory_pgpgin=348836pages sample#memory_pgpgout=343403pages`,
     ]);
     await close();
   });
