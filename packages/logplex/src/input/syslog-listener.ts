@@ -72,6 +72,11 @@ export class SyslogListener {
       server.on("tlsClientError", (_error, socket) => socket.destroy());
       this.#server = server;
     }
+    // Of TLS this is the connection below, so that one in its handshake ends with the listener too.
+    this.#server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+    });
     this.#server.maxConnections = options.maxConnections ?? 1024;
   }
 
@@ -96,8 +101,6 @@ export class SyslogListener {
   }
 
   #serve(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on("close", () => this.#sockets.delete(socket));
     const { token, clients } = { token: this.#options.token, clients: this.#options.tls?.clients };
     let bound: Destination | undefined;
     if (token !== undefined) bound = this.#destination(token);
