@@ -65,7 +65,12 @@ test("follows the use of the processor, which the manifold has from the driver",
   const { manifold, clock, close } = harness({
     memory: {
       stats: true,
-      script: { stats: () => ({ cpuMs: (cpuMs += share * 20_000), memoryBytes: 1000 }) },
+      script: {
+        stats() {
+          cpuMs += share * 20_000;
+          return { cpuMs, memoryBytes: 1000 };
+        },
+      },
     },
   });
   await (await manifold.apply(formation(1, { worker: process() }))).done;
