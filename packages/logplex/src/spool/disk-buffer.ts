@@ -1,5 +1,17 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileDrainStore } from "../drain/store/file-store.ts";
@@ -26,7 +38,8 @@ function folderOf(channel: string): string {
 /**
  * Keeps channels in a directory: history, positions and numbering survive a restart and `kill -9`.
  * Appends go to the system at once and to the disk in groups within 10 ms; a write promise settles
- * after that.
+ * after that. When the machine ends at once, messages whose write had not settled may be gone;
+ * their numbers are never given again: the numbering goes on behind a gap that counts as loss.
  */
 export function diskBuffer(directory: string, options: DiskBufferOptions = {}): LogBuffer {
   const root = join(directory, "channels");
@@ -38,6 +51,8 @@ export function diskBuffer(directory: string, options: DiskBufferOptions = {}): 
   let shared: SpoolShared | undefined;
   let random: (size: number) => Uint8Array = () => new Uint8Array(8);
   let closed = false;
+  /** The machine ended while messages may have been on their way to the disk. */
+  let unsynced = false;
 
   const opened = (spool: Segments): void => {
     open.delete(spool);
@@ -54,7 +69,7 @@ export function diskBuffer(directory: string, options: DiskBufferOptions = {}): 
     drainStore: fileDrainStore(join(directory, "drains")),
     start(context) {
       mkdirSync(root, { recursive: true, mode: 0o700 });
-      takeLock(lock);
+      unsynced = takeLock(lock);
       random = context.random;
       shared = {
         segmentBytes: options.segmentBytes ?? 8 * 1024 * 1024,
@@ -74,11 +89,16 @@ export function diskBuffer(directory: string, options: DiskBufferOptions = {}): 
       const folder = join(root, folderOf(channel));
       let meta = readMeta(folder);
       if (meta === undefined) {
-        meta = { id: channel, epoch: Buffer.from(random(8)).toString("hex") };
+        meta = { id: channel, epoch: Buffer.from(random(8)).toString("hex"), reserved: 1 };
         mkdirSync(folder, { recursive: true, mode: 0o700 });
-        writeFileSync(join(folder, "channel.json"), JSON.stringify(meta), { mode: 0o600 });
+        writeMeta(folder, meta, false);
       }
-      const spool = new Segments(folder, meta.epoch, shared);
+      const { id, epoch, reserved } = meta;
+      const spool = new Segments(folder, epoch, shared, {
+        reserved,
+        skip: unsynced,
+        reserve: (seq) => writeMeta(folder, { id, epoch, reserved: seq }, true),
+      });
       spools.set(channel, spool);
       return spool;
     },
@@ -98,38 +118,86 @@ export function diskBuffer(directory: string, options: DiskBufferOptions = {}): 
   };
 }
 
-function readMeta(folder: string): { readonly id: string; readonly epoch: string } | undefined {
+interface Meta {
+  readonly id: string;
+  readonly epoch: string;
+  /** Numbers below may have been given. */
+  readonly reserved: number;
+}
+
+function readMeta(folder: string): Meta | undefined {
   try {
     const meta: unknown = JSON.parse(readFileSync(join(folder, "channel.json"), "utf8"));
-    if (typeof meta === "object" && meta !== null && "id" in meta && "epoch" in meta)
-      return { id: String(meta.id), epoch: String(meta.epoch) };
+    if (typeof meta === "object" && meta !== null && "id" in meta && "epoch" in meta) {
+      const reserved = "reserved" in meta ? Number(meta.reserved) : 1;
+      return { id: String(meta.id), epoch: String(meta.epoch), reserved };
+    }
   } catch {
     // Torn when the process ended while making the channel: it has no messages yet.
   }
   return undefined;
 }
 
-/** One process per directory: two would number messages twice. */
-function takeLock(path: string): void {
+/** Replaces the file in one step, with `safe` so that the end of the machine leaves it whole. */
+function writeMeta(folder: string, meta: Meta, safe: boolean): void {
+  const path = join(folder, "channel.json");
+  const fd = openSync(`${path}.new`, "w", 0o600);
   try {
-    writeFileSync(path, String(process.pid), { flag: "wx", mode: 0o600 });
-    return;
-  } catch (cause) {
-    const owner = readOwner(path);
-    if (owner !== undefined && owner !== process.pid && isAlive(owner))
-      throw new LogplexError(
-        "unavailable",
-        `Process ${owner} uses this directory; stop it or choose another directory.`,
-        { cause },
-      );
+    writeSync(fd, JSON.stringify(meta));
+    if (safe) fdatasyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
-  writeFileSync(path, String(process.pid), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+  if (!safe) return;
+  const directory = openSync(folder, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
 }
 
-function readOwner(path: string): number | undefined {
+/** Changes with every start of the machine; unknown where the system does not tell. */
+function bootId(): string {
   try {
-    const pid = Number(readFileSync(path, "utf8"));
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined;
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return "unknown";
+  }
+}
+
+/**
+ * One process per directory: two would number messages twice. True when the last one ended with the
+ * machine, so that messages it wrote may be gone.
+ */
+function takeLock(path: string): boolean {
+  const boot = bootId();
+  const content = `${process.pid} ${boot}`;
+  try {
+    writeFileSync(path, content, { flag: "wx", mode: 0o600, flush: true });
+    return false;
+  } catch (cause) {
+    const owner = readOwner(path);
+    const sameBoot = owner !== undefined && owner.boot === boot && boot !== "unknown";
+    const other = owner !== undefined && owner.pid !== process.pid && isAlive(owner.pid);
+    // A number of a process means nothing after a start of the machine.
+    if (other && (sameBoot || boot === "unknown" || owner.boot === ""))
+      throw new LogplexError(
+        "unavailable",
+        `Process ${owner.pid} uses this directory; stop it or choose another directory.`,
+        { cause },
+      );
+    writeFileSync(path, content, { mode: 0o600, flush: true });
+    return !sameBoot;
+  }
+}
+
+function readOwner(path: string): { readonly pid: number; readonly boot: string } | undefined {
+  try {
+    const [pid, boot = ""] = readFileSync(path, "utf8").split(" ");
+    const number = Number(pid);
+    return Number.isInteger(number) && number > 0 ? { pid: number, boot } : undefined;
   } catch {
     // Gone meanwhile: then nobody owns it.
     return undefined;

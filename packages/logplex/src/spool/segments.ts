@@ -1,6 +1,7 @@
 import {
   closeSync,
   fdatasync,
+  fsync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -18,6 +19,17 @@ import type { ChannelSpool } from "./buffer.ts";
 import { encodeRecord, readRecord } from "./record.ts";
 
 const sync = promisify(fdatasync);
+const syncAll = promisify(fsync);
+
+/** Makes new names in a directory safe. */
+async function syncDirectory(path: string): Promise<void> {
+  const fd = openSync(path, "r");
+  try {
+    await syncAll(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
 
 interface Segment {
   readonly path: string;
@@ -35,6 +47,19 @@ export interface SpoolShared {
   /** Told of a spool that holds a file open, so that the oldest ones can be closed. */
   readonly opened: (spool: Segments) => void;
 }
+
+/** How the numbers of a channel outlive the end of the machine. */
+export interface Numbering {
+  /** Numbers below may have been given. */
+  readonly reserved: number;
+  /** Whether messages may be gone that had numbers, so that numbering must go on behind them. */
+  readonly skip: boolean;
+  /** Keeps a new bound, safely. */
+  reserve(seq: number): void;
+}
+
+/** Numbers that are reserved at a time: few for a quiet channel, many for a busy one. */
+const RESERVE = { least: 1024, most: 65_536 };
 
 /** Append-only files of one channel. A damaged record is skipped and counted; opening never fails for it. */
 export class Segments implements ChannelSpool {
@@ -55,7 +80,15 @@ export class Segments implements ChannelSpool {
   /** The segment that was read last, since readers go forward. */
   #cache: { segment: Segment; data: Buffer; at: number; seq: number } | undefined;
 
-  constructor(directory: string, epoch: string, shared: SpoolShared) {
+  readonly #numbering: Numbering;
+  /** A segment is new, so its name must become safe with its messages. */
+  #named = false;
+  #reserved: number;
+  #reserve = RESERVE.least;
+
+  constructor(directory: string, epoch: string, shared: SpoolShared, numbering: Numbering) {
+    this.#numbering = numbering;
+    this.#reserved = numbering.reserved;
     this.epoch = epoch;
     this.#directory = directory;
     this.#shared = shared;
@@ -70,6 +103,7 @@ export class Segments implements ChannelSpool {
       });
     const last = this.#segments.at(-1);
     if (last !== undefined) this.#nextSeq = this.#scanEnd(last);
+    if (numbering.skip) this.#nextSeq = Math.max(this.#nextSeq, numbering.reserved);
   }
 
   get firstSeq(): number {
@@ -102,6 +136,7 @@ export class Segments implements ChannelSpool {
     const octets = Buffer.concat(messages.map(encodeRecord));
     this.#nextSeq = newest.seq + 1;
     try {
+      if (this.#nextSeq > this.#reserved) this.#reserveMore();
       const segment = this.#writable(first.seq);
       for (let at = 0; at < octets.length; ) at += writeSync(this.#fd!, octets, at);
       segment.bytes += octets.length;
@@ -196,6 +231,14 @@ export class Segments implements ChannelSpool {
     this.#closeFile();
   }
 
+  /** Before a number is used whose use might be forgotten. */
+  #reserveMore(): void {
+    const bound = this.#nextSeq + this.#reserve;
+    this.#numbering.reserve(bound);
+    this.#reserved = bound;
+    this.#reserve = Math.min(RESERVE.most, this.#reserve * 2);
+  }
+
   #closeFile(): void {
     if (this.#fd === undefined) return;
     closeSync(this.#fd);
@@ -218,6 +261,7 @@ export class Segments implements ChannelSpool {
       this.#segments.push(segment);
       this.#own.add(segment);
       this.#fd = openSync(path, "w", 0o600);
+      this.#named = true;
       this.#shared.opened(this);
     }
     if (this.#fd === undefined) {
@@ -233,7 +277,9 @@ export class Segments implements ChannelSpool {
     this.#dirty = false;
     const waiters = this.#waiters;
     this.#waiters = [];
-    const syncing = Promise.all([this.#retiring, sync(fd)]).then(
+    const named = this.#named ? syncDirectory(this.#directory) : undefined;
+    this.#named = false;
+    const syncing = Promise.all([this.#retiring, sync(fd), named]).then(
       () => {
         for (const waiter of waiters) waiter.resolve();
       },
