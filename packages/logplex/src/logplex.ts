@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import type { Duplex } from "node:stream";
 import { type Alert, type AlertOptions, startAlert } from "./alert/alert.ts";
+import { Webhook } from "./alert/webhook.ts";
 import { Channel } from "./channel/channel.ts";
 import { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 import type { LogBatch, LogSink } from "./contract.ts";
@@ -28,6 +29,7 @@ import { SyslogListener, type SyslogListenOptions } from "./input/syslog-listene
 import { UdpListener, type UdpListenOptions } from "./input/udp-listener.ts";
 import { ManagementApi } from "./manage/management-api.ts";
 import { Counters } from "./metrics/counters.ts";
+import { Histogram } from "./metrics/histogram.ts";
 import { renderMetrics } from "./metrics/page.ts";
 import { compileRedactor } from "./query/index.ts";
 import { DEFAULT_RETENTION, type Retention } from "./ring/ring.ts";
@@ -157,6 +159,8 @@ export class Logplex implements LogSink {
   readonly #loopDelay: IntervalHistogram;
   readonly #alerts = new Set<Alert>();
   readonly #counters = new Counters();
+  readonly #requestSeconds = new Histogram();
+  readonly #endToEndSeconds = new Histogram();
   readonly #ingress: Ingress;
   readonly #drains: DrainSet;
   readonly #buffer: LogBuffer | undefined;
@@ -219,6 +223,13 @@ export class Logplex implements LogSink {
         ? {}
         : { lease: (drain: string) => this.#buffer!.lease!(drain) }),
       clock: this.#clock,
+      onTry: (facts) => {
+        this.#requestSeconds.observe(facts.seconds);
+        if (facts.outcome !== "delivered") return;
+        const half = facts.messages >> 1;
+        this.#endToEndSeconds.observe(facts.firstAgeSeconds, facts.messages - half);
+        this.#endToEndSeconds.observe(facts.lastAgeSeconds, half);
+      },
       source: (id) => this.channel(id),
       notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
     });
@@ -461,7 +472,7 @@ export class Logplex implements LogSink {
 
   /** Watches a channel: enough matches of a query within a window raise an alert. */
   addAlert(channel: string, options: AlertOptions): Alert {
-    const alert = startAlert(this.channel(channel), this.#clock, options);
+    const alert = this.#startAlert(channel, options);
     this.#alerts.add(alert);
     return {
       get raised() {
@@ -473,6 +484,30 @@ export class Logplex implements LogSink {
       close: () => {
         this.#alerts.delete(alert);
         alert.close();
+      },
+    };
+  }
+
+  #startAlert(channel: string, options: AlertOptions): Alert {
+    const { webhook: url, onAlert } = options;
+    if (url === undefined) return startAlert(this.channel(channel), this.#clock, options);
+    const webhook = new Webhook(this.#drains.poster(url), this.#clock, Math.random);
+    const alert = startAlert(this.channel(channel), this.#clock, {
+      ...options,
+      onAlert: async (event) => {
+        await Promise.all([onAlert?.(event), webhook.send(event)]);
+      },
+    });
+    return {
+      get raised() {
+        return alert.raised;
+      },
+      get failures() {
+        return alert.failures;
+      },
+      close() {
+        alert.close();
+        webhook.close();
       },
     };
   }
@@ -496,6 +531,8 @@ export class Logplex implements LogSink {
       eventLoopLagSeconds: (this.#loopDelay.percentile(99) || 0) / 1e9,
       damagedRecords: this.#buffer?.faults.damagedRecords ?? 0,
       failedWrites: this.#buffer?.faults.failedWrites ?? 0,
+      requestSeconds: this.#requestSeconds,
+      endToEndSeconds: this.#endToEndSeconds,
       drains: this.#drains.list().map((info) => ({
         info,
         ledger: this.#drains.ledger(info.id),

@@ -15,7 +15,12 @@ export interface AlertOptions {
   /** Pause after an alert; default the window, at least 1,000 ms. */
   readonly cooldownMs?: number;
   /** Told of an alert. What it throws or rejects with is counted in `failures` and goes no further. */
-  readonly onAlert: (alert: AlertEvent) => void | Promise<void>;
+  readonly onAlert?: (alert: AlertEvent) => void | Promise<void>;
+  /**
+   * Where alerts are posted as JSON: an `https:` URL under the rules for drains. Failures that may
+   * pass are tried again up to five times; the last one is counted.
+   */
+  readonly webhook?: string;
 }
 
 /** An alert that was raised. */
@@ -64,7 +69,7 @@ export function startAlert(channel: Channel, clock: Clock, options: AlertOptions
     raised += 1;
     const event = { channel: channel.id, query, count, windowMs, at, message };
     Promise.resolve()
-      .then(() => options.onAlert(event))
+      .then(() => options.onAlert?.(event))
       .catch(() => {
         failures += 1;
       });

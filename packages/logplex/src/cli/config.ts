@@ -37,6 +37,17 @@ const schema = z.strictObject({
       z.strictObject({
         id: z.string().min(1),
         redact: z.string().optional(),
+        alerts: z
+          .array(
+            z.strictObject({
+              query: z.string(),
+              webhook: z.string(),
+              count: z.int().min(1).max(10_000).optional(),
+              windowMs: z.int().min(1).optional(),
+              cooldownMs: z.int().min(1).optional(),
+            }),
+          )
+          .optional(),
         tokens: z.array(z.strictObject({ name: z.string(), id: z.string().optional() })).optional(),
         drains: z
           .array(

@@ -48,7 +48,7 @@ async function populate(
   context: CommandContext,
 ): Promise<void> {
   for (const credential of config.credentials ?? []) logplex.createCredential(credential);
-  for (const { id, redact, tokens = [], drains = [] } of config.channels ?? []) {
+  for (const { id, redact, alerts = [], tokens = [], drains = [] } of config.channels ?? []) {
     const channel = logplex.channel(id);
     if (redact !== undefined) channel.configure({ redact });
     for (const token of tokens) {
@@ -56,6 +56,7 @@ async function populate(
       // Only a token that nobody knows yet has to be shown.
       if (token.id === undefined) context.out(`token ${id} ${token.name} ${made}\n`);
     }
+    for (const alert of alerts) logplex.addAlert(id, defined(alert));
     for (const { url, ...options } of drains) await logplex.addDrain(id, url, defined(options));
   }
 }

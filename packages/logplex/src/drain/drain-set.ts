@@ -22,8 +22,8 @@ import type { DrainSource } from "./source.ts";
 import type { SpoolOptions } from "./store/drain-spool.ts";
 import type { DrainStore } from "./store/drain-store.ts";
 import { memoryDrainStore } from "./store/memory-store.ts";
-import type { HttpTimeouts } from "./transport/http.ts";
-import type { ProbeReport } from "./transport/transport.ts";
+import { createHttpTransport, type HttpTimeouts } from "./transport/http.ts";
+import type { DrainTransport, ProbeReport, SendOutcome } from "./transport/transport.ts";
 import { type DrainKind, type DrainTarget, parseDrainUrl } from "./url.ts";
 
 /** Change of a drain's state. */
@@ -34,6 +34,18 @@ export interface DrainEvent {
   readonly to: DrainState;
 }
 
+/** One try of a batch. */
+export interface DrainTry {
+  readonly drain: string;
+  /** How long it took. */
+  readonly seconds: number;
+  readonly outcome: SendOutcome["kind"];
+  readonly messages: number;
+  /** Age of the first and the last message of the batch at the end of the try. */
+  readonly firstAgeSeconds: number;
+  readonly lastAgeSeconds: number;
+}
+
 /** What a {@link DrainSet} is made with. */
 export interface DrainSetOptions {
   /** The channel of an id. */
@@ -41,6 +53,8 @@ export interface DrainSetOptions {
   /** Writes a line of the platform (`heroku[logplex]`) into a channel. */
   readonly notify?: (channel: string, notice: DrainNotice) => void;
   readonly onState?: (event: DrainEvent) => void;
+  /** Told of every try of every drain, for metrics. */
+  readonly onTry?: (facts: DrainTry) => void;
   /** What the operator allows; default: public addresses over TLS, and syslog. */
   readonly policy?: DrainPolicy;
   /** Keeps positions and ledgers over restarts; default: memory. */
@@ -249,6 +263,7 @@ export class DrainSet {
         paused: entry.paused,
         lag: { messages: this.ledger(drain).pending, bytes: 0, seconds: 0 },
         failures: 0,
+        retried: 0,
       };
     return this.#running(drain).health;
   }
@@ -279,6 +294,20 @@ export class DrainSet {
       waits.push(wait);
     }
     return waits === undefined ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
+  /** A way to post JSON to a URL under the same rules as drains. Throws `bad-drain-url`. */
+  poster(url: string): DrainTransport {
+    const target = this.#parseUrl(url);
+    if (target.kind !== "https")
+      throw new LogplexError("bad-drain-url", "A webhook needs an https: URL; correct its scheme.");
+    return createHttpTransport({
+      ...this.#context,
+      target,
+      headers: {},
+      gzip: false,
+      concurrency: 1,
+    });
   }
 
   /** Sends one marked line and reports addresses, certificates, outcome and latency. */
@@ -388,6 +417,7 @@ export class DrainSet {
           random: this.#context.random,
           notify: (notice) => this.#options.notify?.(channel, notice),
           onState: (from, to) => this.#options.onState?.({ drain: id, channel, from, to }),
+          onTry: (facts) => this.#options.onTry?.({ drain: id, ...facts }),
         },
         own,
         begin,

@@ -4,6 +4,7 @@ import { byTime } from "../tail/time-window.ts";
 import { RETRY, retryDelayMs } from "./backoff.ts";
 import { Batch } from "./batch.ts";
 import { BatchSizer } from "./batch-sizer.ts";
+import type { DrainTry } from "./drain-set.ts";
 import type { BatchEncoder, FrameAnnouncement } from "./encode/encoder.ts";
 import type { DrainHealth, DrainState } from "./health.ts";
 import { Intake } from "./intake.ts";
@@ -49,6 +50,7 @@ export interface DrainDependencies {
   readonly notify: (notice: DrainNotice) => void;
   /** Called when the state changes. */
   readonly onState?: (from: DrainState, to: DrainState) => void;
+  readonly onTry?: (facts: Omit<DrainTry, "drain">) => void;
 }
 
 /** The next request of a drain, not sent. */
@@ -123,6 +125,7 @@ export class Drain {
   #relieve: (() => void) | undefined;
   #reportedTotal = 0;
   #replayCount = 0;
+  #retried = 0;
 
   constructor(dependencies: DrainDependencies, output: DrainOutput, fromSeq: number) {
     this.id = dependencies.id;
@@ -214,6 +217,7 @@ export class Drain {
         seconds: oldest === undefined ? 0 : Math.max(0, (now - oldest) / 1000),
       },
       failures: this.#failures,
+      retried: this.#retried,
       ...(this.#lastError ? { lastError: this.#lastError } : {}),
       ...(this.#lastSuccessAt === undefined ? {} : { lastSuccessAt: this.#lastSuccessAt }),
       ...(this.#failingSince === undefined ? {} : { failingSince: this.#failingSince }),
@@ -517,7 +521,10 @@ export class Drain {
       batch.attempts++;
       await this.#save();
       if (this.#stop.signal.aborted) return;
+      if (batch.attempts > 1) this.#retried += batch.messages.length;
+      const began = this.#clock.now();
       const outcome = await this.#send(batch, output);
+      this.#tried(batch, outcome, began);
       if (outcome.kind === "aborted") continue;
       if (outcome.kind === "too-large" && batch.messages.length > 1) {
         await this.#deliverHalves(batch);
@@ -529,6 +536,19 @@ export class Drain {
       }
       await this.#sleep(this.#retryDelay(outcome));
     }
+  }
+
+  #tried({ messages }: Batch, outcome: SendOutcome, began: number): void {
+    const now = this.#clock.now();
+    const first = messages[0]?.receivedAt ?? 0;
+    const last = messages[messages.length - 1]?.receivedAt ?? 0;
+    this.#dependencies.onTry?.({
+      seconds: (now - began) / 1000,
+      outcome: outcome.kind,
+      messages: messages.length,
+      firstAgeSeconds: (now - first / 1000) / 1000,
+      lastAgeSeconds: (now - last / 1000) / 1000,
+    });
   }
 
   async #send(batch: Batch, output: DrainOutput): Promise<SendOutcome> {

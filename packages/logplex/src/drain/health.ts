@@ -14,6 +14,8 @@ export interface DrainHealth {
   readonly lag: { readonly messages: number; readonly bytes: number; readonly seconds: number };
   /** Failed tries in a row. */
   readonly failures: number;
+  /** Messages that were sent again, counted at each further try. */
+  readonly retried: number;
   readonly lastError?: {
     readonly reason: string;
     readonly at: number;

@@ -6,6 +6,7 @@ export {
   type DrainInfo,
   DrainSet,
   type DrainSetOptions,
+  type DrainTry,
 } from "./drain-set.ts";
 export type { BatchEncoder, EncodedBatch, FrameAnnouncement } from "./encode/encoder.ts";
 export type { DrainHealth, DrainState } from "./health.ts";

@@ -1,5 +1,6 @@
 import type { DrainHealth, DrainInfo, LedgerView } from "../drain/index.ts";
 import type { Counters } from "./counters.ts";
+import type { Histogram } from "./histogram.ts";
 
 /** Drains that have series of their own; the rest is summed, so that series stay few. */
 const TOP_DRAINS = 50;
@@ -14,6 +15,8 @@ export interface MetricsSource {
   readonly eventLoopLagSeconds: number;
   readonly damagedRecords: number;
   readonly failedWrites: number;
+  readonly requestSeconds: Histogram;
+  readonly endToEndSeconds: Histogram;
   readonly drains: readonly {
     readonly info: DrainInfo;
     readonly ledger: LedgerView;
@@ -41,6 +44,18 @@ class Page {
   single(name: string, type: "counter" | "gauge", help: string, value: number): void {
     this.family(name, type, help);
     this.sample(name, value);
+  }
+
+  histogram(name: string, help: string, { bounds, counts, sum, count }: Histogram): void {
+    this.#text += `# HELP ${name} ${help}\n# TYPE ${name} histogram\n`;
+    let below = 0;
+    for (const [index, bound] of bounds.entries()) {
+      below += counts[index] ?? 0;
+      this.sample(`${name}_bucket`, below, { le: String(bound) });
+    }
+    this.sample(`${name}_bucket`, count, { le: "+Inf" });
+    this.sample(`${name}_sum`, sum);
+    this.sample(`${name}_count`, count);
   }
 
   get text(): string {
@@ -99,6 +114,16 @@ export function renderMetrics(source: MetricsSource): string {
     "Delay of the event loop, 99th percentile.",
     source.eventLoopLagSeconds,
   );
+  page.histogram(
+    "logrouter_drain_request_seconds",
+    "Time of one try to deliver a batch.",
+    source.requestSeconds,
+  );
+  page.histogram(
+    "logrouter_end_to_end_seconds",
+    "Time from receipt to delivery, by the first and last message of each batch.",
+    source.endToEndSeconds,
+  );
   drainFamilies(page, source);
   return page.text;
 }
@@ -145,6 +170,24 @@ function drainFamilies(page: Page, { drains }: MetricsSource): void {
     "gauge",
     "Messages that wait.",
     (one) => one.ledger.pending,
+  );
+  counter(
+    "logrouter_drain_lag_bytes",
+    "gauge",
+    "Bytes that wait.",
+    (one) => one.health?.lag.bytes ?? 0,
+  );
+  counter(
+    "logrouter_drain_lag_seconds",
+    "gauge",
+    "Age of the oldest message that waits; the sum of them for other.",
+    (one) => one.health?.lag.seconds ?? 0,
+  );
+  counter(
+    "logrouter_drain_retried_total",
+    "counter",
+    "Messages that were sent again.",
+    (one) => one.health?.retried ?? 0,
   );
   page.family("logrouter_drain_lost_total", "counter", "Messages lost, by cause.");
   const rest = new Map<string, number>();

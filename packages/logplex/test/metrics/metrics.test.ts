@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { Logplex } from "../../src/index.ts";
+import { startReceiver, until } from "../drain/receiver.ts";
 import { basic, frames, post } from "../support/http.ts";
 
 test("the page counts what came in and what was refused, and shows no secret", async () => {
@@ -35,5 +36,32 @@ test("the page counts what came in and what was refused, and shows no secret", a
       expect((await post(http!, path, "", {}, "GET")).status).toBe(200);
   } finally {
     await logplex.close({ timeoutMs: 0 });
+  }
+});
+
+test("the page shows tries, retries, lag and the time from receipt to delivery", async () => {
+  const receiver = await startReceiver();
+  const logplex = new Logplex({
+    drains: { policy: { allowInsecure: true, allowPrivate: true }, random: () => 0 },
+  });
+  try {
+    receiver.script(503, 200);
+    const { id } = await logplex.addDrain("a", `http://127.0.0.1:${receiver.port}/`);
+    await logplex.channel("a").write("one");
+    await until(() => logplex.ledger(id).delivered === 1);
+    const text = logplex.metrics();
+    expect(text).toContain("logrouter_drain_request_seconds_count 2\n");
+    expect(text).toContain('logrouter_drain_request_seconds_bucket{le="+Inf"} 2\n');
+    expect(text).toContain("logrouter_end_to_end_seconds_count 1\n");
+    expect(text).toContain(`logrouter_drain_retried_total{drain="${id}"} 1\n`);
+    expect(text).toContain(`logrouter_drain_lag_bytes{drain="${id}"} 0\n`);
+    expect(text).toContain(`logrouter_drain_lag_seconds{drain="${id}"} 0\n`);
+    const buckets = [...text.matchAll(/request_seconds_bucket\{le="[^"]+"\} (\d+)/g)].map((found) =>
+      Number(found[1]),
+    );
+    expect(buckets).toEqual([...buckets].sort((a, b) => a - b));
+  } finally {
+    await logplex.close({ timeoutMs: 0 });
+    await receiver.close();
   }
 });
