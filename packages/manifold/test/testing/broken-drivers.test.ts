@@ -60,7 +60,7 @@ beforeAll(async () => {
       );
     }
   };
-  await Promise.all(Array.from({ length: 36 }, worker));
+  await Promise.all(Array.from({ length: 72 }, worker));
   for (const [name, breaks] of Object.entries(brokenDrivers)) {
     for (const one of driverChecks.filter((other) => alone.has(other.name))) {
       const result = await check(one, breaks);

@@ -12,7 +12,7 @@ afterAll(() => {
 describeDriver(grouped.make, {
   ...grouped.options,
   name: "process driver",
-  cycles: 40,
+  cycles: 20,
   expect: { recover: "running-and-results", logs: true, exec: true, attach: true },
   describe,
   it,
@@ -21,8 +21,18 @@ describeDriver(grouped.make, {
 describeDriver(plain.make, {
   ...plain.options,
   name: "process driver without control groups",
-  cycles: 20,
+  cycles: 10,
   parallel: 20,
+  // What control groups have a part in; the other checks are those of above.
+  only: [
+    "capabilities",
+    "start.abort",
+    "start.parallel",
+    "stop",
+    "destroy",
+    "stats",
+    "exec.timeout",
+  ].concat(["recover", "limits", "zombies", "soak"]),
   expect: { limits: { memory: "sampled", pids: "none" } },
   describe,
   it,
