@@ -88,7 +88,11 @@ export interface IssuedAuthorization {
   readonly row: AuthorizationRow;
   readonly token: string;
   readonly refreshToken: string | undefined;
+  /** For the program that the authorization is for, to trade it for tokens of its own. */
+  readonly code: string | undefined;
 }
+
+const grantMs = 5 * 60_000;
 
 /** Characters of a token that may be shown later. */
 export const shownPrefix = 10;
@@ -133,6 +137,7 @@ export async function issue(
 ): Promise<IssuedAuthorization> {
   const token = newToken(platform);
   const refreshToken = input.refresh ? newToken(platform) : undefined;
+  const code = input.clientId ? platform.capability() : undefined;
   const expires = input.expiresIn ?? null;
   const row: AuthorizationRow = {
     id: platform.uuid(),
@@ -146,9 +151,9 @@ export async function issue(
     expires_at: expires === null ? null : isoTime(platform.clock.now() + expires * 1000),
     refresh_id: refreshToken === undefined ? null : platform.uuid(),
     refresh_hash: refreshToken === undefined ? null : sha256(refreshToken),
-    grant_id: null,
-    grant_hash: null,
-    grant_expires_at: null,
+    grant_id: code === undefined ? null : platform.uuid(),
+    grant_hash: code === undefined ? null : sha256(code),
+    grant_expires_at: code === undefined ? null : isoTime(platform.clock.now() + grantMs),
     last_used_at: null,
     created_at: unit.now,
     updated_at: unit.now,
@@ -159,7 +164,7 @@ export async function issue(
     action: "create",
     data: { id: row.id, description: row.description, scope: JSON.parse(row.scope) },
   });
-  return { row, token, refreshToken };
+  return { row, token, refreshToken, code };
 }
 
 /** Account as the author of a change. */

@@ -1,13 +1,11 @@
 import { z } from "zod";
-import { issue, newToken } from "../auth/accounts.ts";
 import { presentTime } from "../clock.ts";
-import { ApiError, invalid, notFound } from "../errors.ts";
+import { notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
-import { identity, timestamp, uuid } from "../resources/common.ts";
+import { timestamp, uuid } from "../resources/common.ts";
 import { sha256 } from "../secrets.ts";
 import type { Queries } from "../store/store.ts";
 import type { ClientRow } from "../store/tables.ts";
-import { authorizationSchema, presentAuthorization } from "./oauth.ts";
 
 const clientSchema = z
   .strictObject({
@@ -160,75 +158,5 @@ export const clientEndpoints: readonly Endpoint[] = [
         await event({ resource: "oauth-client", action: "destroy", data: present(row) });
         return present(row);
       }),
-  }),
-  defineEndpoint({
-    resource: "oauth-token",
-    title: "Create",
-    method: "POST",
-    path: "/oauth/tokens",
-    verb: "manage",
-    summary: "Trades a refresh token for a new access token.",
-    open: true,
-    body: z.object({
-      client: z.object({ secret: identity }).nullish(),
-      grant: z.object({
-        type: z.enum(["refresh_token", "authorization_code"]),
-        code: z.string().optional(),
-      }),
-      refresh_token: z.object({ token: identity }).nullish(),
-    }),
-    response: authorizationSchema,
-    status: 201,
-    handler: async ({ platform, body, preview }) => {
-      const presented = body.refresh_token?.token;
-      if (body.grant.type !== "refresh_token" || presented === undefined)
-        throw invalid(
-          "grant.type",
-          "Only the grant refresh_token with its refresh_token is possible.",
-        );
-      const old = await platform.db
-        .selectFrom("authorizations")
-        .selectAll()
-        .where("refresh_hash", "=", sha256(presented))
-        .executeTakeFirst();
-      const account =
-        old &&
-        (await platform.db
-          .selectFrom("accounts")
-          .selectAll()
-          .where("id", "=", old.account_id)
-          .executeTakeFirst());
-      if (!old || !account) throw new ApiError("unauthorized", "The refresh token is not valid.");
-      const client =
-        old.client_id === null
-          ? undefined
-          : await platform.db
-              .selectFrom("clients")
-              .selectAll()
-              .where("id", "=", old.client_id)
-              .executeTakeFirst();
-      if (client && sha256(body.client?.secret ?? "") !== client.secret_hash)
-        throw new ApiError("unauthorized", "The secret of the client is wrong.");
-      const issued = await platform.write(
-        { id: account.id, email: account.email },
-        async (unit) => {
-          // A refresh token works once: what is presented twice was stolen or lost.
-          await unit.tx
-            .updateTable("authorizations")
-            .set({ refresh_hash: sha256(newToken(platform)) })
-            .where("id", "=", old.id)
-            .execute();
-          return await issue(platform, unit, account.id, {
-            description: old.description,
-            scope: JSON.parse(old.scope) as string[],
-            expiresIn: 28_800,
-            clientId: old.client_id,
-            refresh: true,
-          });
-        },
-        preview,
-      );
-      return presentAuthorization(platform, account, issued.row, preview ? {} : issued, client);
-    },
   }),
 ];

@@ -16,6 +16,7 @@ import { formationEndpoints } from "./formation.ts";
 import { logEndpoints } from "./logs.ts";
 import { metricEndpoints } from "./metrics.ts";
 import { oauthEndpoints } from "./oauth.ts";
+import { oauthTokenEndpoints } from "./oauth-tokens.ts";
 import { pipelineEndpoints } from "./pipelines.ts";
 import { promotionEndpoints } from "./promotions.ts";
 import { releaseEndpoints } from "./releases.ts";
@@ -29,6 +30,7 @@ export const endpoints: readonly Endpoint[] = [
   ...rateLimitEndpoints,
   ...oauthEndpoints,
   ...clientEndpoints,
+  ...oauthTokenEndpoints,
   ...appEndpoints,
   ...allFeatureEndpoints,
   ...buildpackEndpoints,

@@ -17,7 +17,7 @@ import { timestamp, uuid } from "../resources/common.ts";
 import { sha256 } from "../secrets.ts";
 import type { AccountRow, AuthorizationRow, ClientRow } from "../store/tables.ts";
 
-const tokenSchema = z.strictObject({
+export const tokenSchema = z.strictObject({
   expires_in: z.int().nullable(),
   id: uuid,
   token: z.string(),
@@ -44,7 +44,11 @@ export function presentAuthorization(
   platform: Platform,
   account: AccountRow,
   row: AuthorizationRow,
-  fresh: { readonly token?: string | undefined; readonly refreshToken?: string | undefined } = {},
+  fresh: {
+    readonly token?: string | undefined;
+    readonly refreshToken?: string | undefined;
+    readonly code?: string | undefined;
+  } = {},
   client?: ClientRow,
 ): z.output<typeof authorizationSchema> {
   const masked = `${row.token_prefix}${"*".repeat(10)}`;
@@ -57,7 +61,7 @@ export function presentAuthorization(
     client: client ? { id: client.id, name: client.name, redirect_uri: client.redirect_uri } : null,
     created_at: presentTime(row.created_at),
     description: row.description,
-    grant: null,
+    grant: presentGrant(platform, row, fresh.code),
     id: row.id,
     refresh_token:
       row.refresh_id === null
@@ -72,6 +76,17 @@ export function presentAuthorization(
     updated_at: presentTime(row.updated_at),
     user: { id: account.id, email: account.email, full_name: account.name },
   };
+}
+
+/** The grant of a program, until it is traded or has expired. */
+function presentGrant(
+  platform: Platform,
+  row: AuthorizationRow,
+  code = "*".repeat(10),
+): z.output<typeof authorizationSchema>["grant"] {
+  if (row.grant_id === null || row.grant_expires_at === null) return null;
+  const left = Date.parse(row.grant_expires_at) - platform.clock.now();
+  return left <= 0 ? null : { code, expires_in: Math.ceil(left / 1000), id: row.grant_id };
 }
 
 const createBody = z.object({

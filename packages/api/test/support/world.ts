@@ -122,6 +122,7 @@ export async function fillWorld(harness: Harness): Promise<World> {
     log_drain: drain.id,
     oauth_authorization: authorization.id,
     oauth_client: client.id,
+    oauth_token: authorization.access_token.id,
     pipeline: pipeline.id,
     pipeline_coupling: coupling.id,
     pipeline_promotion: promotion.id,
