@@ -1,7 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { app, changes, dyno, release, shows } from "./support/cases.ts";
 import { runCli } from "./support/in-process.ts";
 import { StubApi } from "./support/stub-api.ts";
 
@@ -13,143 +15,6 @@ afterEach(() => api.close());
 
 const cli = (...argv: string[]) =>
   runCli(argv, { DYNOKIT_URL: api.url, DYNOKIT_TOKEN: "secret", DYNOKIT_APP: "shop", HOME: "/" });
-
-const app = {
-  id: "a1",
-  name: "shop",
-  maintenance: false,
-  web_url: "http://shop.localhost/",
-  git_url: "https://localhost/shop.git",
-  owner: { email: "me@example.com" },
-  region: { name: "local" },
-  stack: { name: "heroku-24" },
-  slug_size: 2048,
-  released_at: "2026-01-01T00:00:00Z",
-  created_at: "2026-01-01T00:00:00Z",
-};
-const release = (version: number, current = false) => ({
-  id: `r${version}`,
-  version,
-  description: `Deploy ${version}`,
-  status: "succeeded",
-  current,
-  created_at: "2026-01-01T00:00:00Z",
-  user: { email: "me@example.com" },
-  slug: { id: `s${version}` },
-  output_stream_url: null,
-});
-const dyno = (name: string, more: Record<string, unknown> = {}) => ({
-  id: name,
-  name,
-  type: name.split(".")[0],
-  command: "npm start",
-  size: "Eco",
-  state: "up",
-  updated_at: "2026-01-01T11:00:00Z",
-  release: { id: "r2", version: 2 },
-  attach_url: null,
-  ...more,
-});
-
-/** Commands that show what is there: the request, the table, and that `--json` is the API's answer. */
-const shows: [argv: string[], request: string, answer: unknown, shown: RegExp, empty?: RegExp][] = [
-  [["apps"], "GET /apps", [app], /shop +http:\/\/shop\.localhost\//, /You have no apps/],
-  [["apps:info"], "GET /apps/shop", app, /=== shop\nOwner: +me@example\.com/],
-  [["config"], "GET /apps/shop/config-vars", { B: "2", A: "1 x" }, /A: +1 x\nB: +2/],
-  [
-    ["builds"],
-    "GET /apps/shop/builds",
-    [{ id: "b", status: "succeeded", user: { email: "e" }, created_at: "t" }],
-    /b +succeeded/,
-  ],
-  [
-    ["domains"],
-    "GET /apps/shop/domains",
-    [{ hostname: "x.example.com", kind: "custom", cname: "y", status: "none" }],
-    /x\.example\.com +custom +y +none/,
-    /No domains/,
-  ],
-  [
-    ["drains"],
-    "GET /apps/shop/log-drains",
-    [{ url: "https://d", token: "d.1" }],
-    /https:\/\/d +d\.1/,
-    /No drains/,
-  ],
-  [
-    ["access"],
-    "GET /apps/shop/collaborators",
-    [{ user: { email: "you@example.com" }, role: "owner" }],
-    /you@example\.com +owner/,
-    /Nobody/,
-  ],
-  [
-    ["certs"],
-    "GET /apps/shop/sni-endpoints",
-    [{ name: "boa-1", ssl_cert: { cert_domains: ["x"], expires_at: "2027" } }],
-    /boa-1 +x +2027/,
-    /No certificates/,
-  ],
-  [
-    ["features"],
-    "GET /apps/shop/features",
-    [{ name: "preboot", enabled: true, description: "d" }],
-    /preboot +on +d/,
-    /No features/,
-  ],
-  [
-    ["buildpacks"],
-    "GET /apps/shop/buildpack-installations",
-    [{ ordinal: 0, buildpack: { url: "https://b", name: "https://b" } }],
-    /1 +https:\/\/b/,
-    /detects/,
-  ],
-  [
-    ["webhooks"],
-    "GET /apps/shop/webhooks",
-    [{ id: "w", url: "https://h", include: ["dyno"], level: "notify" }],
-    /w +https:\/\/h +dyno +notify/,
-    /No webhooks/,
-  ],
-  [["pipelines"], "GET /pipelines", [{ name: "pipe" }], /pipe/, /No pipelines/],
-  [
-    ["tokens"],
-    "GET /oauth/authorizations",
-    [{ id: "t", description: "ci", scope: ["read"], created_at: "c" }],
-    /t +ci +read +c/,
-    /No tokens/,
-  ],
-  [
-    ["releases"],
-    "GET /apps/shop/releases",
-    [release(2, true), release(1)],
-    /v2 +me@example\.com .*Deploy 2\nv1/,
-    /no releases/,
-  ],
-  [
-    ["releases:info", "v2"],
-    "GET /apps/shop/releases/2",
-    release(2, true),
-    /=== Release v2\nChange: +Deploy 2/,
-  ],
-  [
-    ["ps"],
-    "GET /apps/shop/dynos",
-    [dyno("web.1")],
-    /=== web \(Eco\): npm start \(1\)\n\nweb\.1: up 2026\/01\/01 11:00:00 \+0000 \(~ 1h ago\)/,
-    /No dynos on shop/,
-  ],
-  [
-    ["ps:scale"],
-    "GET /apps/shop/formation",
-    [
-      { type: "worker", quantity: 0, size: "Eco" },
-      { type: "web", quantity: 2, size: "Basic" },
-    ],
-    /^web=2:Basic worker=0:Eco$/m,
-  ],
-  [["whoami"], "GET /account", { email: "me@example.com" }, /^me@example\.com$/m],
-];
 
 describe("commands that show", () => {
   for (const [argv, request, answer, shown, empty] of shows) {
@@ -179,113 +44,6 @@ describe("commands that show", () => {
   }
 });
 
-/** Commands that change something: the request with its body, and what is said. */
-const changes: [argv: string[], request: string, body: unknown, said: RegExp, answer?: unknown][] =
-  [
-    [["apps:create", "shop"], "POST /apps", { name: "shop" }, /Creating shop\.\.\. done/, app],
-    [
-      ["apps:rename", "store"],
-      "PATCH /apps/shop",
-      { name: "store" },
-      /Renaming shop to store/,
-      { ...app, name: "store" },
-    ],
-    [["apps:destroy", "--confirm", "shop"], "DELETE /apps/shop", undefined, /Destroying shop/],
-    [["maintenance:on"], "PATCH /apps/shop", { maintenance: true }, /Enabling maintenance mode/],
-    [["maintenance:off"], "PATCH /apps/shop", { maintenance: false }, /Disabling/],
-    [["ps:restart"], "DELETE /apps/shop/dynos", undefined, /Restarting dynos on shop/],
-    [["ps:restart", "web.1"], "DELETE /apps/shop/dynos/web.1", undefined, /Restarting web\.1/],
-    [["ps:restart", "web"], "DELETE /apps/shop/formations/web", undefined, /Restarting web/],
-    [
-      ["ps:stop", "run.12"],
-      "POST /apps/shop/dynos/run.12/actions/stop",
-      undefined,
-      /Stopping run\.12/,
-    ],
-    [["ps:stop", "web"], "POST /apps/shop/formations/web/actions/stop", undefined, /Stopping web/],
-    [
-      ["ps:type", "web=basic"],
-      "PATCH /apps/shop/formation",
-      { updates: [{ type: "web", size: "basic" }] },
-      /Resizing/,
-      [],
-    ],
-    [
-      ["domains:add", "x.example.com"],
-      "POST /apps/shop/domains",
-      { hostname: "x.example.com", sni_endpoint: null },
-      /Adding x\.example\.com/,
-    ],
-    [
-      ["domains:remove", "*.example.com"],
-      "DELETE /apps/shop/domains/*.example.com",
-      undefined,
-      /Removing/,
-    ],
-    [
-      ["drains:add", "https://d"],
-      "POST /apps/shop/log-drains",
-      { url: "https://d" },
-      /Adding drain/,
-    ],
-    [
-      ["drains:remove", "https://d/x"],
-      "DELETE /apps/shop/log-drains/https%3A%2F%2Fd%2Fx",
-      undefined,
-      /Removing drain/,
-    ],
-    [["drains:test", "d.1"], "POST /apps/shop/log-drains/d.1/test", undefined, /Testing drain/],
-    [["drains:ledger", "d.1"], "GET /apps/shop/log-drains/d.1/ledger", undefined, /Ledger of d\.1/],
-    [
-      ["access:add", "you@example.com"],
-      "POST /apps/shop/collaborators",
-      { user: "you@example.com" },
-      /Adding you@/,
-    ],
-    [
-      ["access:remove", "you@example.com"],
-      "DELETE /apps/shop/collaborators/you%40example.com",
-      undefined,
-      /Removing you@/,
-    ],
-    [
-      ["features:enable", "preboot"],
-      "PATCH /apps/shop/features/preboot",
-      { enabled: true },
-      /Enabling preboot/,
-    ],
-    [
-      ["features:disable", "preboot"],
-      "PATCH /apps/shop/features/preboot",
-      { enabled: false },
-      /Disabling preboot/,
-    ],
-    [
-      ["webhooks:add", "https://h", "-i", "api:release,dyno"],
-      "POST /apps/shop/webhooks",
-      { url: "https://h", include: ["api:release", "dyno"], level: "notify" },
-      /Adding webhook/,
-    ],
-    [["webhooks:remove", "w"], "DELETE /apps/shop/webhooks/w", undefined, /Removing webhook/],
-    [
-      ["tokens:create", "-d", "ci", "-s", "read", "-e", "60"],
-      "POST /oauth/authorizations",
-      { scope: ["read"], description: "ci", expires_in: 60 },
-      /Creating token/,
-    ],
-    [["tokens:revoke", "t"], "DELETE /oauth/authorizations/t", undefined, /Revoking/],
-    [
-      ["certs:remove", "boa-1"],
-      "DELETE /apps/shop/sni-endpoints/boa-1",
-      undefined,
-      /Removing certificate/,
-    ],
-    [["certs:auto:enable"], "POST /apps/shop/acm", {}, /Enabling automatic/],
-    [["certs:auto:disable"], "DELETE /apps/shop/acm", undefined, /Disabling automatic/],
-    [["builds:cancel", "b"], "DELETE /apps/shop/builds/b", undefined, /Cancelling build/],
-    [["pipelines:destroy", "pipe"], "DELETE /pipelines/pipe", undefined, /Destroying pipe/],
-  ];
-
 describe("commands that change", () => {
   for (const [argv, request, body, said, answer] of changes) {
     test(`${argv.join(" ")} asks ${request}`, async () => {
@@ -311,6 +69,16 @@ describe("commands that change", () => {
       expect(err).not.toMatch(/done/);
     });
   }
+});
+
+describe("--json of commands that change", () => {
+  for (const [argv, request, , , answer] of changes)
+    test(`${argv.join(" ")} prints the API's document and says nothing else`, async () => {
+      api.on(request, { body: answer ?? { id: "x" } });
+      const { code, out } = await cli(...argv, "--json");
+      expect(code).toBe(0);
+      expect(JSON.parse(out)).toEqual(answer ?? { id: "x" });
+    });
 });
 
 describe("config", () => {
@@ -782,4 +550,119 @@ test("lists follow Next-Range to their end", async () => {
     (one: { name: string }) => one.name,
   );
   expect(names).toEqual(["a", "b"]);
+});
+
+describe("what needs more than one request", () => {
+  test("domains:clear leaves what the platform gave", async () => {
+    api.on("GET /apps/shop/domains", {
+      body: [
+        { hostname: "shop.localhost", kind: "heroku" },
+        { hostname: "x.example.com", kind: "custom" },
+      ],
+    });
+    api.on("DELETE /apps/shop/domains/x.example.com", { body: {} });
+    expect((await cli("domains:clear")).err).toMatch(/Removing 1 domains/);
+    expect(api.lines.slice(1)).toEqual(["DELETE /apps/shop/domains/x.example.com"]);
+  });
+
+  test("apps:leave takes away the access of the account itself", async () => {
+    api.on("GET /account", { body: { id: "me" } });
+    api.on("GET /apps/shop/collaborators", { body: [{ id: "c9", user: { id: "me" } }] });
+    api.on("DELETE /apps/shop/collaborators/c9", { body: {} });
+    expect((await cli("apps:leave")).err).toMatch(/Leaving shop/);
+  });
+
+  test("account:destroy wants the account's e-mail", async () => {
+    api.on("GET /account", { body: { email: "me@x" } });
+    api.on("DELETE /account", { body: {} });
+    const refused = await cli("account:destroy", "--confirm", "other");
+    expect([refused.code, api.lines]).toEqual([2, ["GET /account"]]);
+    expect(refused.err).toMatch(/Confirm it with --confirm me@x/);
+    expect((await cli("account:destroy", "--confirm", "me@x")).err).toMatch(/Removing me@x/);
+  });
+
+  test("webhooks:update needs something to change", async () => {
+    const { code, err } = await cli("webhooks:update", "w");
+    expect([code, api.lines]).toEqual([2, []]);
+    expect(err).toMatch(/Nothing to change: give --url/);
+  });
+
+  test("pipelines:update moves the app's coupling", async () => {
+    api.on("GET /apps/shop/pipeline-couplings", { body: { id: "c1" } });
+    api.on("PATCH /pipeline-couplings/c1", { body: {} });
+    expect((await cli("pipelines:update", "-s", "production")).code).toBe(0);
+    expect(api.seen[1]?.body).toEqual({ stage: "production" });
+  });
+
+  test("pipelines:releases shows what each app runs", async () => {
+    api.on("GET /pipelines/pipe", { body: { id: "p1", name: "pipe" } });
+    api.on("GET /pipelines/p1/latest-releases", {
+      body: [{ app: { name: "shop" }, version: 4, description: "Deploy", created_at: "t" }],
+    });
+    expect((await cli("pipelines:releases", "pipe")).out).toMatch(/shop +v4 +Deploy +t/);
+  });
+
+  test("slugs:create announces, uploads and releases", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "dk-slug-"));
+    writeFileSync(join(directory, "Procfile"), "web: ./server\nworker: ./work\n");
+    writeFileSync(join(directory, "slug.tgz"), "bytes");
+    api.on("POST /apps/shop/slugs", { body: { id: "s9", blob: { url: `${api.url}/blob` } } });
+    api.on("PUT /blob", { body: {} });
+    api.on("POST /apps/shop/releases", { body: { version: 12 } });
+    const ran = await runCli(
+      ["slugs:create", "slug.tgz", "--commit", "abc"],
+      { DYNOKIT_URL: api.url, DYNOKIT_TOKEN: "secret", DYNOKIT_APP: "shop", HOME: "/" },
+      { cwd: directory },
+    );
+    rmSync(directory, { recursive: true, force: true });
+    expect(ran.err).toMatch(/Releasing it to shop\.\.\. done, v12/);
+    expect(api.seen.map(({ body }) => body)).toEqual([
+      { process_types: { web: "./server", worker: "./work" }, commit: "abc" },
+      "bytes",
+      { slug: "s9" },
+    ]);
+  });
+
+  test("config:edit sends what the editor changed, and nulls for what it deleted", async () => {
+    api.on("GET /apps/shop/config-vars", { body: { A: "1", B: "two words", C: "it's\n$x" } });
+    api.on("PATCH /apps/shop/config-vars", { body: {} });
+    api.on("GET /apps/shop/releases", { body: [release(7)] });
+    const edit = (script: string) =>
+      runCli(["config:edit"], {
+        DYNOKIT_URL: api.url,
+        DYNOKIT_TOKEN: "secret",
+        DYNOKIT_APP: "shop",
+        HOME: "/",
+        PATH: process.env["PATH"],
+        VISUAL: script,
+      });
+    expect((await edit("true")).err).toMatch(/Nothing was changed/);
+    expect((await edit("false")).err).toMatch(/ended with status 1; nothing was changed/);
+    const { err } = await edit("sed -i -e /^A=/d -e s/two/three/");
+    expect(err).toMatch(/Setting A, B and restarting shop\.\.\. done, v7/);
+    const sent = api.seen.filter(({ method }) => method === "PATCH").map(({ body }) => body);
+    expect(sent).toEqual([{ A: null, B: "three words" }]);
+  });
+
+  test("git:remote adds the app's repository, and sets it when it is there", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "dk-git-"));
+    execFileSync("git", ["init", "-q"], { cwd: directory });
+    api.on("GET /apps/shop", { body: app });
+    const env = { DYNOKIT_URL: api.url, DYNOKIT_TOKEN: "secret", DYNOKIT_APP: "shop", HOME: "/" };
+    for (let turn = 0; turn < 2; turn++)
+      expect((await runCli(["git:remote"], env, { cwd: directory })).err).toMatch(
+        /set git remote dynokit to https:\/\/localhost\/shop\.git/,
+      );
+    const remotes = execFileSync("git", ["remote", "-v"], { cwd: directory, encoding: "utf8" });
+    rmSync(directory, { recursive: true, force: true });
+    expect(remotes).toMatch(/^dynokit\thttps:\/\/localhost\/shop\.git \(fetch\)$/m);
+  });
+
+  test("git:remote says what git says outside of a repository", async () => {
+    api.on("GET /apps/shop", { body: app });
+    const env = { DYNOKIT_URL: api.url, DYNOKIT_TOKEN: "secret", DYNOKIT_APP: "shop", HOME: "/" };
+    const { code, err } = await runCli(["git:remote"], env, { cwd: "/" });
+    expect(code).toBe(1);
+    expect(err).toMatch(/not a git repository/);
+  });
 });

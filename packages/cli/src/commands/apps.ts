@@ -4,15 +4,19 @@ import { appOf, type CommandContext, clientOf, withApp, withJson } from "../cont
 import { CliError } from "../errors.ts";
 import { openInBrowser } from "../open-browser.ts";
 import { table } from "../output/table.ts";
+import { addAction } from "./listing.ts";
 
 /** `apps`, `apps:create`, `apps:info`, `apps:rename`, `apps:destroy`, `open`. */
 export function registerApps(program: Command, context: CommandContext): void {
   const { terminal } = context;
 
-  withJson(program.command("apps").description("list your apps")).action(
-    async (_, command: Command) => {
+  withJson(program.command("apps").description("list your apps"))
+    .option("--account <email>", "those of another account that you can see")
+    .action(async (_, command: Command) => {
       const options = command.optsWithGlobals();
-      const apps = await clientOf(context, options).list<App>("/apps");
+      const { account } = options;
+      const path = account === undefined ? "/apps" : `/users/${encodeURIComponent(account)}/apps`;
+      const apps = await clientOf(context, options).list<App>(path);
       if (options["json"]) return terminal.out(JSON.stringify(apps, null, 2));
       if (apps.length === 0)
         return terminal.out("You have no apps. Make one with `dynokit apps:create`.");
@@ -22,8 +26,7 @@ export function registerApps(program: Command, context: CommandContext): void {
         app.released_at ?? "never released",
       ]);
       return terminal.out(table(terminal, ["App", "Address", "Released"], rows));
-    },
-  );
+    });
 
   withJson(
     program.command("apps:create").alias("create").argument("[name]").description("create an app"),
@@ -97,29 +100,30 @@ export function registerApps(program: Command, context: CommandContext): void {
       if (options["json"]) terminal.out(JSON.stringify(app, null, 2));
     });
 
-  withApp(
-    program.command("open").argument("[path]").description("open the app in a browser"),
+  withJson(
+    withApp(program.command("open").argument("[path]").description("open the app in a browser")),
   ).action(async (path: string | undefined, _, command: Command) => {
     const options = command.optsWithGlobals();
     const app = await clientOf(context, options).get<App>(`/apps/${appOf(context, options)}`);
     if (app.web_url === null) throw new CliError("failed", `${app.name} has no address yet.`);
     const url = new URL(path ?? "/", app.web_url).href;
-    terminal.out(url);
+    terminal.out(options["json"] ? JSON.stringify({ app: app.name, url }, null, 2) : url);
     openInBrowser(url);
   });
 
   for (const [name, maintenance] of [
-    ["maintenance:on", true],
-    ["maintenance:off", false],
+    ["on", true],
+    ["off", false],
   ] as const)
-    withApp(
-      program.command(name).description(`turn maintenance mode ${maintenance ? "on" : "off"}`),
-    ).action(async (_, command: Command) => {
-      const options = command.optsWithGlobals();
-      const app = appOf(context, options);
-      await clientOf(context, options).patch(`/apps/${app}`, { maintenance });
-      terminal.err(`${maintenance ? "Enabling" : "Disabling"} maintenance mode for ${app}... done`);
-    });
+    addAction(
+      program,
+      context,
+      { name: `maintenance:${name}`, description: `turn maintenance mode ${name}` },
+      async (client, { app }) => ({
+        result: await client.patch(`/apps/${app}`, { maintenance }),
+        said: `${maintenance ? "Enabling" : "Disabling"} maintenance mode for ${app}... done`,
+      }),
+    );
 
   withJson(
     withApp(program.command("maintenance").description("show whether maintenance mode is on")),

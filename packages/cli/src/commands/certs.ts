@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { CommandContext } from "../context.ts";
 import { CliError } from "../errors.ts";
-import { addAction, addListing, inner, type Row, text } from "./listing.ts";
+import { addAction, addListing, addShow, inner, type Row, text } from "./listing.ts";
 
 /** `certs`, `certs:add`, `certs:update`, `certs:remove`, `certs:auto…`. */
 export function registerCerts(program: Command, context: CommandContext): void {
@@ -64,8 +64,27 @@ export function registerCerts(program: Command, context: CommandContext): void {
       said: `Removing certificate ${name} from ${app}... done`,
     }),
   );
+  addShow(program, context, {
+    name: "certs:info",
+    arguments: ["<name>"],
+    description: "show a certificate: its domains, issuer and dates",
+    path: (app, [name]) => `/apps/${app}/sni-endpoints/${name}`,
+  });
+  addListing(program, context, {
+    name: "certs:auto",
+    description: "show how far the automatic certificates of the domains are",
+    path: (app) => `/apps/${app}/domains`,
+    header: ["Domain", "Status", "Why"],
+    row: (item) => [
+      text(item["hostname"]),
+      text(item["acm_status"] ?? "off"),
+      text(item["acm_status_reason"]),
+    ],
+    empty: "No domains.",
+  });
   for (const [name, method, verb] of [
     ["enable", "POST", "Enabling"],
+    ["refresh", "PATCH", "Refreshing"],
     ["disable", "DELETE", "Disabling"],
   ] as const)
     addAction(
@@ -76,7 +95,7 @@ export function registerCerts(program: Command, context: CommandContext): void {
         result: await client.call(
           method,
           `/apps/${app}/acm`,
-          method === "POST" ? { body: {} } : {},
+          method === "DELETE" ? {} : { body: {} },
         ),
         said: `${verb} automatic certificates for ${app}... done`,
       }),

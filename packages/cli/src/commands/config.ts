@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { ConfigVars, Release } from "../client/resources.ts";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
+import { editConfig } from "../edit-config.ts";
 import { CliError } from "../errors.ts";
+import { addAction, addListing, text } from "./listing.ts";
 
 /** A value as a POSIX shell reads it back. */
 export const shellQuote = (value: string) =>
@@ -80,6 +82,52 @@ export function registerConfig(program: Command, context: CommandContext): void 
   ).action(async (keys: string[], _, command: Command) =>
     patch(command, Object.fromEntries(keys.map((key) => [key, null])), "Unsetting"),
   );
+
+  withJson(
+    withApp(
+      program
+        .command("config:edit")
+        .argument("[key]", "only this one, as plain text")
+        .description("change config vars in your editor (VISUAL or EDITOR)"),
+    ),
+  ).action(async (key: string | undefined, _, command: Command) => {
+    const options = command.optsWithGlobals();
+    const before = await clientOf(context, options).get<ConfigVars>(
+      `/apps/${appOf(context, options)}/config-vars`,
+    );
+    const change = editConfig(before, key, context.env);
+    if (Object.keys(change).length === 0) return terminal.err("Nothing was changed.");
+    return await patch(command, change, "Setting");
+  });
+
+  addListing(program, context, {
+    name: "config:masks",
+    description: "list which config vars clients are asked to mask",
+    path: (app) => `/apps/${app}/config-vars-settings`,
+    header: ["Key", "Masked"],
+    row: (item) => [text(item["key"]), item["masked"] === true ? "yes" : "no"],
+    empty: "No config var has a setting of its own.",
+  });
+  for (const [name, masked] of [
+    ["mask", true],
+    ["unmask", false],
+  ] as const)
+    addAction(
+      program,
+      context,
+      {
+        name: `config:${name}`,
+        arguments: ["<keys...>"],
+        description: `ask clients ${masked ? "to mask" : "not to mask"} the values of config vars`,
+      },
+      async (client, { app, values }) => ({
+        result: await client.patch(
+          `/apps/${app}/config-vars-settings`,
+          values.map((key) => ({ key, masked })),
+        ),
+        said: `${masked ? "Masking" : "Unmasking"} ${values.join(", ")} of ${app}... done`,
+      }),
+    );
 
   async function patch(
     command: Command,

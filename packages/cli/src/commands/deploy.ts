@@ -1,21 +1,17 @@
 import { spawn } from "node:child_process";
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { request } from "node:http";
-import { request as secureRequest } from "node:https";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import type { ApiClient } from "../client/client.ts";
 import type { Build } from "../client/resources.ts";
-import { trusted } from "../client/trust.ts";
+import { upload } from "../client/upload.ts";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
-import { progressBar } from "../output/progress.ts";
 import { table } from "../output/table.ts";
+import { addAction, addShow, textOf } from "./listing.ts";
 
-/** `deploy`, `builds`, `builds:output`, `builds:cancel`. */
+/** `deploy` and `builds…`. */
 export function registerDeploy(program: Command, context: CommandContext): void {
   const { terminal } = context;
 
@@ -76,22 +72,49 @@ export function registerDeploy(program: Command, context: CommandContext): void 
     },
   );
 
-  withApp(
-    program.command("builds:output").argument("<build>").description("show the output of a build"),
+  withJson(
+    withApp(
+      program
+        .command("builds:output")
+        .argument("<build>")
+        .description("show the output of a build"),
+    ),
   ).action(async (id: string, _, command: Command) => {
     const options = command.optsWithGlobals();
     const client = clientOf(context, options);
-    const build = await client.get<Build>(`/apps/${appOf(context, options)}/builds/${id}`);
-    for await (const text of client.stream(build.output_stream_url)) process.stdout.write(text);
+    const path = `/apps/${appOf(context, options)}/builds/${encodeURIComponent(id)}`;
+    const build = await client.get<Build>(path);
+    const output = client.stream(build.output_stream_url, { signal: context.signal });
+    if (options["json"])
+      return terminal.out(JSON.stringify({ build: id, output: await textOf(output) }, null, 2));
+    for await (const text of output) process.stdout.write(text);
+    return undefined;
   });
 
-  withApp(
-    program.command("builds:cancel").argument("<build>").description("cancel a build"),
-  ).action(async (id: string, _, command: Command) => {
-    const options = command.optsWithGlobals();
-    await clientOf(context, options).delete(`/apps/${appOf(context, options)}/builds/${id}`);
-    terminal.err("Cancelling build... done");
+  addAction(
+    program,
+    context,
+    { name: "builds:cancel", arguments: ["<build>"], description: "cancel a build" },
+    async (client, { app, values: [id = ""] }) => ({
+      result: await client.delete(`/apps/${app}/builds/${encodeURIComponent(id)}`),
+      said: "Cancelling build... done",
+    }),
+  );
+  addShow(program, context, {
+    name: "builds:info",
+    arguments: ["<build>"],
+    description: "show a build",
+    path: (app, [build]) => `/apps/${app}/builds/${build}`,
   });
+  addAction(
+    program,
+    context,
+    { name: "builds:cache:purge", description: "empty the build cache of an app" },
+    async (client, { app }) => ({
+      result: await client.delete(`/apps/${app}/build-cache`),
+      said: `Emptying the build cache of ${app}... done`,
+    }),
+  );
 }
 
 /** The archive itself, or one made of a directory: what git ignores stays out where git is there to ask. */
@@ -117,53 +140,6 @@ async function archiveOf(path: string, work: string): Promise<string> {
     );
   });
   return target;
-}
-
-/** Streams a file to the URL that the platform named, with a bar on a terminal. */
-async function upload(
-  file: string,
-  target: string,
-  client: ApiClient,
-  context: CommandContext,
-): Promise<void> {
-  const url = new URL(target);
-  const size = statSync(file).size;
-  const bar = progressBar(context.terminal, "Uploading", size);
-  const ca = trusted(client.platform.authority);
-  const outgoing = (url.protocol === "https:" ? secureRequest : request)(url, {
-    method: "PUT",
-    headers: { "content-length": size },
-    signal: context.signal,
-    ...(ca ? { ca } : {}),
-  });
-  const answer = new Promise<{ status: number; text: string }>((done, fail) => {
-    outgoing.on("error", fail);
-    outgoing.on("response", (incoming) => {
-      let text = "";
-      incoming.setEncoding("utf8");
-      incoming.on("data", (chunk: string) => {
-        text += chunk;
-      });
-      incoming.on("end", () => done({ status: incoming.statusCode ?? 0, text }));
-    });
-  });
-  const count = new Transform({
-    transform(chunk: Buffer, _, done) {
-      bar.add(chunk.length);
-      done(null, chunk);
-    },
-  });
-  // A refusal may come while the file is still on its way: then the answer says more than the pipe.
-  const sent = pipeline(createReadStream(file), count, outgoing).catch(() => undefined);
-  const { status, text } = await answer;
-  await sent;
-  bar.end();
-  if (status >= 300) {
-    const message = /"message":\s*"([^"]*)"/.exec(text)?.[1] ?? text;
-    throw new CliError("api", `The platform refused the upload (${status}): ${message}`, {
-      exitStatus: 2,
-    });
-  }
 }
 
 async function followBuild(

@@ -5,7 +5,7 @@ import type { App } from "../client/resources.ts";
 import { type CommandContext, clientOf, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { table } from "../output/table.ts";
-import { addAction, addListing, text } from "./listing.ts";
+import { addAction, addListing, inner, type Row, text } from "./listing.ts";
 
 interface Pipeline {
   readonly id: string;
@@ -108,6 +108,60 @@ export function registerPipelines(program: Command, context: CommandContext): vo
     }),
   );
 
+  addAction(
+    program,
+    context,
+    {
+      name: "pipelines:rename",
+      arguments: ["<pipeline>", "<name>"],
+      description: "rename a pipeline",
+      app: false,
+    },
+    async (client, { values: [old = "", name] }) => ({
+      result: await client.patch(`/pipelines/${part(old)}`, { name }),
+      said: `Renaming ${old} to ${name}... done`,
+    }),
+  );
+  addAction(
+    program,
+    context,
+    {
+      name: "pipelines:update",
+      description: "move an app to another stage of its pipeline",
+      set: withStage,
+    },
+    async (client, { app, options }) => {
+      const stage = stageOf(options["stage"]);
+      const coupling = await couplingOf(client, app);
+      return {
+        result: await client.patch(`/pipeline-couplings/${coupling.id}`, { stage }),
+        said: `Changing ${app} to ${stage}... done`,
+      };
+    },
+  );
+  withJson(
+    program
+      .command("pipelines:releases")
+      .argument("<pipeline>")
+      .description("show what each app of a pipeline runs"),
+  ).action(async (name: string, _, command: Command) => {
+    const options = command.optsWithGlobals();
+    const client = clientOf(context, options);
+    const pipeline = await client.get<Pipeline>(`/pipelines/${part(name)}`);
+    const releases = await client.list<Row>(`/pipelines/${pipeline.id}/latest-releases`);
+    if (options["json"]) return terminal.out(JSON.stringify(releases, null, 2));
+    const rows = releases.map((release) => [
+      inner(release, "app", "name"),
+      `v${text(release["version"])}`,
+      text(release["description"]),
+      text(release["created_at"]),
+    ]);
+    return terminal.out(
+      rows.length === 0
+        ? "No releases."
+        : table(terminal, ["App", "Version", "What", "When"], rows),
+    );
+  });
   withJson(
     program
       .command("pipelines:info")

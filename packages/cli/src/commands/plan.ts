@@ -29,12 +29,15 @@ export function registerPlan(program: Command, context: CommandContext): void {
     return undefined;
   });
 
-  withApp(
-    program
-      .command("apply")
-      .argument("[file]", "app file", "app.json")
-      .description("make an app what a file says"),
+  withJson(
+    withApp(
+      program
+        .command("apply")
+        .argument("[file]", "app file", "app.json")
+        .description("make an app what a file says"),
+    ),
   ).action(async (path: string, _, command: Command) => {
+    const options = command.optsWithGlobals();
     const { plan, client } = await make(path, command);
     if (plan.problems.length > 0) throw new CliError("failed", plan.problems.join("\n"));
     for (const { text, method, path: target, body } of plan.steps) {
@@ -42,9 +45,10 @@ export function registerPlan(program: Command, context: CommandContext): void {
       terminal.err(`${text}... done`);
     }
     if (plan.steps.length === 0) terminal.err("Nothing to do.");
+    if (options["json"]) terminal.out(JSON.stringify(plan, null, 2));
   });
 
-  withApp(program.command("export").description("print an app as a file"))
+  withJson(withApp(program.command("export").description("print an app as a file, in JSON")))
     .option("--with-config", "the values of the config vars too: they are secrets")
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals();

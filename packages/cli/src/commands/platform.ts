@@ -13,22 +13,32 @@ interface Account {
   readonly email: string;
 }
 
+interface LoginOptions {
+  readonly name?: string;
+  readonly token?: string;
+  readonly ca?: string;
+  readonly json?: boolean;
+}
+
 /** `login`, `logout`, `contexts`, `whoami`, `status`, `doctor`. */
 export function registerPlatform(program: Command, context: CommandContext): void {
   const { terminal } = context;
   const contexts = () => new Contexts(context.env);
 
-  program
-    .command("login")
-    .argument("<url>", "address of the platform's API")
-    .description("remember a platform and its token")
+  withJson(
+    program
+      .command("login")
+      .alias("auth:login")
+      .argument("<url>", "address of the platform's API")
+      .description("remember a platform and its token"),
+  )
     .option("-n, --name <name>", "name of the context; default: the host")
     .option(
       "--token <token>",
       "the token; asked for when absent, or read from standard input in a pipe",
     )
     .option("--ca <file>", "PEM of the platform's certificate authority; remembered (DYNOKIT_CA)")
-    .action(async (address: string, options: { name?: string; token?: string; ca?: string }) => {
+    .action(async (address: string, options: LoginOptions) => {
       let url: URL;
       try {
         url = new URL(/^https?:/.test(address) ? address : `https://${address}`);
@@ -61,24 +71,29 @@ export function registerPlatform(program: Command, context: CommandContext): voi
         },
       });
       terminal.err(`Signed in to ${name} as ${account.email}`);
+      if (options.json)
+        terminal.out(JSON.stringify({ name, url: url.origin, email: account.email }, null, 2));
     });
 
-  program
-    .command("logout")
-    .argument("[name]", "the context; default: the current one")
-    .description("forget a platform")
-    .action((name: string | undefined) => {
-      const file = contexts().read();
-      const chosen = name ?? file.current;
-      if (chosen === undefined || !Object.hasOwn(file.contexts, chosen))
-        throw new CliError("no-platform", `There is no context "${chosen ?? ""}".`);
-      const rest = Object.fromEntries(
-        Object.entries(file.contexts).filter(([key]) => key !== chosen),
-      );
-      const current = file.current === chosen ? Object.keys(rest)[0] : file.current;
-      contexts().write({ contexts: rest, ...(current === undefined ? {} : { current }) });
-      terminal.err(`Signed out of ${chosen}`);
-    });
+  withJson(
+    program
+      .command("logout")
+      .alias("auth:logout")
+      .argument("[name]", "the context; default: the current one")
+      .description("forget a platform"),
+  ).action((name: string | undefined, options: { json?: boolean }) => {
+    const file = contexts().read();
+    const chosen = name ?? file.current;
+    if (chosen === undefined || !Object.hasOwn(file.contexts, chosen))
+      throw new CliError("no-platform", `There is no context "${chosen ?? ""}".`);
+    const rest = Object.fromEntries(
+      Object.entries(file.contexts).filter(([key]) => key !== chosen),
+    );
+    const current = file.current === chosen ? Object.keys(rest)[0] : file.current;
+    contexts().write({ contexts: rest, ...(current === undefined ? {} : { current }) });
+    terminal.err(`Signed out of ${chosen}`);
+    if (options.json) terminal.out(JSON.stringify({ name: chosen }, null, 2));
+  });
 
   withJson(
     program

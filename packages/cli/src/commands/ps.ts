@@ -4,6 +4,7 @@ import type { Dyno, FormationEntry } from "../client/resources.ts";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { ago, stamp } from "../output/time.ts";
+import { addAction, addShow } from "./listing.ts";
 
 const numberOf = (dyno: Dyno) => Number(dyno.name.split(".").at(-1) ?? 0);
 
@@ -123,33 +124,46 @@ export function registerPs(program: Command, context: CommandContext): void {
     return undefined;
   });
 
-  withApp(
-    program
-      .command("ps:restart")
-      .alias("restart")
-      .argument("[dyno]", "web.1, or a type; all when absent")
-      .description("restart dynos"),
-  ).action(async (dyno: string | undefined, _, command: Command) => {
-    const options = command.optsWithGlobals();
-    const app = appOf(context, options);
-    await clientOf(context, options).delete(`/apps/${app}/${target(dyno)}`);
-    terminal.err(`Restarting ${dyno ?? "dynos"} on ${app}... done`);
+  addAction(
+    program,
+    context,
+    {
+      name: "ps:restart",
+      aliases: ["restart"],
+      description: "restart dynos",
+      set: (command) => command.argument("[dyno]", "web.1, or a type; all when absent"),
+    },
+    async (client, { app, values: [dyno] }) => ({
+      result: await client.delete(`/apps/${app}/${target(dyno)}`),
+      said: `Restarting ${dyno ?? "dynos"} on ${app}... done`,
+    }),
+  );
+  addAction(
+    program,
+    context,
+    {
+      name: "ps:stop",
+      aliases: ["ps:kill"],
+      description: "stop dynos",
+      set: (command) => command.argument("<dyno>", "run.1234, or a type"),
+    },
+    async (client, { app, values: [dyno = ""] }) => ({
+      result: await client.post(`/apps/${app}/${target(dyno)}/actions/stop`),
+      said: `Stopping ${dyno} on ${app}... done`,
+    }),
+  );
+  addShow(program, context, {
+    name: "ps:info",
+    arguments: ["<dyno>"],
+    description: "show one dyno",
+    path: (app, [dyno]) => `/apps/${app}/dynos/${dyno}`,
   });
 
-  withApp(
-    program
-      .command("ps:stop")
-      .alias("ps:kill")
-      .argument("<dyno>", "run.1234, or a type")
-      .description("stop dynos"),
-  ).action(async (dyno: string, _, command: Command) => {
-    const options = command.optsWithGlobals();
-    const app = appOf(context, options);
-    await clientOf(context, options).post(`/apps/${app}/${target(dyno)}/actions/stop`);
-    terminal.err(`Stopping ${dyno} on ${app}... done`);
-  });
-
-  withApp(program.command("ps:wait").description("wait until every dyno runs the newest release"))
+  withJson(
+    withApp(
+      program.command("ps:wait").description("wait until every dyno runs the newest release"),
+    ),
+  )
     .option("--with-run", "one-off dynos too")
     .action(async (_, command: Command) => {
       const options = command.optsWithGlobals();
@@ -167,7 +181,8 @@ export function registerPs(program: Command, context: CommandContext): void {
           (dyno) => dyno.state === "up" && dyno.release.version >= (release?.version ?? 0),
         );
         terminal.err(`${ready.length} of ${dynos.length} dynos run v${release?.version ?? 0}`);
-        if (ready.length === dynos.length) return;
+        if (ready.length === dynos.length)
+          return options["json"] ? terminal.out(JSON.stringify(dynos, null, 2)) : undefined;
         await new Promise((resolve) => setTimeout(resolve, 1000));
         context.signal.throwIfAborted();
       }

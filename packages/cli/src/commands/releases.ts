@@ -3,6 +3,7 @@ import type { ConfigVars, Release } from "../client/resources.ts";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
 import { CliError } from "../errors.ts";
 import { table } from "../output/table.ts";
+import { textOf } from "./listing.ts";
 
 const versionOf = (text: string) => {
   const match = /^v?(\d+)$/.exec(text);
@@ -56,14 +57,22 @@ export function registerReleases(program: Command, context: CommandContext): voi
     return undefined;
   });
 
-  withApp(
-    program
-      .command("releases:output")
-      .argument("[version]")
-      .description("show the output of the release command"),
+  withJson(
+    withApp(
+      program
+        .command("releases:output")
+        .argument("[version]")
+        .description("show the output of the release command"),
+    ),
   ).action(async (version: string | undefined, _, command: Command) => {
     const options = command.optsWithGlobals();
     const release = await find(command, version);
+    if (options["json"]) {
+      let output: string | null = null;
+      if (release.output_stream_url !== null)
+        output = await textOf(clientOf(context, options).stream(release.output_stream_url));
+      return terminal.out(JSON.stringify({ version: release.version, output }, null, 2));
+    }
     if (release.output_stream_url === null)
       return terminal.err(`v${release.version} has no release output.`);
     for await (const text of clientOf(context, options).stream(release.output_stream_url))

@@ -1,16 +1,14 @@
 import type { Command } from "commander";
 import type { CommandContext } from "../context.ts";
-import { addAction, addListing, inner, type Row, text } from "./listing.ts";
+import { addAction, addListing, addShow, fields, inner, type Row, text } from "./listing.ts";
 
 const part = encodeURIComponent;
 
-/** Domains, drains, access, webhooks and tokens: lists with a way to add and one to remove. */
+/** Domains, drains and access: lists with a way to add and one to remove. */
 export function registerResources(program: Command, context: CommandContext): void {
   registerDomains(program, context);
   registerDrains(program, context);
   registerAccess(program, context);
-  registerWebhooks(program, context);
-  registerTokens(program, context);
 }
 
 function registerDomains(program: Command, context: CommandContext): void {
@@ -53,6 +51,41 @@ function registerDomains(program: Command, context: CommandContext): void {
       said: `Removing ${hostname} from ${app}... done`,
     }),
   );
+  addShow(program, context, {
+    name: "domains:info",
+    arguments: ["<hostname>"],
+    description: "show a domain",
+    path: (app, [hostname]) => `/apps/${app}/domains/${hostname}`,
+  });
+  addAction(
+    program,
+    context,
+    {
+      name: "domains:update",
+      arguments: ["<hostname>"],
+      description: "choose the certificate of a domain",
+      set: (command) =>
+        command.requiredOption("--cert <name>", "the certificate, as `certs` lists it"),
+    },
+    async (client, { app, values: [hostname = ""], options }) => ({
+      result: await client.patch(`/apps/${app}/domains/${part(hostname)}`, {
+        sni_endpoint: options["cert"],
+      }),
+      said: `Updating ${hostname} to use ${text(options["cert"])}... done`,
+    }),
+  );
+  addAction(
+    program,
+    context,
+    { name: "domains:clear", description: "remove every custom domain" },
+    async (client, { app }) => {
+      const all = await client.list<Row>(`/apps/${app}/domains`);
+      const custom = all.filter((item) => item["kind"] === "custom");
+      for (const item of custom)
+        await client.delete(`/apps/${app}/domains/${part(text(item["hostname"]))}`);
+      return { result: custom, said: `Removing ${custom.length} domains from ${app}... done` };
+    },
+  );
 }
 
 function registerDrains(program: Command, context: CommandContext): void {
@@ -86,6 +119,12 @@ function registerDrains(program: Command, context: CommandContext): void {
       said: "Removing drain... done",
     }),
   );
+  addShow(program, context, {
+    name: "drains:info",
+    arguments: ["<drain>"],
+    description: "show a drain, by id, token or URL",
+    path: (app, [drain]) => `/apps/${app}/log-drains/${drain}`,
+  });
   addAction(
     program,
     context,
@@ -112,18 +151,6 @@ function registerDrains(program: Command, context: CommandContext): void {
       return { result, said: `Ledger of ${drain}`, printed: fields(result) };
     },
   );
-}
-
-/** `key: value` lines; what is nested follows as JSON. */
-function fields(item: Row): string {
-  const entries = Object.entries(item);
-  const width = Math.max(0, ...entries.map(([key]) => key.length)) + 2;
-  return entries
-    .map(([key, value]) => {
-      const shown = typeof value === "object" && value !== null ? JSON.stringify(value) : value;
-      return `${`${key}:`.padEnd(width)}${text(shown)}`.trimEnd();
-    })
-    .join("\n");
 }
 
 function registerAccess(program: Command, context: CommandContext): void {
@@ -153,120 +180,24 @@ function registerAccess(program: Command, context: CommandContext): void {
       said: `Removing ${user} access from ${app}... done`,
     }),
   );
-}
-
-function registerWebhooks(program: Command, context: CommandContext): void {
-  addListing(program, context, {
-    name: "webhooks",
-    description: "list the webhooks of an app",
-    path: (app) => `/apps/${app}/webhooks`,
-    header: ["Id", "URL", "Include", "Level"],
-    row: (item) => [
-      text(item["id"]),
-      text(item["url"]),
-      (item["include"] as string[]).join(","),
-      text(item["level"]),
-    ],
-    empty: "No webhooks.",
+  addShow(program, context, {
+    name: "access:info",
+    arguments: ["<email>"],
+    description: "show what an account may do",
+    path: (app, [email]) => `/apps/${app}/collaborators/${email}`,
   });
   addAction(
     program,
     context,
-    {
-      name: "webhooks:add",
-      arguments: ["<url>"],
-      description: "call a URL when something happens",
-      set: (command) =>
-        command
-          .requiredOption("-i, --include <entities>", "comma list, such as api:release,dyno")
-          .option("-l, --level <level>", "notify or sync", "notify")
-          .option("-s, --secret <secret>", "secret of the signature; made when absent"),
-    },
-    async (client, { app, values: [url], options }) => {
-      const { level, secret } = options;
-      const body = {
-        url,
-        include: String(options["include"]).split(","),
-        level,
-        ...(secret === undefined ? {} : { secret }),
-      };
-      const answer = await client.send("POST", `/apps/${app}/webhooks`, { body });
-      const shown = answer.headers.get("heroku-webhook-secret");
+    { name: "apps:leave", aliases: ["leave"], description: "give up your access to an app" },
+    async (client, { app }) => {
+      const { id } = await client.get<{ id: string }>("/account");
+      const list = await client.list<Row>(`/apps/${app}/collaborators`);
+      const mine = list.find((item) => inner(item, "user", "id") === id);
       return {
-        result: {
-          ...((await answer.json()) as Row),
-          ...(shown === null ? {} : { secret: shown }),
-        },
-        said: "Adding webhook... done",
-        printed: shown === null ? undefined : `Secret (shown once): ${shown}`,
+        result: await client.delete(`/apps/${app}/collaborators/${text(mine?.["id"] ?? id)}`),
+        said: `Leaving ${app}... done`,
       };
     },
-  );
-  addAction(
-    program,
-    context,
-    { name: "webhooks:remove", arguments: ["<id>"], description: "remove a webhook" },
-    async (client, { app, values: [id = ""] }) => ({
-      result: await client.delete(`/apps/${app}/webhooks/${part(id)}`),
-      said: "Removing webhook... done",
-    }),
-  );
-}
-
-function registerTokens(program: Command, context: CommandContext): void {
-  addListing(program, context, {
-    name: "tokens",
-    description: "list the API tokens of this account",
-    path: () => "/oauth/authorizations",
-    header: ["Id", "Description", "Scope", "Created"],
-    row: (item) => [
-      text(item["id"]),
-      text(item["description"]),
-      (item["scope"] as string[]).join(","),
-      text(item["created_at"]),
-    ],
-    empty: "No tokens.",
-    app: false,
-  });
-  addAction(
-    program,
-    context,
-    {
-      name: "tokens:create",
-      description: "make an API token; it is shown once",
-      app: false,
-      set: (command) =>
-        command
-          .option("-d, --description <text>", "what it is for")
-          .option("-s, --scope <scopes>", "comma list, such as read,write", "global")
-          .option("-e, --expires-in <seconds>", "life in seconds; for ever when absent"),
-    },
-    async (client, { options }) => {
-      const { description, expiresIn } = options;
-      const result = await client.post<Row>("/oauth/authorizations", {
-        scope: String(options["scope"]).split(","),
-        ...(description === undefined ? {} : { description }),
-        ...(expiresIn === undefined ? {} : { expires_in: Number(expiresIn) }),
-      });
-      return {
-        result,
-        said: "Creating token... done",
-        printed: inner(result, "access_token", "token"),
-      };
-    },
-  );
-  addAction(
-    program,
-    context,
-    {
-      name: "tokens:revoke",
-      arguments: ["<id>"],
-      description: "revoke an API token",
-      app: false,
-    },
-    async (client, { values: [id = ""] }) => ({
-      result: await client.delete(`/oauth/authorizations/${part(id)}`),
-      said: "Revoking token... done",
-    }),
   );
 }
