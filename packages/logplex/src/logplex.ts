@@ -175,6 +175,7 @@ export class Logplex implements LogSink {
     tails: true,
     drains: true,
     api: true,
+    apiWrites: true,
   };
   readonly #audit: SwitchChange[] = [];
   readonly #listeners: Listener[] = [];

@@ -96,6 +96,8 @@ export interface DrainInfo {
   readonly kind?: DrainKind;
   readonly dialect?: DrainDialect;
   readonly filter?: string;
+  /** False where several requests at a time give up the order of the channel. */
+  readonly ordered?: boolean;
   /** ms since the epoch. */
   readonly createdAt: number;
   readonly updatedAt: number;
@@ -530,7 +532,7 @@ function describe(entry: Entry): DrainInfo {
     updatedAt,
     ...(kind === undefined ? {} : { kind }),
     ...(masked === undefined ? {} : { url: masked }),
-    ...(dialect === undefined ? {} : { dialect }),
+    ...(dialect === undefined ? {} : { dialect, ordered: (options.concurrency ?? 1) === 1 }),
     ...(options.filter === undefined ? {} : { filter: options.filter }),
   };
 }

@@ -19,6 +19,8 @@ export interface Switches {
   drains: boolean;
   /** The management API answers. */
   api: boolean;
+  /** The management API changes things; otherwise it only shows them. */
+  apiWrites: boolean;
 }
 
 /** One change of a switch, for the audit trail. */

@@ -1,16 +1,27 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RandomBytes } from "../clock.ts";
+import type { DrainInfo } from "../drain/index.ts";
 import { LogplexError } from "../errors.ts";
 import { encodeFrame } from "../frame/encode.ts";
 import { authenticate } from "../input/authorization.ts";
 import { readBody } from "../input/body.ts";
-import type { Ingress } from "../input/ingress.ts";
+import type { Ingress, Switches } from "../input/ingress.ts";
 import type { Logplex } from "../logplex.ts";
+import { messageToJson } from "../ring/ring-message.ts";
 import { uuid } from "../session/sessions.ts";
 
 const BODY_LIMITS = { maxBytes: 256 * 1024, maxRatio: 100, idleMs: 15_000 };
 
 type Json = Readonly<Record<string, unknown>>;
+
+/** What can be done with a drain, and by which method. */
+const OPERATIONS: ReadonlyMap<string, string> = new Map([
+  ["test", "POST"],
+  ["preview", "GET"],
+  ["replay", "POST"],
+  ["pause", "POST"],
+  ["resume", "POST"],
+]);
 
 interface Answer {
   readonly status: number;
@@ -67,6 +78,10 @@ export class ManagementApi {
         headers: { "WWW-Authenticate": "Basic realm=Logplex" },
       };
     if (!caller.permissions.has("full_api")) return fail(403, "forbidden");
+    const reads = request.method === "GET" || request.method === "HEAD";
+    // The switches themselves stay within reach, or nobody could turn this one on again.
+    if (!reads && !ingress.switches.apiWrites && pathname !== "/v3/switches")
+      return fail(503, "api is read-only");
     const parts = pathname.split("/").slice(2);
     let segments: string[];
     try {
@@ -83,12 +98,16 @@ export class ManagementApi {
   }
 
   async #route(request: IncomingMessage, segments: readonly string[]): Promise<Answer> {
-    const [kind, id, part, item, ...more] = segments;
+    const [kind, id, part, item, action, ...more] = segments;
     if (kind === "sessions" && id === undefined) return this.#session(request);
+    if (kind === "switches" && id === undefined) return this.#switches(request);
     if (kind !== "channels" || id === undefined || id === "" || more.length > 0)
       return fail(404, "not found");
     if (part === undefined) return this.#channel(request, id);
     if (part === "drains" && item === undefined) return this.#drains(request, id);
+    if (part === "drains" && item !== undefined && action !== undefined)
+      return this.#operate(request, id, item, action);
+    if (action !== undefined) return fail(404, "not found");
     if (part === "drains" && item !== undefined) return this.#drain(request, id, item);
     if (part === "tokens" && item === undefined) return this.#token(request, id);
     if (part === "logs" && item === undefined) return this.#logs(request, id);
@@ -149,8 +168,10 @@ export class ManagementApi {
 
   async #drains(request: IncomingMessage, id: string): Promise<Answer> {
     const { logplex } = this.#context;
-    if (request.method !== "POST") return notAllowed("POST");
+    if (request.method !== "POST" && request.method !== "GET") return notAllowed("GET, POST");
     if (!logplex.hasChannel(id)) return fail(404, "not found");
+    if (request.method === "GET")
+      return { status: 200, body: logplex.drains(id).map((drain) => this.#condition(drain)) };
     const payload = await this.#payload(request);
     if ("status" in payload) return payload;
     const { url, ...options } = payload.value;
@@ -169,9 +190,11 @@ export class ManagementApi {
 
   async #drain(request: IncomingMessage, id: string, name: string): Promise<Answer> {
     const { logplex } = this.#context;
-    if (request.method !== "PUT" && request.method !== "DELETE") return notAllowed("PUT, DELETE");
+    const { method = "" } = request;
+    if (!["GET", "PUT", "DELETE"].includes(method)) return notAllowed("GET, PUT, DELETE");
     const drain = logplex.findDrain(name, id);
     if (drain === undefined) return fail(404, "not found");
+    if (method === "GET") return { status: 200, body: this.#condition(drain) };
     if (request.method === "DELETE") {
       await logplex.removeDrain(drain.id);
       return { status: 204 };
@@ -187,6 +210,78 @@ export class ManagementApi {
     return { status: 200, body: { id: updated.id, token: updated.token, url: updated.url } };
   }
 
+  /** A drain with its condition and its account. */
+  #condition(drain: DrainInfo): Json {
+    const { logplex } = this.#context;
+    return {
+      ...drain,
+      ...(drain.url === undefined ? {} : { health: logplex.drainHealth(drain.id) }),
+      ledger: logplex.ledger(drain.id),
+    };
+  }
+
+  /** Dry run, preview, replay and pause of a drain (spec/logplex.md §9.7, §10.2). */
+  async #operate(
+    request: IncomingMessage,
+    id: string,
+    name: string,
+    action: string,
+  ): Promise<Answer> {
+    const { logplex } = this.#context;
+    const method = OPERATIONS.get(action);
+    if (method === undefined) return fail(404, "not found");
+    if (request.method !== method) return notAllowed(method);
+    const drain = logplex.findDrain(name, id)?.id;
+    if (drain === undefined) return fail(404, "not found");
+    switch (action) {
+      case "test":
+        return { status: 200, body: await logplex.testDrain(drain) };
+      case "preview": {
+        const { body, ...preview } = logplex.previewDrain(drain);
+        return { status: 200, body: { ...preview, body: body.toString("utf8") } };
+      }
+      case "pause":
+        logplex.pauseDrain(drain);
+        return { status: 204 };
+      case "resume":
+        logplex.resumeDrain(drain);
+        return { status: 204 };
+      default: {
+        const payload = await this.#payload(request);
+        if ("status" in payload) return payload;
+        const range = replayRange(payload.value);
+        if (range === undefined) return fail(400, "invalid payload");
+        const { done, ...ticket } = logplex.replay(drain, range);
+        // Its end shows in the ledger as `replayed`.
+        void done;
+        return { status: 202, body: ticket };
+      }
+    }
+  }
+
+  /** Switches of the operator; changes go to the audit trail under the name of the credential. */
+  async #switches(request: IncomingMessage): Promise<Answer> {
+    const { logplex, ingress } = this.#context;
+    const { method = "" } = request;
+    if (method !== "GET" && method !== "PATCH") return notAllowed("GET, PATCH");
+    if (method === "PATCH") {
+      const payload = await this.#payload(request);
+      if ("status" in payload) return payload;
+      const entries = Object.entries(payload.value);
+      const known = (name: string): name is keyof Switches => Object.hasOwn(logplex.switches, name);
+      if (!entries.every(([name, on]) => known(name) && typeof on === "boolean"))
+        return fail(400, "invalid payload");
+      const caller = authenticate(
+        request.headers.authorization,
+        ingress.tokens,
+        ingress.credentials,
+      );
+      const by = caller?.kind === "credential" ? caller.id : "api";
+      for (const [name, on] of entries) if (known(name)) logplex.setSwitch(name, on === true, by);
+    }
+    return { status: 200, body: { ...logplex.switches, audit: logplex.audit.slice(-100) } };
+  }
+
   async #token(request: IncomingMessage, id: string): Promise<Answer> {
     const { logplex } = this.#context;
     if (request.method !== "POST") return notAllowed("POST");
@@ -198,14 +293,27 @@ export class ManagementApi {
     return { status: 200, body: { name, token: logplex.createToken(id, name) } };
   }
 
-  #logs(request: IncomingMessage, id: string): Answer {
+  async #logs(request: IncomingMessage, id: string): Promise<Answer> {
     const { logplex } = this.#context;
     if (request.method !== "GET") return notAllowed("GET");
     if (!logplex.hasChannel(id)) return fail(404, "not found");
     const { searchParams } = new URL(request.url ?? "/", "http://logplex");
     const num = searchParams.get("num") ?? "";
     const limit = /^[1-9]\d{0,6}$/.test(num) ? Number(num) : 100;
-    const messages = logplex.channel(id).history({ limit });
+    const channel = logplex.channel(id);
+    await channel.ready();
+    const messages = channel.history({
+      limit,
+      query: searchParams.get("query") ?? undefined,
+      source: searchParams.get("source") ?? undefined,
+      dyno: searchParams.get("dyno") ?? searchParams.get("ps") ?? undefined,
+    });
+    if (request.headers.accept?.includes("application/x-ndjson") === true)
+      return {
+        status: 200,
+        raw: Buffer.from(messages.map((one) => `${JSON.stringify(messageToJson(one))}\n`).join("")),
+        headers: { "Content-Type": "application/x-ndjson" },
+      };
     return {
       status: 200,
       raw: Buffer.concat(messages.map((one) => encodeFrame(one, { dialect: "logplex" }))),
@@ -255,6 +363,19 @@ export class ManagementApi {
       return fail(400, "invalid payload");
     return { value: value as Json };
   }
+}
+
+/** `fromSeq` or `since` (ms or a time of RFC 3339), and `to`; undefined when they are no such things. */
+function replayRange(value: Json): { fromSeq?: number; since?: number; to?: number } | undefined {
+  const range: { fromSeq?: number; since?: number; to?: number } = {};
+  for (const name of ["fromSeq", "since", "to"] as const) {
+    const given = value[name];
+    if (given === undefined) continue;
+    const number = name === "since" && typeof given === "string" ? Date.parse(given) : given;
+    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0) return undefined;
+    range[name] = number;
+  }
+  return range;
 }
 
 function fail(status: number, error: string): Answer {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ListenAddress, Logplex } from "../../src/index.ts";
+import { type Receiver, startReceiver, until } from "../drain/receiver.ts";
 import { basic } from "../support/http.ts";
 
 let logplex: Logplex;
@@ -165,4 +166,105 @@ test("requests have ids", async () => {
       await call("GET", "/v3/channels/a", undefined, { ...auth, "Request-Id": "mine-1" })
     ).headers.get("request-id"),
   ).toBe("mine-1");
+});
+
+describe("operations of a drain", () => {
+  const local = { policy: { allowInsecure: true, allowPrivate: true } };
+  let receiver: Receiver;
+  let own: Logplex;
+  beforeEach(async () => {
+    receiver = await startReceiver();
+    own = new Logplex({ drains: local });
+    http = (await own.listen({ http: { port: 0, api: true } })).http!;
+    const { id, password } = own.createCredential({ permissions: ["full_api"] });
+    auth = basic(id, password);
+    own.channel("a");
+  });
+  afterEach(async () => {
+    await own.close({ timeoutMs: 0 });
+    await receiver.close();
+  });
+
+  test("show condition and account, try, preview, pause and replay", async () => {
+    const url = `http://user:hidden@127.0.0.1:${receiver.port}/in`;
+    const made = await call("POST", "/v3/channels/a/drains", { url, concurrency: 2 });
+    const path = `/v3/channels/a/drains/${made.body.id}`;
+    expect((await call("POST", `${path}/test`)).body).toMatchObject({
+      outcome: { kind: "delivered", status: 200 },
+    });
+    expect((await call("POST", `${path}/pause`)).status).toBe(204);
+    await own.channel("a").write("one");
+    const shown = await call("GET", path);
+    expect(shown.body).toMatchObject({
+      token: made.body.token,
+      ordered: false,
+      health: { state: "healthy", paused: true, lag: { messages: 1 } },
+      ledger: { received: 1, pending: 1 },
+    });
+    expect((await call("GET", "/v3/channels/a/drains")).body).toHaveLength(1);
+    const preview = await call("GET", `${path}/preview`);
+    expect(preview.body.head).toMatch(/^POST \/in HTTP\/1.1\r\n/);
+    expect(preview.body.body).toMatch(/ app - - one\n$/);
+    for (const { text } of [shown, preview]) expect(text).not.toContain("hidden");
+    expect((await call("POST", `${path}/resume`)).status).toBe(204);
+    await until(() => own.ledger(made.body.id).delivered === 1);
+    const replay = await call("POST", `${path}/replay`, { fromSeq: 1 });
+    expect([replay.status, replay.body]).toEqual([
+      202,
+      { fromSeq: 1, toSeq: 1, messages: 1, trimmed: 0 },
+    ]);
+    await until(() => own.ledger(made.body.id).replayed === 1);
+    const since = await call("POST", `${path}/replay`, { since: "2026-03-14T09:26:53Z" });
+    expect(since.body.messages).toBe(1);
+  });
+
+  test("refuse what they do not know", async () => {
+    const made = await call("POST", "/v3/channels/a/drains", { url: "https://logs.example.com" });
+    const path = `/v3/channels/a/drains/${made.body.id}`;
+    for (const body of [{ fromSeq: -1 }, { since: "yesterday" }, { to: "x" }])
+      expect((await call("POST", `${path}/replay`, body)).status).toBe(400);
+    expect((await call("GET", `${path}/test`)).headers.get("allow")).toBe("POST");
+    expect((await call("POST", `${path}/explode`)).status).toBe(404);
+    expect((await call("POST", `${path}/constructor`)).status).toBe(404);
+    expect((await call("POST", `${path}/test/more`)).status).toBe(404);
+    expect((await call("POST", "/v3/channels/a/drains/none/test")).status).toBe(404);
+  });
+});
+
+test("history can be asked for by query, as JSON lines", async () => {
+  await logplex.write({
+    channel: "a",
+    source: "app",
+    proc: "web.1",
+    lines: ["status=200", "status=503", "status=500"].map((text) => Buffer.from(text)),
+    at: 1_773_480_413_589,
+  });
+  const path = `/v3/channels/a/logs?query=${encodeURIComponent(".status>=500")}`;
+  const answer = await call("GET", path, undefined, { ...auth, Accept: "application/x-ndjson" });
+  expect(
+    answer.text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).seq),
+  ).toEqual([2, 3]);
+  expect((await call("GET", `${path}&num=1`)).headers.get("logplex-msg-count")).toBe("1");
+  expect((await call("GET", "/v3/channels/a/logs?source=heroku")).text).toBe("");
+  const wrong = await call("GET", "/v3/channels/a/logs?query=%28");
+  expect([wrong.status, wrong.body.error]).toEqual([400, expect.stringMatching(/./)]);
+});
+
+test("switches are shown and turned under a name, and the API can be read-only", async () => {
+  expect((await call("GET", "/v3/switches")).body).toMatchObject({ ingress: true, api: true });
+  const changed = await call("PATCH", "/v3/switches", { ingress: false, apiWrites: false });
+  expect(changed.body).toMatchObject({ ingress: false, apiWrites: false });
+  expect(changed.body.audit).toMatchObject([
+    { name: "ingress", on: false },
+    { name: "apiWrites", on: false },
+  ]);
+  expect((await call("PUT", "/v3/channels/a", {})).status).toBe(503);
+  expect((await call("GET", "/v3/channels/a")).status).toBe(404);
+  expect((await call("PATCH", "/v3/switches", { apiWrites: true })).status).toBe(200);
+  expect((await call("PUT", "/v3/channels/a", {})).status).toBe(201);
+  for (const body of [{ nonsense: true }, { ingress: "no" }, { __proto__: null, toString: true }])
+    expect((await call("PATCH", "/v3/switches", body)).status).toBe(400);
 });
