@@ -14,6 +14,7 @@ import { type Logger, silentLogger } from "./logger.ts";
 import { DynoRecorder } from "./metrics/dyno-recorder.ts";
 import { Counters } from "./metrics/prometheus.ts";
 import { type DeployResult, recordBuild, runBuild } from "./platform/builds.ts";
+import { ChangeFollower } from "./platform/follow.ts";
 import {
   type GitAccessAnswer,
   type GitAccessQuery,
@@ -169,6 +170,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const { rateLimit, failureLimit } = options.auth ?? {};
   const platform = new Platform({
     store: options.store,
+    presence: await options.store.join(),
     manifold: options.manifold,
     routes: options.routes,
     logplex: options.logplex,
@@ -185,7 +187,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   if (options.webUrl) platform.webUrlOf = options.webUrl;
   await ensureAdministrator(platform);
   await restore(platform);
-  return new RunningApi(platform, options);
+  return new RunningApi(platform, options, await ChangeFollower.start(platform));
 }
 
 function checkUrl(text: string): string {
@@ -213,14 +215,16 @@ class RunningApi implements Api {
   readonly #sockets = new Set<Socket>();
   #fixedUrl: boolean;
   readonly #webhooks: WebhookDispatcher;
+  readonly #follower: ChangeFollower;
   readonly #recorder: DynoRecorder;
   readonly #counters = new Counters();
   #server: Server | undefined;
   #housekeeping: unknown;
   #closed: Promise<void> | undefined;
 
-  constructor(platform: Platform, options: ApiOptions) {
+  constructor(platform: Platform, options: ApiOptions, follower: ChangeFollower) {
     this.platform = platform;
+    this.#follower = follower;
     this.#fixedUrl = options.publicUrl !== undefined;
     this.#recorder = new DynoRecorder(platform);
     const raw: RawRoute[] = [
@@ -463,6 +467,7 @@ class RunningApi implements Api {
       for (const socket of this.#sockets) socket.destroySoon();
       await closed;
     }
+    await this.#follower.close();
     await this.#recorder.close();
     await this.#webhooks.close();
     await this.platform.settled();

@@ -54,6 +54,7 @@ export async function beginIdempotent(
         status: 0,
         headers: "{}",
         sealed_body: "",
+        owner: platform.presence.id,
         created_at: now,
       })
       .execute();

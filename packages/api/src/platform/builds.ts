@@ -58,6 +58,7 @@ export async function recordBuild(
     release_id: null,
     user_id: actor.id,
     user_email: actor.email,
+    owner: platform.presence.id,
     created_at: now,
     updated_at: now,
   };

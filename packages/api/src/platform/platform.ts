@@ -17,6 +17,7 @@ import type {
   RoutesPort,
 } from "../ports.ts";
 import type { SecretBox } from "../secrets.ts";
+import type { Presence } from "../store/presence.ts";
 import type { Queries, Store } from "../store/store.ts";
 import type { Tables } from "../store/tables.ts";
 import { AppQueues } from "./queues.ts";
@@ -53,6 +54,7 @@ export interface PlatformLimits {
 /** What {@link Platform} is made of. */
 export interface PlatformParts {
   readonly store: Store;
+  readonly presence: Presence;
   readonly manifold: ManifoldPort;
   readonly routes: RoutesPort;
   readonly logplex: LogplexPort;
@@ -66,6 +68,8 @@ export interface PlatformParts {
   readonly addressLimit: RateLimiter;
 }
 
+const maxOwnEvents = 10_000;
+
 /** Thrown inside a dry run's transaction so that it is rolled back with its result in hand. */
 class DryRun {
   readonly result: unknown;
@@ -77,6 +81,10 @@ class DryRun {
 /** The parts that every operation of the API works with. */
 export class Platform {
   readonly store: Store;
+  /** This process among those that share the store. */
+  readonly presence: Presence;
+  /** Ids of the latest events that this process wrote. */
+  readonly ownEvents = new Set<string>();
   readonly manifold: ManifoldPort;
   readonly routes: RoutesPort;
   readonly logplex: LogplexPort;
@@ -110,6 +118,7 @@ export class Platform {
 
   constructor(parts: PlatformParts) {
     this.store = parts.store;
+    this.presence = parts.presence;
     this.manifold = parts.manifold;
     this.routes = parts.routes;
     this.logplex = parts.logplex;
@@ -131,6 +140,17 @@ export class Platform {
   /** Base of the URLs that the API hands out: what the client used, unless one is configured. */
   get publicUrl(): string {
     return requestOrigin.getStore() ?? this.baseUrl;
+  }
+
+  #eventId(): string {
+    const id = this.uuid();
+    this.ownEvents.add(id);
+    if (this.ownEvents.size > maxOwnEvents)
+      for (const oldest of this.ownEvents) {
+        this.ownEvents.delete(oldest);
+        break;
+      }
+    return id;
   }
 
   get db(): Queries {
@@ -168,7 +188,7 @@ export class Platform {
           now,
           event: async (event) => {
             announced = true;
-            await insertEvent(tx, { ...event, actor, now, id: this.uuid() });
+            await insertEvent(tx, { ...event, actor, now, id: this.#eventId() });
           },
           after: (action) => {
             follow.push(action);

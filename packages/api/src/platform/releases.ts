@@ -6,6 +6,7 @@ import type { AppRow, ProcessRow, ReleaseRow } from "../store/tables.ts";
 import { processTypesOf, reconcile, slugById } from "./desired.ts";
 import type { Platform, Unit } from "./platform.ts";
 import { runReleasePhase } from "./release-phase.ts";
+import { waitForTurn } from "./unfinished.ts";
 
 /** What a new release is made of. */
 export interface NewRelease {
@@ -59,6 +60,7 @@ export async function createRelease(
     user_id: actor.id,
     user_email: actor.email,
     output_id: hasCommand ? platform.uuid() : null,
+    owner: platform.presence.id,
     created_at: now,
     updated_at: now,
   };
@@ -191,6 +193,7 @@ async function settle(
     .where("id", "=", releaseId)
     .executeTakeFirst();
   if (release?.status !== "pending") return undefined;
+  await waitForTurn(platform, release);
   const good = await runReleasePhase(platform, release, output);
   return await platform.write(actor, async (unit) => {
     const app = await unit.tx

@@ -1,10 +1,8 @@
 import { drainUrl } from "../endpoints/logs.ts";
-import { presentBuild } from "../resources/build.ts";
-import { presentRelease } from "../resources/release.ts";
 import { quietly } from "./apps.ts";
 import { reconcile } from "./desired.ts";
-import { messageOf, type Platform, systemActor } from "./platform.ts";
-import { failRelease } from "./releases.ts";
+import { messageOf, type Platform } from "./platform.ts";
+import { failUnfinished } from "./unfinished.ts";
 
 /**
  * Brings the neighbours to what the store says: what was under way when the last process died is
@@ -36,51 +34,4 @@ export async function restore(platform: Platform): Promise<void> {
       );
     }
   await quietly(platform, () => platform.manifold.sweep?.());
-}
-
-async function failUnfinished(platform: Platform): Promise<void> {
-  await platform.write(systemActor, async (unit) => {
-    const { tx, now } = unit;
-    await tx.deleteFrom("idempotency").where("status", "=", 0).execute();
-    const releases = await tx
-      .selectFrom("releases")
-      .selectAll()
-      .where("status", "=", "pending")
-      .execute();
-    for (const release of releases) {
-      const app = await tx
-        .selectFrom("apps")
-        .selectAll()
-        .where("id", "=", release.app_id)
-        .executeTakeFirst();
-      const failed = await failRelease(unit, release);
-      if (app)
-        await unit.event({
-          app: app.id,
-          resource: "release",
-          action: "update",
-          data: presentRelease(platform, app, failed),
-          previous: { status: "pending" },
-        });
-    }
-    const builds = await tx
-      .selectFrom("builds")
-      .selectAll()
-      .where("status", "=", "pending")
-      .execute();
-    for (const build of builds) {
-      await tx
-        .updateTable("builds")
-        .set({ status: "failed", updated_at: now })
-        .where("id", "=", build.id)
-        .execute();
-      await unit.event({
-        app: build.app_id,
-        resource: "build",
-        action: "update",
-        data: presentBuild(platform, { ...build, status: "failed", updated_at: now }),
-        previous: { status: "pending" },
-      });
-    }
-  });
 }

@@ -306,9 +306,23 @@ const first: Migration = {
   },
 };
 
+/** Which process is at work on what is under way. */
+const owners: Migration = {
+  async up(db: AnyDatabase) {
+    for (const table of ["releases", "builds", "idempotency"])
+      await db.schema
+        .alterTable(table)
+        .addColumn("owner", "integer", (column) => column.notNull().defaultTo(0))
+        .execute();
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
 
 /** In order; a name that was released is never changed or removed. */
-export const migrations: Readonly<Record<string, Migration>> = { "0001-first": first };
+export const migrations: Readonly<Record<string, Migration>> = {
+  "0001-first": first,
+  "0002-owners": owners,
+};

@@ -13,6 +13,7 @@ import Database from "libsql";
 import { ApiError } from "../errors.ts";
 import { loadKeyFile, SecretBox } from "../secrets.ts";
 import { migrations } from "./migrations.ts";
+import { joinEmbedded, type Presence, SharedPresence } from "./presence.ts";
 import type { Tables } from "./tables.ts";
 
 /** A query runs on the store itself or inside one of its transactions. */
@@ -45,6 +46,8 @@ export class Store {
   /** For files that belong to the state. */
   readonly directory: string;
   readonly secrets: SecretBox;
+  readonly #url: string | undefined;
+  #presence: Promise<Presence> | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(
@@ -52,7 +55,9 @@ export class Store {
     engine: "libsql" | "postgres",
     directory: string,
     secrets: SecretBox,
+    url?: string,
   ) {
+    this.#url = url;
     this.db = db;
     this.engine = engine;
     this.directory = directory;
@@ -68,10 +73,36 @@ export class Store {
     });
   }
 
-  /** Waits for queries that run. */
+  /**
+   * Takes this process's place among those that work on the store; an embedded one has room for
+   * one, PostgreSQL for any number. Reading and backing up need no place.
+   *
+   * @throws ApiError `unavailable` when another process has the embedded store.
+   */
+  async join(): Promise<Presence> {
+    const url = this.#url;
+    this.#presence ??=
+      url === undefined
+        ? Promise.resolve().then(() => joinEmbedded(this.directory))
+        : SharedPresence.join(async () => {
+            const { default: pg } = await import("pg");
+            const client = new pg.Client({ connectionString: url });
+            await client.connect();
+            return client;
+          });
+    return await this.#presence;
+  }
+
+  /** Waits for queries that run and gives up the place. */
   async close(): Promise<void> {
-    this.#closed ??= this.db.destroy();
+    this.#closed ??= this.#close();
     await this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    // A place that could not be had needs no giving up.
+    await (await this.#presence?.catch(() => undefined))?.close();
+    await this.db.destroy();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,14 +138,34 @@ export async function openStore(location: string, options: OpenStoreOptions = {}
       { cause },
     );
   }
-  return new Store(db, postgres ? "postgres" : "libsql", directory, secrets);
+  return new Store(
+    db,
+    postgres ? "postgres" : "libsql",
+    directory,
+    secrets,
+    postgres ? location : undefined,
+  );
 }
 
 function openEmbedded(directory: string): Kysely<Tables> {
-  const database = new Database(join(directory, "dynokit.db"));
-  database.pragma("journal_mode = WAL");
-  database.pragma("synchronous = FULL");
-  database.pragma("busy_timeout = 5000");
+  const file = join(directory, "dynokit.db");
+  let database: InstanceType<typeof Database> | undefined;
+  try {
+    database = new Database(file);
+    database.pragma("journal_mode = WAL");
+    database.pragma("synchronous = FULL");
+    database.pragma("busy_timeout = 5000");
+    const found = database.prepare("pragma quick_check(1)").all() as Record<string, unknown>[];
+    const verdict = Object.values(found[0] ?? {})[0];
+    if (verdict !== "ok") throw new Error(String(verdict));
+  } catch (cause) {
+    database?.close();
+    throw new ApiError(
+      "unavailable",
+      `The database file ${file} can't be read (${cause instanceof Error ? cause.message : String(cause)}). It was left as it is: put a backup in its place.`,
+      { cause },
+    );
+  }
   return new Kysely<Tables>({ dialect: new SqliteDialect({ database: database as never }) });
 }
 

@@ -100,6 +100,8 @@ export interface ReleaseRow extends Stamped {
   user_id: string;
   user_email: string;
   output_id: string | null;
+  /** Number of the process that made it, which decides it while it is pending. */
+  owner: number;
 }
 
 export interface BuildRow extends Stamped {
@@ -112,6 +114,8 @@ export interface BuildRow extends Stamped {
   release_id: string | null;
   user_id: string;
   user_email: string;
+  /** Number of the process that builds. */
+  owner: number;
 }
 
 export interface ProcessRow extends Stamped {
@@ -248,6 +252,8 @@ export interface IdempotencyRow {
   status: number;
   headers: string;
   sealed_body: string;
+  /** Number of the process that runs the first request. */
+  owner: number;
   created_at: string;
 }
 

@@ -50,7 +50,9 @@ export class WebhookDispatcher {
   }
 
   async #look(): Promise<void> {
-    const { db, clock } = this.#platform;
+    const { db, clock, presence } = this.#platform;
+    // Of several processes on one store, one delivers; it is woken when it becomes that one.
+    if (!presence.leader) return;
     const rows = await db
       .selectFrom("deliveries")
       .selectAll()

@@ -1,0 +1,110 @@
+import { presentBuild } from "../resources/build.ts";
+import { presentRelease } from "../resources/release.ts";
+import type { ReleaseRow } from "../store/tables.ts";
+import { type Platform, systemActor } from "./platform.ts";
+import { failRelease } from "./releases.ts";
+
+const turnMs = 250;
+
+/** Numbers of the processes that began something and are gone; 0 stands for none at all. */
+async function deadOwners(platform: Platform): Promise<number[]> {
+  const owners = new Set<number>();
+  for (const table of ["releases", "builds"] as const)
+    for (const { owner } of await platform.db
+      .selectFrom(table)
+      .select("owner")
+      .distinct()
+      .where("status", "=", "pending")
+      .execute())
+      owners.add(owner);
+  for (const { owner } of await platform.db
+    .selectFrom("idempotency")
+    .select("owner")
+    .distinct()
+    .where("status", "=", 0)
+    .execute())
+    owners.add(owner);
+  const dead: number[] = [];
+  for (const owner of owners)
+    if (owner === 0 || !(await platform.presence.alive(owner))) dead.push(owner);
+  return dead;
+}
+
+/** Fails the builds and releases that were under way in processes that died. */
+export async function failUnfinished(platform: Platform): Promise<void> {
+  const dead = await deadOwners(platform);
+  if (dead.length === 0) return;
+  await platform.write(systemActor, async (unit) => {
+    const { tx, now } = unit;
+    await tx.deleteFrom("idempotency").where("status", "=", 0).where("owner", "in", dead).execute();
+    const releases = await tx
+      .selectFrom("releases")
+      .selectAll()
+      .where("status", "=", "pending")
+      .where("owner", "in", dead)
+      .execute();
+    for (const release of releases) {
+      const app = await tx
+        .selectFrom("apps")
+        .selectAll()
+        .where("id", "=", release.app_id)
+        .executeTakeFirst();
+      const failed = await failRelease(unit, release);
+      if (app)
+        await unit.event({
+          app: app.id,
+          resource: "release",
+          action: "update",
+          data: presentRelease(platform, app, failed),
+          previous: { status: "pending" },
+        });
+    }
+    const builds = await tx
+      .selectFrom("builds")
+      .selectAll()
+      .where("status", "=", "pending")
+      .where("owner", "in", dead)
+      .execute();
+    for (const build of builds) {
+      await tx
+        .updateTable("builds")
+        .set({ status: "failed", updated_at: now })
+        .where("id", "=", build.id)
+        .execute();
+      await unit.event({
+        app: build.app_id,
+        resource: "build",
+        action: "update",
+        data: presentBuild(platform, { ...build, status: "failed", updated_at: now }),
+        previous: { status: "pending" },
+      });
+    }
+  });
+}
+
+/**
+ * Waits until every earlier release of the app is decided, also by another process: a later
+ * release must not become current before an earlier one, which would then take its place.
+ */
+export async function waitForTurn(platform: Platform, release: ReleaseRow): Promise<void> {
+  const { clock, closing } = platform;
+  while (!closing.signal.aborted) {
+    const earlier = await platform.db
+      .selectFrom("releases")
+      .select("id")
+      .where("app_id", "=", release.app_id)
+      .where("status", "=", "pending")
+      .where("version", "<", release.version)
+      .executeTakeFirst();
+    if (!earlier) return;
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimeout(done, turnMs);
+      function done(): void {
+        clock.clearTimeout(timer);
+        closing.signal.removeEventListener("abort", done);
+        resolve();
+      }
+      closing.signal.addEventListener("abort", done);
+    });
+  }
+}
