@@ -1,5 +1,6 @@
 import type { StoredMessage } from "../message.ts";
 import type { Query } from "../query/index.ts";
+import { bodyLengthOf } from "../ring/ring-message.ts";
 import type { Ledger } from "./ledger.ts";
 import { isPlatformNotice } from "./notices.ts";
 import type { DrainSource, SourceHold } from "./source.ts";
@@ -298,7 +299,7 @@ export class Intake {
       // A gap inside the channel is loss as well.
       if (message.seq > this.#channelSeq) this.#skipTo(message.seq, "trimmed");
       const size =
-        message.body.length + limits.overhead + message.source.length + message.procid.length;
+        bodyLengthOf(message) + limits.overhead + message.source.length + message.procid.length;
       // Before the filter, whose stages may hold state: no message passes it twice.
       if (passed.length > 0 && bytes + size > limits.bytes) break;
       const kept = this.filter(message);

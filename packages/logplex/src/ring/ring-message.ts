@@ -7,36 +7,53 @@ import {
   type StructuredElement,
 } from "../message.ts";
 import type { Block } from "./block.ts";
+import type { Head } from "./head.ts";
 
 /** A message read from a block; what costs something is made when it is asked for. */
 export class RingMessage implements StoredMessage {
   readonly seq: number;
   readonly ts: number;
   readonly receivedAt: number;
-  readonly pri: number;
-  readonly source: string;
-  readonly procid: string;
-  readonly hostname: string;
-  readonly msgid: string;
-  readonly sd: readonly StructuredElement[];
-  readonly flags: ReadonlySet<MessageFlag>;
+  /** What it shares with its neighbours: the same object for the same octets. */
+  readonly head: Head;
   readonly #block: Block;
   #body: Uint8Array | undefined;
 
   constructor(block: Block, index: number) {
-    const head = block.heads[index]!;
     this.seq = block.firstSeq + index;
     this.ts = block.ts[index]!;
     this.receivedAt = block.receivedAt[index]!;
-    this.pri = head.pri;
-    this.source = head.source;
-    this.procid = head.procid;
-    this.hostname = head.hostname;
-    this.msgid = head.msgid;
-    this.sd = head.sd;
-    this.flags = flagSet(block.flags[index]!);
+    this.head = block.heads[index]!;
     this.#block = block;
     this.#body = undefined;
+  }
+
+  get pri(): number {
+    return this.head.pri;
+  }
+
+  get source(): string {
+    return this.head.source;
+  }
+
+  get procid(): string {
+    return this.head.procid;
+  }
+
+  get hostname(): string {
+    return this.head.hostname;
+  }
+
+  get msgid(): string {
+    return this.head.msgid;
+  }
+
+  get sd(): readonly StructuredElement[] {
+    return this.head.sd;
+  }
+
+  get flags(): ReadonlySet<MessageFlag> {
+    return flagSet(this.#block.flags[this.seq - this.#block.firstSeq]!);
   }
 
   get id(): string {
@@ -48,11 +65,11 @@ export class RingMessage implements StoredMessage {
   }
 
   get facility(): number {
-    return this.pri >> 3;
+    return this.head.pri >> 3;
   }
 
   get severity(): number {
-    return this.pri & 7;
+    return this.head.pri & 7;
   }
 
   get split(): SplitInfo | undefined {
@@ -68,23 +85,35 @@ export class RingMessage implements StoredMessage {
     return this.#body;
   }
 
-  /** Bytes of the body, without making a view. */
-  get bodyLength(): number {
-    const index = this.seq - this.#block.firstSeq;
-    return this.#block.ends[index]! - this.#block.starts[index]!;
+  /** The buffer that holds the body among others; not to be kept. */
+  get data(): Buffer {
+    return this.#block.data;
   }
 
-  /** Copies the body to `target` at `at` and returns the offset after it. */
-  copyBody(target: Buffer, at: number): number {
-    const block = this.#block;
-    const index = this.seq - block.firstSeq;
-    return at + block.data.copy(target, at, block.starts[index], block.ends[index]);
+  /** Where the body begins in `data`. */
+  get bodyStart(): number {
+    return this.#block.starts[this.seq - this.#block.firstSeq]!;
+  }
+
+  /** Where the body ends in `data`. */
+  get bodyEnd(): number {
+    return this.#block.ends[this.seq - this.#block.firstSeq]!;
+  }
+
+  /** Whether it has neither a text of its time nor is a piece of a long line, as most. */
+  get isPlain(): boolean {
+    return this.#block.texts === undefined && this.#block.splits === undefined;
   }
 
   /** The fields of spec/logplex.md §2.1, as `--json` prints them. */
   toJSON(): Record<string, unknown> {
     return messageToJson(this);
   }
+}
+
+/** Bytes of a body, without making a view of it. */
+export function bodyLengthOf(message: StoredMessage): number {
+  return message instanceof RingMessage ? message.bodyEnd - message.bodyStart : message.body.length;
 }
 
 /** One message as a plain object: times as text, body as text, absent fields left out. */

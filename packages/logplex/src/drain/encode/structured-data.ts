@@ -8,7 +8,7 @@ const ENTERPRISE = 32473;
  * STRUCTURED-DATA of a message, `-` when it has none. Pieces of a long line carry
  * `[split@32473 group="…" i="1" n="3"]` so that a receiver can join them (spec/logplex.md §4.6).
  */
-export function structuredData(message: StoredMessage): string {
+export function structuredData(message: Pick<StoredMessage, "sd" | "split">): string {
   const { sd, split } = message;
   if (sd.length === 0 && !split) return "-";
   let out = "";
