@@ -80,7 +80,10 @@ export class RolloutRun implements Rollout {
     // Without a set to protect nothing has to wait.
     const first = guarded.length === 0 && rolling.length === 0 ? plain.splice(0) : [];
     const recreated = first.map((slot) => this.#recreate(slot));
-    const failure = (await this.#roll(rolling)) ?? (await this.#preboot(guarded));
+    let failure = await this.#roll(rolling);
+    // The newer change may have given up these very places: nothing more is prepared for them.
+    if (this.#superseded) return { status: "superseded" };
+    failure ??= await this.#preboot(guarded);
     if (this.#superseded) return { status: "superseded" };
     if (failure !== undefined) {
       await this.#revert();
@@ -96,6 +99,8 @@ export class RolloutRun implements Rollout {
     const plan = this.#target.plans.get(slot.type);
     if (!plan) return { ready: true };
     slot.plan = plan;
+    // Left by a change that was superseded before the dyno it was to follow crashed.
+    slot.abandonNext("release");
     const old = slot.current;
     const id = old?.id;
     slot.recreate("release");
@@ -109,8 +114,7 @@ export class RolloutRun implements Rollout {
     if (slots.length === 0) return undefined;
     const preparing = slots.map((slot) => {
       const plan = this.#target.plans.get(slot.type) as Plan;
-      const kept = slot.next?.plan.fingerprint === plan.fingerprint ? slot.next : undefined;
-      return (kept ?? slot.prepare(plan, "release")).settled();
+      return slot.prepare(plan, "release").settled();
     });
     const failure =
       (await this.#firstFailure(preparing)) ??

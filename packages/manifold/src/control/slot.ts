@@ -92,6 +92,9 @@ export class Slot implements RunnerOwner {
 
   /** Starts a dyno beside the present one; it becomes ready but not `up` until `cutOver`. */
   prepare(plan: Plan, cause: DynoCause): DynoRunner {
+    // A change that was superseded may have prepared the same one already.
+    if (this.next?.plan.fingerprint === plan.fingerprint) return this.next;
+    this.abandonNext(cause);
     this.next = this.#create(plan, cause, true);
     this.#begin(this.next);
     return this.next;
@@ -144,7 +147,11 @@ export class Slot implements RunnerOwner {
   async overlap(cause: DynoCause, plan: Plan = this.plan): Promise<Settled> {
     const next = this.prepare(plan, cause);
     const settled = await next.settled();
-    if (this.next !== next) return { ready: false, reason: `${this.name} was superseded` };
+    if (this.next !== next) {
+      // Somebody who waited for the same one decided already.
+      if (!settled.ready || this.current === next) return settled;
+      return { ready: false, reason: `${this.name} was superseded` };
+    }
     if (settled.ready) this.cutOver(cause);
     else this.abandonNext(cause);
     return settled;

@@ -1,3 +1,4 @@
+import type { MemoryWorld } from "@dynokit/manifold";
 import { describe, expect, test } from "vitest";
 import { formation, harness, minutes, process } from "../support/harness.ts";
 
@@ -272,6 +273,68 @@ describe("hand-over (spec/router.md §20)", () => {
     await manifold.scale("app-1", { web: 0 });
     await clock.settle();
     expect(manifold.ps()).toEqual([]);
+    await close();
+  });
+});
+
+describe("a change that is superseded in the middle leaves no dyno behind", () => {
+  const rolling = { policy: { rollout: { strategy: "rolling", maxUnavailable: 1 } } } as const;
+  const live = (world: MemoryWorld) =>
+    [...world.dynos.values()].filter((dyno) => dyno.isLive).map(({ spec }) => spec.labels.dyno);
+
+  test("when the types it had yet to prepare are gone", async () => {
+    const { manifold, clock, world, close } = harness({
+      memory: { script: { listenAfterMs: 500 } },
+    });
+    await manifold.apply(formation(1, { web: process(), worker: process() }));
+    await clock.advance(1000);
+    await manifold.apply(formation(2, { web: process(), worker: process(1, rolling) }));
+    await manifold.apply(formation(3, {}));
+    await clock.advance(minutes(2));
+    expect([manifold.ps(), live(world)]).toEqual([[], []]);
+    await close();
+  });
+
+  test("when the next change wants the same dyno that was being prepared", async () => {
+    const { manifold, clock, world, close } = harness({
+      memory: { script: { listenAfterMs: 500 } },
+    });
+    await manifold.apply(formation(1, { web: process(), clock: process(0) }));
+    await clock.advance(1000);
+    const first = await manifold.apply(
+      formation(2, { web: process(1, rolling), clock: process(0) }),
+    );
+    const second = await manifold.scale("app-1", { clock: 1 });
+    await clock.advance(minutes(2));
+    expect(await first.done).toEqual({ status: "superseded" });
+    expect(await second.done).toEqual({ status: "succeeded" });
+    expect(live(world).sort()).toEqual(["clock.1", "web.1"]);
+    expect(manifold.ps().map(({ state, release }) => [state, release.version])).toEqual([
+      ["up", 2],
+      ["up", 2],
+    ]);
+    await close();
+  });
+
+  test("when the dyno that was to be followed crashes meanwhile", async () => {
+    let crash = true;
+    const { manifold, clock, world, close } = harness({
+      memory: {
+        script: () => ({ listenAfterMs: 500, ...(crash && { exitAfterMs: 700 }) }),
+      },
+    });
+    await manifold.apply(formation(1, { web: process(), clock: process(0) }));
+    await clock.advance(600);
+    crash = false;
+    await manifold.apply(formation(2, { web: process(), clock: process(0) }));
+    await clock.advance(200);
+    await manifold.scale("app-1", { clock: 1 });
+    await clock.advance(minutes(2));
+    expect(live(world).sort()).toEqual(["clock.1", "web.1"]);
+    expect(manifold.ps().map(({ dyno, state }) => [dyno, state])).toEqual([
+      ["web.1", "up"],
+      ["clock.1", "up"],
+    ]);
     await close();
   });
 });
