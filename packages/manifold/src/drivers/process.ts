@@ -4,6 +4,12 @@ import { type ProcessDriverOptions, parseOptions } from "./process/options.ts";
 
 export type { ProcessDriverOptions } from "./process/options.ts";
 
+/** What the process driver offers beyond the contract, for drivers that put something around it. */
+export interface ProcessDynoDriver extends DynoDriver {
+  /** The main process of a dyno that runs; undefined for any other. */
+  pid(id: string): number | undefined;
+}
+
 /**
  * Dynos as processes of this machine, each held by a small supervisor of its own that outlives
  * the calling program: dynos, their output and exit results survive its crash and are taken back
@@ -17,6 +23,6 @@ export type { ProcessDriverOptions } from "./process/options.ts";
  * const handle = await driver.start({ id: "a", command: "echo hi", env: {}, labels });
  * const result = await driver.wait(handle.id);
  */
-export function processDriver(options: ProcessDriverOptions = {}): DynoDriver {
+export function processDriver(options: ProcessDriverOptions = {}): ProcessDynoDriver {
   return new ProcessDriver(parseOptions(options));
 }

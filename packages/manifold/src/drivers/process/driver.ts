@@ -193,6 +193,12 @@ export class ProcessDriver implements DynoDriver {
     if (client.status) await client.wait();
   }
 
+  /** The main process of a dyno that runs; undefined for any other. */
+  pid(id: string): number | undefined {
+    const status = this.#find(id)?.status;
+    return status && isLive(status) ? status.pid : undefined;
+  }
+
   async destroy(id: string, options: { readonly force?: boolean } = {}): Promise<void> {
     this.#checkOpen();
     const client = this.#find(id);
