@@ -531,6 +531,10 @@ export class Drain {
         return;
       }
       if (this.#conclude(batch, outcome)) {
+        const { frame } = batch;
+        batch.frame = undefined;
+        if (frame && outcome.kind === "delivered" && outcome.flushed)
+          output.encoder.recycle?.(frame.body);
         await this.#settle(batch, outcome);
         return;
       }

@@ -34,12 +34,14 @@ export class Block {
     // Not from Node's shared pool: a view of it would pin foreign data.
     this.data = Buffer.allocUnsafeSlow(bytes);
     this.capacity = messages;
-    this.starts = new Uint32Array(messages);
-    this.ends = new Uint32Array(messages);
-    this.before = new Uint32Array(messages + 1);
-    this.ts = new Float64Array(messages);
-    this.receivedAt = new Float64Array(messages);
-    this.flags = new Uint8Array(messages);
+    // One allocation for all columns, the wide ones first so that each is aligned.
+    const columns = new ArrayBuffer(messages * 29 + 4);
+    this.ts = new Float64Array(columns, 0, messages);
+    this.receivedAt = new Float64Array(columns, messages * 8, messages);
+    this.starts = new Uint32Array(columns, messages * 16, messages);
+    this.ends = new Uint32Array(columns, messages * 20, messages);
+    this.before = new Uint32Array(columns, messages * 24, messages + 1);
+    this.flags = new Uint8Array(columns, messages * 28 + 4, messages);
   }
 
   /** The block that follows `previous` and has room for `needed` bytes. */

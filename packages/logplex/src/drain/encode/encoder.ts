@@ -24,6 +24,8 @@ export interface EncodedBatch {
 export interface BatchEncoder {
   readonly contentType: string;
   encode(messages: readonly StoredMessage[], announcement?: FrameAnnouncement): EncodedBatch;
+  /** Takes the buffer of a body back that nobody reads any more, to use it for the next one. */
+  recycle?(body: Buffer): void;
   /** About how many bytes a message takes beside its body. */
   readonly overhead: number;
 }

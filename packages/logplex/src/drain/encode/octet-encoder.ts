@@ -35,6 +35,8 @@ interface Header {
 const LF = 0x0a;
 const SPACE = 0x20;
 const MAX_SEGMENTS = 1024;
+const MIN_SPARE = 64 * 1024;
+const MAX_SPARE = 4 * 1024 * 1024;
 
 /**
  * Octet-counted frames. Works on bytes: per message it copies the cached middle of the header and
@@ -59,6 +61,7 @@ class OctetEncoder implements BatchEncoder {
   #segment: Buffer = Buffer.alloc(0);
   #target = Buffer.alloc(0);
   #at = 0;
+  #spare: Buffer<ArrayBuffer> | undefined;
   #count = 0;
   #ends = new Uint32Array(1);
   readonly #headers = new Map<Head, Header>();
@@ -74,7 +77,7 @@ class OctetEncoder implements BatchEncoder {
   encode(messages: readonly StoredMessage[], announcement?: FrameAnnouncement): EncodedBatch {
     let estimate = 512;
     for (const message of messages) estimate += bodyLengthOf(message) + this.overhead + 96;
-    this.#target = Buffer.allocUnsafe(estimate);
+    this.#target = this.#take(estimate);
     this.#at = 0;
     this.#count = 0;
     this.#ends = new Uint32Array(messages.length + 1);
@@ -88,6 +91,19 @@ class OctetEncoder implements BatchEncoder {
     const ends = this.#ends.subarray(0, this.#count);
     this.#target = Buffer.alloc(0);
     return { body, count: this.#count, ends };
+  }
+
+  #take(size: number): Buffer<ArrayBuffer> {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare !== undefined && spare.length >= size ? spare : Buffer.allocUnsafeSlow(size);
+  }
+
+  recycle(body: Buffer): void {
+    // A large one would be kept for the sake of one backlog; a small one costs nothing to make.
+    const { byteLength } = body.buffer;
+    if (byteLength < MIN_SPARE || byteLength > MAX_SPARE) return;
+    this.#spare = Buffer.from(body.buffer as ArrayBuffer);
   }
 
   /** The common message: one copy for all of its header, one for its body. */
@@ -241,7 +257,7 @@ class OctetEncoder implements BatchEncoder {
 
   #reserve(size: number): void {
     if (this.#at + size <= this.#target.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#target.length * 2, this.#at + size));
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#target.length * 2, this.#at + size));
     this.#target.copy(larger, 0, 0, this.#at);
     this.#target = larger;
   }

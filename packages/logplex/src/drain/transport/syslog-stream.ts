@@ -78,7 +78,7 @@ class StreamTransport implements DrainTransport {
       if (!this.#stop.signal.aborted) {
         this.#idleTimer = clock.setTimeout(() => void this.#alone(() => this.#end()), idleMs);
       }
-      return { kind: "delivered" };
+      return { kind: "delivered", flushed: true };
     });
   }
 

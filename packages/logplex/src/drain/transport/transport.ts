@@ -15,6 +15,8 @@ export interface OutgoingFrame {
 export type SendOutcome =
   | {
       readonly kind: "delivered";
+      /** The system has all octets, so the buffer of the frame may be used again. */
+      readonly flushed?: true;
       readonly status?: number;
       /** Messages that the receiver refused though it took the batch (OTLP partial success). */
       readonly rejected?: number;
