@@ -1,10 +1,11 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Help } from "commander";
 import { registerAccount } from "./commands/account.ts";
 import { registerApps } from "./commands/apps.ts";
 import { registerBuildpacks } from "./commands/buildpacks.ts";
 import { registerCatalog } from "./commands/catalog.ts";
 import { registerCerts } from "./commands/certs.ts";
 import { registerClients } from "./commands/clients.ts";
+import { registerCommands } from "./commands/commands.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerConfig } from "./commands/config.ts";
 import { registerDeploy } from "./commands/deploy.ts";
@@ -28,6 +29,8 @@ import { registerTunnel } from "./commands/tunnel.ts";
 import { registerWebhooks } from "./commands/webhooks.ts";
 import type { CommandContext } from "./context.ts";
 import { CliError } from "./errors.ts";
+import { examples } from "./help/examples.ts";
+import { groupOf, groups, topicOf } from "./help/groups.ts";
 
 /** The whole command tree; built for a context so that tests can run it without a process. */
 export function createProgram(context: CommandContext, version: string): Command {
@@ -35,8 +38,12 @@ export function createProgram(context: CommandContext, version: string): Command
     .description("Deploy, scale, watch and configure apps on a dynokit platform")
     .version(version)
     .option("--context <name>", "platform to use, as named at `dynokit login` (DYNOKIT_CONTEXT)")
-    .configureHelp({ sortSubcommands: true })
     .showSuggestionAfterError(true)
+    .showHelpAfterError("See `dynokit --help`, `dynokit commands`, or --help after a command.")
+    .addHelpText(
+      "after",
+      "\nAll commands: dynokit commands. Those of one topic: dynokit domains --help.",
+    )
     .configureOutput({
       writeOut: (text) => context.terminal.out(text.trimEnd()),
       writeErr: (text) => context.terminal.err(text.trimEnd()),
@@ -71,7 +78,17 @@ export function createProgram(context: CommandContext, version: string): Command
   registerTransfers(program, context);
   registerWebhooks(program, context);
   registerCompletion(program, context);
+  registerCommands(program, context);
+  program.configureHelp({
+    // Only the page itself is short: what a typing error may have meant is looked for everywhere.
+    formatHelp: (command, helper) => {
+      if (command === program) helper.visibleCommands = () => heads(program);
+      return Help.prototype.formatHelp.call(helper, command, helper);
+    },
+  });
+  (program.commands as Command[]).sort((a, b) => place(a) - place(b) || byName(a, b));
   finish(program, program);
+  explain(program, program);
   return program;
 }
 
@@ -83,6 +100,43 @@ function finish(parent: Command, program: Command): void {
     // Options are positional, so that those of a command run elsewhere stay its own.
     command.option("--context <name>", "platform to use (DYNOKIT_CONTEXT)");
     finish(command, program);
+  }
+}
+
+/** One command for each topic, by group: a page that can be read. */
+function heads(program: Command): Command[] {
+  const names = new Set(program.commands.map((command) => command.name()));
+  const shown = program.commands.filter(
+    (command) => command.name() === topicOf(command.name()) || !names.has(topicOf(command.name())),
+  );
+  return shown;
+}
+
+const byName = (a: Command, b: Command) => a.name().localeCompare(b.name());
+const place = (command: Command) =>
+  groups.findIndex(([, topics]) => topics.includes(topicOf(command.name())));
+
+/** Examples, and with a topic the commands that belong to it. */
+function explain(program: Command, parent: Command, before = ""): void {
+  for (const command of parent.commands) {
+    const name = `${before}${command.name()}`;
+    const lines = (examples[name] ?? []).map((line) => `  $ dynokit ${line}`);
+    const topic = program.commands.filter(
+      (other) => parent === program && other.name().startsWith(`${name}:`),
+    );
+    const width = Math.max(0, ...topic.map((other) => other.name().length)) + 2;
+    const others = topic
+      .map((other) => `  ${other.name().padEnd(width)}${other.description()}`)
+      .sort((a, b) => a.localeCompare(b));
+    command.addHelpText(
+      "after",
+      [
+        ...(lines.length > 0 ? ["", "Examples:", ...lines] : []),
+        ...(others.length > 0 ? ["", "Commands of this topic:", ...others] : []),
+      ].join("\n"),
+    );
+    if (parent === program) command.helpGroup(`${groupOf(name) ?? "More"}:`);
+    explain(program, command, `${name} `);
   }
 }
 
