@@ -318,7 +318,12 @@ export class Supervisor {
       endedAt: Date.now(),
     };
     this.#output.end(exit);
-    this.#writeStatus({ ...this.#status, state: "exited", exit });
+    this.#writeStatus({
+      ...this.#status,
+      state: "exited",
+      exit,
+      ...(this.#stopping ? { stopped: true } : {}),
+    });
     await removeGroups(this.#containment.groups);
     this.#server.broadcast({ event: "exit", exit });
     this.#tellExit(exit);

@@ -6,6 +6,7 @@ import { Announcer } from "./control/announcer.ts";
 import { AppControl } from "./control/app.ts";
 import { drainAll } from "./control/drain.ts";
 import { followDriver } from "./control/driver-events.ts";
+import { tellEnded } from "./control/ended.ts";
 import type { PlanContext } from "./control/formation-plan.ts";
 import type { Host } from "./control/host.ts";
 import { driverName, messageOf } from "./control/host.ts";
@@ -425,16 +426,25 @@ export class Manifold {
         void followDriver(driver, this.#host, this.#announcer, this.#ended.signal);
       }
     }
-    const recovery = recoverAll(this.#context.drivers, this.#host.logger).catch(
-      (error: unknown) => {
+    const recovering = recoverAll(this.#context.drivers, this.#host.logger);
+    const recovery = recovering
+      .then(({ found }) => found)
+      .catch((error: unknown) => {
         if (this.#recovery === recovery) this.#recovery = undefined;
         throw new ManifoldError(
           "recovery-failed",
           `a driver could not tell what runs: ${messageOf(error)}; nothing was changed, try again`,
           { cause: error },
         );
-      },
-    );
+      });
+    // Beside the work: a log sink that is slow must not keep dynos from starting.
+    const told: Promise<void> = recovering
+      .then(({ ended }) => tellEnded(ended.values(), this.#host))
+      .catch(() => {
+        // Recovery failed; the next one tells them.
+      })
+      .finally(() => this.#host.cleanups.delete(told));
+    this.#host.cleanups.add(told);
     return recovery;
   }
 

@@ -1,6 +1,7 @@
 import PQueue from "p-queue";
 import type { DriverHandle, DynoDriver } from "../driver/contract.ts";
 import type { Logger } from "../logger.ts";
+import type { EndedDyno } from "./ended.ts";
 import { messageOf } from "./host.ts";
 
 /** What the drivers were running when the manifold came, by app. */
@@ -8,13 +9,15 @@ export type Found = Map<string, DriverHandle[]>;
 
 /**
  * Asks every driver once for its dynos and takes them back; starts and ends nothing. Rejects
- * when a driver cannot say: acting on half a picture would start dynos twice.
+ * when a driver cannot say: acting on half a picture would start dynos twice. Dynos that ended
+ * meanwhile come in `ended`, by id.
  */
 export async function recoverAll(
   drivers: ReadonlyMap<string, DynoDriver>,
   logger: Logger,
-): Promise<Found> {
+): Promise<{ readonly found: Found; readonly ended: ReadonlyMap<string, EndedDyno> }> {
   const found: Found = new Map();
+  const ended = new Map<string, EndedDyno>();
   const queue = new PQueue({ concurrency: 32 });
   await Promise.all(
     [...drivers].map(async ([name, driver]) => {
@@ -29,13 +32,18 @@ export async function recoverAll(
             list.push({ ...handle, driver: name });
             found.set(app, list);
           } else if (result.state === "exited") {
-            await driver.destroy(handle.id).catch((error: unknown) => {
-              logger.warn({ app, dyno, error: messageOf(error) }, "leftover of a dyno stays");
-            });
+            ended.set(handle.id, { driver, handle });
           }
         }),
       );
+      try {
+        for (const handle of (await driver.listEnded?.()) ?? [])
+          ended.set(handle.id, { driver, handle });
+      } catch (error) {
+        logger.warn({ driver: name, error: messageOf(error) }, "ends of dynos unknown for now");
+      }
     }),
   );
-  return found;
+  for (const handles of found.values()) for (const { id } of handles) ended.delete(id);
+  return { found, ended };
 }

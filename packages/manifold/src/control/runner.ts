@@ -38,6 +38,8 @@ const attemptOver = new Error("The attempt to run the dyno is over");
 const inspectMs = 1000;
 /** ms that the last output has to arrive before the line about the exit. */
 const lastOutputMs = 200;
+/** ms that a slow log sink has to take the last output of a dyno before that is removed. */
+const lateOutputMs = 30_000;
 
 /** Carries out for one dyno what the lifecycle decides: timers, driver calls, events. */
 export class DynoRunner {
@@ -51,6 +53,8 @@ export class DynoRunner {
   #measured: { readonly usage: DynoUsage; readonly cpuMs: number | undefined } | undefined;
   #busy = false;
   #closed = false;
+  /** Output on its way to the sink, by the dyno's id; it may take longer than the dyno lives. */
+  readonly #outputs = new Map<string, { done: Promise<void>; end: AbortController }>();
   /** Lives as long as one attempt; ends the waits that belong to it. */
   #attempt: AbortController | undefined;
   #settleWaiters: ((settled: Settled) => void)[] | undefined;
@@ -186,6 +190,7 @@ export class DynoRunner {
     this.#closed = true;
     for (const name of [...this.#timers.keys()]) this.#cancel(name);
     this.#attempt?.abort(attemptOver);
+    for (const { end } of this.#outputs.values()) end.abort(attemptOver);
     this.#host.runners.delete(this.record.id);
     this.#finish("The manifold closed");
   }
@@ -351,16 +356,15 @@ export class DynoRunner {
     const { driver } = this.plan;
     const can = driver.capabilities();
     const { logs } = this.#host;
-    const output =
-      logs && can.logs && driver.logs && !this.plan.attach
-        ? pumpLogs(
-            this.#host,
-            logs,
-            driver,
-            { app: this.record.app, name: this.record.dyno, id },
-            signal,
-          )
-        : Promise.resolve();
+    let output = Promise.resolve();
+    if (logs && can.logs && driver.logs && !this.plan.attach) {
+      const dyno = { app: this.record.app, name: this.record.dyno, id };
+      const end = new AbortController();
+      output = pumpLogs(this.#host, logs, driver, dyno, end.signal).finally(() =>
+        this.#outputs.delete(id),
+      );
+      this.#outputs.set(id, { done: output, end });
+    }
     if (can.stats && driver.stats) void watchMemory(this.#host, this, id, signal);
     void this.#watch(id, signal, output);
   }
@@ -493,6 +497,8 @@ export class DynoRunner {
     const remove = async () => {
       try {
         if (this.#owner.mayDiscard) await this.#owner.mayDiscard();
+        // With output that nobody took it is left to the successor.
+        if (!(await this.#delivered(id)) && this.#host.closed.aborted) return;
         await this.plan.driver.destroy(id, { force: true });
       } catch (error) {
         this.#warn(error, "driver failed to remove what the dyno left");
@@ -500,6 +506,19 @@ export class DynoRunner {
     };
     const cleanup = remove().finally(() => cleanups.delete(cleanup));
     cleanups.add(cleanup);
+  }
+
+  /** Whether the sink took all output of the dyno, which ended. */
+  async #delivered(id: string): Promise<boolean> {
+    const output = this.#outputs.get(id);
+    if (!output) return true;
+    const { clock, closed } = this.#host;
+    const over = new AbortController();
+    const late = sleep(clock, lateOutputMs, AbortSignal.any([over.signal, closed]));
+    const delivered = await Promise.race([output.done.then(() => true), late.then(() => false)]);
+    over.abort();
+    output.end.abort(attemptOver);
+    return delivered;
   }
 
   #warn(error: unknown, message: string): void {

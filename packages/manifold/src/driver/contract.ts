@@ -127,7 +127,12 @@ export interface ExitResult {
 
 export type RecoverResult =
   | { readonly state: "running" }
-  | { readonly state: "exited"; readonly result: ExitResult }
+  | {
+      readonly state: "exited";
+      readonly result: ExitResult;
+      /** It was asked to stop; without it, it ended by itself. */
+      readonly stopped?: boolean;
+    }
   | { readonly state: "lost" };
 
 export interface DynoInspection {
@@ -223,6 +228,12 @@ export interface DynoDriver {
   inspect(id: string): Promise<DynoInspection>;
   /** Every live dyno of this driver, also those that no record knows. */
   list(): Promise<readonly DriverHandle[]>;
+  /**
+   * Dynos that ended and were not destroyed: their output and their result are still to be had. A
+   * manifold that was away asks once, delivers both, and destroys them. For drivers that keep
+   * results (`recover: "running-and-results"`).
+   */
+  listEnded?(): Promise<readonly DriverHandle[]>;
   /**
    * Resolves when the dyno's address accepts connections from the router. For drivers that can
    * wait for it, or whose address is a bridge that accepts before the dyno does; without it the

@@ -150,7 +150,8 @@ export class ProcessDriver implements DynoDriver {
       return { state: "lost" };
     const status = readStatus(dynoDirectory(this.#options.stateDirectory, id));
     if (!status || status.nonce !== nonce) return { state: "lost" };
-    if (status.state === "exited" && status.exit) return { state: "exited", result: status.exit };
+    if (status.state === "exited" && status.exit)
+      return { state: "exited", result: status.exit, stopped: status.stopped ?? false };
     if (!isLive(status)) {
       await killLeftovers(status);
       // Its output went nowhere since: a dyno without logs is not taken back.
@@ -163,7 +164,7 @@ export class ProcessDriver implements DynoDriver {
     } catch {
       const result = client.status?.exit;
       return result && client.status?.state === "exited"
-        ? { state: "exited", result }
+        ? { state: "exited", result, stopped: client.status.stopped ?? false }
         : { state: "lost" };
     }
   }
@@ -259,6 +260,19 @@ export class ProcessDriver implements DynoDriver {
       else if (status && status.state !== "exited" && status.state !== "lost")
         await killLeftovers(status);
       else if (!status) await this.#sweep(name, directory, record);
+    }
+    return handles;
+  }
+
+  async listEnded(): Promise<readonly DriverHandle[]> {
+    this.#checkOpen();
+    const handles: DriverHandle[] = [];
+    for (const name of await readdir(this.#options.stateDirectory)) {
+      if (!isDynoId(name) || this.#starting.has(name)) continue;
+      const directory = dynoDirectory(this.#options.stateDirectory, name);
+      const record = readRecord(directory);
+      const status = readStatus(directory);
+      if (record && status && !isLive(status)) handles.push(record.handle);
     }
     return handles;
   }

@@ -16,6 +16,8 @@ export interface StatusRecord {
   readonly nonce: string;
   readonly containment: Containment;
   readonly exit?: ExitResult;
+  /** With the exit: a stop had been asked for. */
+  readonly stopped?: boolean;
 }
 
 /** What the driver itself knows: written before the start. */
