@@ -190,6 +190,7 @@ export class HttpLogs {
     const { caller, type, body, expected, frameId, writer, turn } = batch;
     const { frameIds } = this.#ingress;
     if (frameId !== undefined && !(await this.#claim(writer, frameId, response))) return;
+    if (caller.kind === "token") await this.#relief(caller.token.channel);
     const outcome =
       type === "logplex"
         ? this.#frames(caller, body, expected, response)
@@ -217,8 +218,8 @@ export class HttpLogs {
       });
       return;
     }
-    // The answer is what lets the sender go on.
-    await this.#ingress.pressure(outcome.touched);
+    // Frames of a credential name their channels only when they are read: the answer waits instead.
+    if (caller.kind === "credential") await this.#ingress.pressure(outcome.touched);
     const headers =
       outcome.rejected > 0 ? { "Logplex-Rejected-Count": String(outcome.rejected) } : {};
     if (type === "otlp") sendJson(response, 200, {}, headers);
@@ -226,6 +227,16 @@ export class HttpLogs {
     else if (type === "otlp-protobuf")
       response.writeHead(200, { "Content-Type": "application/x-protobuf", ...headers }).end();
     else response.writeHead(204, headers).end();
+  }
+
+  /** Waits while a drain of the channel may lose nothing and has no room; each batch looks anew. */
+  async #relief(id: string): Promise<void> {
+    const channel = this.#ingress.channel(id);
+    for (;;) {
+      const relief = this.#ingress.pressure([channel]);
+      if (relief === undefined) return;
+      await relief;
+    }
   }
 
   /** False: the request was answered, since another process has the frame or none can be asked. */

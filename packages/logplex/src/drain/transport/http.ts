@@ -249,7 +249,9 @@ class HttpTransport implements DrainTransport {
           watch.clear("connect");
           if (observed && this.#options.target.tls) observeTls(socket as TLSSocket, observed);
         });
-        if (this.#options.target.tls) watchCertificate(socket as TLSSocket, watch);
+        // A connection that carried a request before was verified then.
+        if (this.#options.target.tls && !request.reusedSocket)
+          watchCertificate(socket as TLSSocket, watch);
       });
       request.on("finish", () => {
         watch.clear("connect");
