@@ -80,6 +80,9 @@ export class SlugCache {
         "--no-same-owner",
         "--no-same-permissions",
       ]);
+      // Only root's tar makes them; a dyno that is given its code must not be given a disk with it.
+      const special = ["b", "c", "p", "s"].flatMap((type) => ["-o", "-type", type]).slice(1);
+      await run("find", [temporary, "(", ...special, ")", "-delete"]);
       await moveIntoPlace(await appRoot(temporary), directory);
       await this.#evict();
       return directory;
