@@ -1,0 +1,322 @@
+import { randomBytes } from "node:crypto";
+import { rm } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type {
+  DriverCapabilities,
+  DriverEvent,
+  DriverHandle,
+  DriverSession,
+  DynoDriver,
+  DynoInspection,
+  DynoSpec,
+  DynoStats,
+  ExitResult,
+  LogChunk,
+  RecoverResult,
+  StopOptions,
+} from "@dynokit/manifold";
+import {
+  checkSignal,
+  checkSpec,
+  DriverError,
+  defineCapabilities,
+  processDriver,
+  throwIfAborted,
+} from "@dynokit/manifold";
+import { carried, outerEnvironment } from "./environment.ts";
+import { innerExit } from "./exit.ts";
+import { fromInner, PORT_LABEL, SOCKET_LABEL, toInner } from "./handle.ts";
+import { type Home, makeHome } from "./home.ts";
+import { type Host, probeHost } from "./host.ts";
+import { joinLine, outerLimits, sandboxLine } from "./line.ts";
+import { parseOptions, type SandboxDriverOptions, type Settings } from "./options.ts";
+import { mainProcess } from "./processes.ts";
+
+const VERSION = "0.1.0";
+const POLL_MS = 2;
+const READY_INTERVAL_MS = 50;
+
+/**
+ * Dynos with the isolation of a container and without a daemon, through bubblewrap
+ * (spec/drivers.md §5): namespaces of their own, a read-only system, no capability, a filter of
+ * system calls. Each is held by a supervisor of the process driver, so that dynos, their output
+ * and exit results outlive the calling program.
+ *
+ * As root every dyno has a user id of the host to itself and hard limits by control groups.
+ * Without root all run as the current user, memory is sampled and CPU is not limited.
+ *
+ * @example
+ * const driver = sandboxDriver();
+ * const handle = await driver.start({ id: "a", command: "echo hi", env: {}, labels });
+ * const result = await driver.wait(handle.id);
+ * @throws DriverError `invalid-spec` for options that do not fit, `unavailable` where bubblewrap
+ * or perl is missing or user namespaces are not allowed.
+ */
+export function sandboxDriver(options: SandboxDriverOptions = {}): DynoDriver {
+  return new SandboxDriver(parseOptions(options));
+}
+
+class SandboxDriver implements DynoDriver {
+  readonly configSchema = { type: "object", additionalProperties: false } as const;
+  readonly #settings: Settings;
+  readonly #host: Host;
+  readonly #home: Home;
+  readonly #inner: ReturnType<typeof processDriver>;
+  readonly #capabilities: DriverCapabilities;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#host = probeHost(settings.readOnly);
+    this.#home = makeHome(settings);
+    this.#inner = processDriver({
+      stateDirectory: settings.stateDirectory,
+      logs: settings.logs,
+      controlGroups: settings.controlGroups,
+      startTimeoutMs: settings.startTimeoutMs,
+      ...(settings.users ? { users: settings.users } : {}),
+      ...(settings.ports ? { ports: settings.ports } : {}),
+    });
+    const inner = this.#inner.capabilities();
+    this.#capabilities = defineCapabilities({
+      ...inner,
+      containment: "complete",
+      limits: { ...inner.limits, pids: inner.limits.pids === "none" ? "uid" : inner.limits.pids },
+      isolation: {
+        env: true,
+        filesystem: true,
+        processes: true,
+        network: settings.egress === "none",
+      },
+      missingBinary: "exit-127",
+    });
+  }
+
+  info() {
+    return { name: "sandbox", version: VERSION, interfaceRange: "^1.0.0" };
+  }
+
+  capabilities(): DriverCapabilities {
+    return this.#capabilities;
+  }
+
+  async *fingerprint(signal: AbortSignal): AsyncGenerator<Readonly<Record<string, unknown>>> {
+    for await (const value of this.#inner.fingerprint?.(signal) ?? []) {
+      yield {
+        ...value,
+        containment: "complete",
+        egress: this.#settings.egress,
+        seccomp: this.#settings.seccomp,
+        bwrap: this.#host.bwrap,
+      };
+    }
+  }
+
+  async start(
+    spec: DynoSpec,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<DriverHandle> {
+    checkSpec(spec, this.#capabilities);
+    const own = this.#settings.egress === "none";
+    const socket =
+      spec.port && own ? join(this.#home.sockets, randomBytes(16).toString("hex")) : undefined;
+    const port = socket === undefined ? undefined : this.#settings.port;
+    const line = sandboxLine(
+      spec,
+      {
+        directory: spec.cwd ?? join(this.#settings.stateDirectory, spec.id, "app"),
+        socket,
+        grouped: this.#capabilities.limits.pids === "hard",
+      },
+      this.#host,
+      this.#home,
+      this.#settings,
+    );
+    const { limits, ...rest } = spec;
+    const outer = outerLimits(limits);
+    const handle = await this.#inner.start(
+      {
+        ...rest,
+        command: line,
+        env: outerEnvironment(spec, port),
+        port: spec.port === true && !own,
+        ...(outer ? { limits: outer } : {}),
+        labels: {
+          ...spec.labels,
+          ...(socket === undefined
+            ? {}
+            : { [SOCKET_LABEL]: socket, [PORT_LABEL]: String(this.#settings.port) }),
+        },
+      },
+      options,
+    );
+    await this.#untilInside(spec.id, options.signal);
+    return fromInner(handle);
+  }
+
+  async recover(handle: DriverHandle): Promise<RecoverResult> {
+    const found = await this.#inner.recover(toInner(handle));
+    return found.state === "exited" ? { ...found, result: innerExit(found.result) } : found;
+  }
+
+  async wait(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<ExitResult> {
+    return innerExit(await this.#inner.wait(id, options));
+  }
+
+  async stop(id: string, options: StopOptions = {}): Promise<void> {
+    const signal = options.signal ?? "SIGTERM";
+    checkSignal(signal);
+    if (options.scope !== "main" || options.timeoutMs === 0) return this.#inner.stop(id, options);
+    // The main process of the process driver is bubblewrap, which ignores what is not for it.
+    await this.#send(id, signal);
+    return this.#inner.stop(id, options);
+  }
+
+  async destroy(id: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    const socket = await this.#socketOf(id);
+    await this.#inner.destroy(id, options);
+    if (socket !== undefined) await rm(socket, { force: true });
+  }
+
+  async inspect(id: string): Promise<DynoInspection> {
+    const { handle, result, ...rest } = await this.#inner.inspect(id);
+    return {
+      ...rest,
+      handle: fromInner(handle),
+      ...(result ? { result: innerExit(result) } : {}),
+    };
+  }
+
+  async list(): Promise<readonly DriverHandle[]> {
+    return (await this.#inner.list()).map(fromInner);
+  }
+
+  async ready(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const socket = await this.#socketOf(id);
+    if (socket === undefined) return this.#inner.ready?.(id, options);
+    // The bridge begins to listen when the dyno does.
+    while (!(await canConnect(socket))) {
+      if ((await this.#inner.inspect(id)).state === "exited") throw DriverError.notFound(id);
+      throwIfAborted(options.signal);
+      await delay(READY_INTERVAL_MS);
+    }
+  }
+
+  async signal(id: string, name: string): Promise<void> {
+    checkSignal(name);
+    const { state } = await this.#inner.inspect(id);
+    if (state === "exited") throw DriverError.notFound(id);
+    await this.#send(id, name);
+  }
+
+  async exec(
+    id: string,
+    argv: readonly string[],
+    options: Parameters<NonNullable<DynoDriver["exec"]>>[2] = {},
+  ): Promise<DriverSession> {
+    if (argv.length === 0) throw new DriverError("invalid-spec", "exec needs a program to run");
+    const outer = this.#inner.pid(id);
+    const main = outer === undefined ? undefined : mainProcess(outer);
+    if (main === undefined) throw DriverError.notFound(id);
+    const { env, ...rest } = options;
+    const session = await this.#inner.exec?.(id, joinLine(main, argv, this.#host, this.#home), {
+      ...rest,
+      env: carried(env ?? {}),
+    });
+    return session as DriverSession;
+  }
+
+  async attach(id: string): Promise<DriverSession> {
+    const session = (await this.#inner.attach?.(id)) as DriverSession;
+    return {
+      output: session.output,
+      write: (bytes) => session.write(bytes),
+      end: () => session.end(),
+      resize: (size) => session.resize(size),
+      signal: (name) => this.#send(id, name),
+      wait: async () => innerExit(await session.wait()),
+      close: () => session.close(),
+    };
+  }
+
+  logs(
+    id: string,
+    options: { readonly since?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<LogChunk> {
+    return this.#inner.logs?.(id, options) as AsyncIterable<LogChunk>;
+  }
+
+  acknowledge(id: string, cursor: string): void {
+    this.#inner.acknowledge?.(id, cursor);
+  }
+
+  stats(
+    id: string,
+    options: { readonly intervalMs?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<DynoStats> {
+    return this.#inner.stats?.(id, options) as AsyncIterable<DynoStats>;
+  }
+
+  events(signal: AbortSignal): AsyncIterable<DriverEvent> {
+    return this.#inner.events?.(signal) as AsyncIterable<DriverEvent>;
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Until the dyno's program has been forked, or all is over already. */
+  async #untilInside(id: string, signal: AbortSignal | undefined): Promise<void> {
+    const deadline = Date.now() + this.#settings.startTimeoutMs;
+    for (;;) {
+      const outer = this.#inner.pid(id);
+      if (outer === undefined || mainProcess(outer) !== undefined) return;
+      if (signal?.aborted || Date.now() > deadline) {
+        await this.#inner.destroy(id, { force: true });
+        throwIfAborted(signal);
+        throw new DriverError(
+          "unavailable",
+          `Dyno "${id}" did not enter its sandbox within ${this.#settings.startTimeoutMs} ms`,
+        );
+      }
+      await delay(POLL_MS);
+    }
+  }
+
+  /** To the main process inside; nothing once it is gone. */
+  async #send(id: string, name: string): Promise<void> {
+    const outer = this.#inner.pid(id);
+    const main = outer === undefined ? undefined : mainProcess(outer);
+    if (main === undefined) return;
+    try {
+      process.kill(main, checkSignal(name));
+    } catch {
+      // Ended meanwhile.
+    }
+  }
+
+  async #socketOf(id: string): Promise<string | undefined> {
+    try {
+      return (await this.#inner.inspect(id)).handle.labels[SOCKET_LABEL];
+    } catch (error) {
+      if (DriverError.is(error) && error.code === "not-found") return undefined;
+      throw error;
+    }
+  }
+}
+
+function canConnect(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

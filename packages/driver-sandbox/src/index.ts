@@ -1,0 +1,2 @@
+export { sandboxDriver } from "./driver.ts";
+export type { SandboxDriverOptions } from "./options.ts";

@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+
+/**
+ * The main process of a dyno, seen from the process that became bubblewrap: the first child of
+ * the one child that is number 1 of a PID namespace. Undefined while, or when, there is none.
+ */
+export function mainProcess(outer: number): number | undefined {
+  for (const child of childrenOf(outer)) {
+    if (innerNumber(child) !== 1) continue;
+    return childrenOf(child).find((pid) => innerNumber(pid) === 2);
+  }
+  return undefined;
+}
+
+/** Number in the innermost PID namespace. */
+function innerNumber(pid: number): number | undefined {
+  const match = /^NSpid:\s+(.+)$/m.exec(read(`/proc/${pid}/status`));
+  const numbers = match?.[1]?.split(/\s+/) ?? [];
+  return numbers.length > 1 ? Number(numbers.at(-1)) : undefined;
+}
+
+function childrenOf(pid: number): number[] {
+  return read(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    // Gone meanwhile.
+    return "";
+  }
+}
