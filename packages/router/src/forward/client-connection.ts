@@ -442,7 +442,9 @@ export class ClientConnection extends ClientSide {
   kill(): void {
     this.#keepAlive = false;
     this.#state = CLOSED;
-    if (this.#closeDelimited) this.#socket.resetAndDestroy?.();
+    // `resetAndDestroy` says FIN first, which is just what a cut answer must not end with.
+    if (this.#closeDelimited)
+      (this.#socket as unknown as { resetAndClosing: boolean }).resetAndClosing = true;
     this.#destroy();
   }
 

@@ -11,7 +11,7 @@ import { type PageKind, renderPage } from "../failures/pages.ts";
 import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import type { Backend } from "../table/backend.ts";
-import type { RouteTable } from "../table/route-table.ts";
+import type { RouteEvent, RouteTable } from "../table/route-table.ts";
 import type { RouterClock } from "../time/clock.ts";
 import { TimerWheel } from "../time/wheel.ts";
 import { Affinity } from "./affinity.ts";
@@ -77,6 +77,8 @@ const MAX_SPARE_HEADS = 1024;
 const MAX_OWN_HOPS = 5;
 /** How long the distance between the two clocks is taken for unchanged. */
 const OFFSET_MS = 1000;
+/** How long tunnels have to end when maintenance closes them. */
+const MAINTENANCE_TUNNEL_MS = 10_000;
 const RETRY_SHARE = 0.2;
 const RETRY_MIN_PER_SECOND = 10;
 
@@ -130,7 +132,11 @@ export class Engine implements Forwarder {
     this.responseLeniency = parts.options.strictResponse
       ? { obsFold: false }
       : { bareLf: true, obsFold: true };
-    const onRoute = () => this.#prune();
+    const onRoute = (event: RouteEvent) => {
+      if (event.type === "set") this.#appChanged(event.app);
+      else if (event.type === "delete" || (event.type === "backend" && event.to !== "up"))
+        this.#prune();
+    };
     this.routes.on("route", onRoute);
     const removeHook = this.routes.onDrainBackend((_app, backend, deadline) => {
       this.#drained(backend, deadline);
@@ -255,6 +261,15 @@ export class Engine implements Forwarder {
       pool.closeIdle();
       if (backend.state === "gone" && pool.size === 0) this.#pools.delete(backend);
     }
+  }
+
+  /** Maintenance leaves tunnels alone unless it says otherwise (spec/router.md §19). */
+  #appChanged(id: string): void {
+    const settings = this.routes.get(id)?.settings;
+    if (settings?.maintenance !== true || !settings.maintenanceClosesTunnels) return;
+    const deadline = this.clock.monotonic() + MAINTENANCE_TUNNEL_MS;
+    for (const tunnel of this.tunnels)
+      if (tunnel.exchange.app?.id === id) tunnel.drain(deadline, "maintenance");
   }
 
   #drained(backend: Backend, deadline: number): void {

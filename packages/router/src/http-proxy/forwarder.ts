@@ -128,7 +128,7 @@ class HttpProxyForwarder implements Forwarder {
   accept(socket: Duplex, peer: Peer): void {
     this.#peers.set(socket, peer);
     this.#sockets.add(socket);
-    this.#context.observer.connectionOpened(peer.listener);
+    this.#context.observer.connectionOpened(peer.listener, "http1.1");
     socket.on("error", () => {});
     socket.on("close", () => {
       this.#sockets.delete(socket);
