@@ -35,4 +35,6 @@ export type {
   RoutesPort,
   SessionStreamsPort,
 } from "./ports.ts";
+export { backUpStore, restoreStore } from "./store/backup.ts";
+export type { Presence } from "./store/presence.ts";
 export { type OpenStoreOptions, openStore, type Store } from "./store/store.ts";

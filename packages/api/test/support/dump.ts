@@ -28,5 +28,5 @@ export async function dump(store: Store): Promise<string> {
       lines.push(`${name} ${JSON.stringify(kept)}`);
     }
   }
-  return lines.join("\n");
+  return lines.sort().join("\n");
 }

@@ -32,9 +32,9 @@ export class Harness {
     this.#location = location;
   }
 
-  async start(options: Partial<ApiOptions> = {}): Promise<this> {
+  async start(options: Partial<ApiOptions> = {}, directory = this.directory): Promise<this> {
     this.options = options;
-    this.store = await openStore(this.#location ?? this.directory, { directory: this.directory });
+    this.store = await openStore(this.#location ?? directory, { directory });
     this.api = await createApi({
       store: this.store,
       manifold: this.manifold,
