@@ -13,7 +13,7 @@ import { runPeers } from "./logplex/peers.mjs";
 
 ensureBuilt();
 const { FrameParser, SyslogParser } = await import(entry);
-const total = Number(process.env.MESSAGES ?? 1_000_000);
+const total = Number(process.env.MESSAGES ?? 2_000_000);
 const directory = mkdtempSync(join(tmpdir(), "dynokit-bench-"));
 process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
 console.log(`node ${process.version}, load average ${loadavg()[0].toFixed(2)}, ${total} messages`);
@@ -81,7 +81,7 @@ async function overTcp(name, config, receiver) {
     return { messages, seconds: (ended - began) / 1000, cpu: done.cpuMs - base.cpuMs, done };
   };
   // The compiler needs to have seen the load.
-  await run(Math.min(total, 200_000));
+  await run(Math.min(total, 1_000_000));
   const { messages, seconds, cpu, done } = await run(total);
   row(name, messages, seconds, cpu, config.drain ? `lost ${done.lost}` : "");
   await stop();
@@ -129,7 +129,7 @@ async function overHttp(name, config = {}) {
       done,
     };
   };
-  await run(Math.min(total, 200_000));
+  await run(Math.min(total, 1_000_000));
   const { messages, seconds, cpu, done } = await run(total);
   row(name, messages, seconds, cpu, config.drain ? `lost ${done.lost}` : "");
   agent.destroy();
