@@ -1,6 +1,5 @@
-import { createReadStream, createWriteStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
-import { createInterface } from "node:readline";
+import { createWriteStream } from "node:fs";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { sql } from "kysely";
@@ -117,7 +116,17 @@ function checkHeader(store: Store, file: string, header: Record<string, unknown>
  * @throws ApiError `bad-request` when the file is cut off, not a backup, or needs another key.
  */
 export async function restoreStore(store: Store, file: string): Promise<void> {
-  const lines = createInterface({ input: createReadStream(file), crlfDelay: Infinity });
+  const handle = await open(file).catch((cause: unknown) => {
+    throw refuse(file, cause instanceof Error ? `${cause.message}.` : "it can't be opened.");
+  });
+  try {
+    await fill(store, file, handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function fill(store: Store, file: string, handle: FileHandle): Promise<void> {
   await store.write(async (tx) => {
     const app = await tx.selectFrom("apps").select("name").executeTakeFirst();
     if (app)
@@ -129,7 +138,7 @@ export async function restoreStore(store: Store, file: string): Promise<void> {
     let number = 0;
     let rows = 0;
     let ended: unknown;
-    for await (const line of lines) {
+    for await (const line of handle.readLines({ autoClose: false })) {
       number += 1;
       const entry = parse(file, line, number);
       if (number === 1) {
