@@ -169,6 +169,9 @@ export class DynoRunner {
   settled(): Promise<Settled> {
     const now = settledState(this.record);
     if (now) return Promise.resolve(now);
+    // Nothing happens to it any more.
+    if (this.#closed)
+      return Promise.resolve({ ready: false, reason: `${this.record.dyno}: the manifold closed` });
     return new Promise((resolve) => {
       this.#settleWaiters ??= [];
       this.#settleWaiters.push(resolve);

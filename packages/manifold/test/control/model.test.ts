@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { DynoEvent, Formation, ProcessDefinition } from "../../src/index.ts";
+import {
+  DriverError,
+  type DynoEvent,
+  type Formation,
+  MemoryWorld,
+  type ProcessDefinition,
+  virtualClock,
+} from "../../src/index.ts";
 import { formation, type Harness, harness, hours, minutes } from "../support/harness.ts";
 
 /** Named, so that a counterexample can be read. */
@@ -18,16 +25,30 @@ const named = (name: string, run: Operation["run"]): Operation =>
 
 /** What a run of random operations works on, and what it believes is wanted. */
 class Run {
-  readonly harness: Harness;
+  readonly world = new MemoryWorld();
+  readonly clock = virtualClock();
   readonly rollouts: Promise<unknown>[] = [];
+  harness: Harness;
   wanted: Formation | undefined;
   version = 0;
+  /** Until then the driver can't be reached. */
+  awayUntil = 0;
   /** Dynos of these types end by themselves after a second. */
   readonly crashing = new Set<string>();
 
   constructor() {
-    this.harness = harness({
+    this.harness = this.#open();
+  }
+
+  #open(): Harness {
+    return harness({
+      world: this.world,
+      clock: this.clock,
       memory: {
+        fault: (operation) => {
+          if (this.clock.now() < this.awayUntil && faulty.has(operation))
+            throw new DriverError("unavailable", "The engine is away", { retryable: true });
+        },
         script: ({ labels }) => ({
           listenAfterMs: 500,
           ...(this.crashing.has(labels.type) && { exitAfterMs: 1000, exitCode: 1 }),
@@ -38,6 +59,13 @@ class Run {
     });
   }
 
+  /** Another manifold takes the place of this one, and finds what runs. */
+  async succeed(): Promise<void> {
+    await this.harness.close({ leaveDynos: true });
+    this.harness = this.#open();
+    await this.apply({});
+  }
+
   async apply(more: Partial<Formation>): Promise<void> {
     const next = { ...(this.wanted as Formation), ...more };
     const rollout = await this.harness.manifold.apply(next);
@@ -46,6 +74,7 @@ class Run {
   }
 }
 
+const faulty = new Set<string>(["start", "wait", "stop", "destroy"]);
 const types = ["web", "worker", "clock"] as const;
 const strategies = [
   undefined,
@@ -103,6 +132,12 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
       await clock.settle();
     }),
   ),
+  fc.nat(20_000).map((ms) =>
+    named(`the engine is away for ${ms}`, async (run) => {
+      run.awayUntil = run.clock.now() + ms;
+    }),
+  ),
+  fc.constant(named("another manifold", (run) => run.succeed())),
   type.map((one) =>
     named(
       `${one} crashes from now on, or no longer; the oldest dyno does`,
@@ -126,21 +161,31 @@ function expectChains(events: readonly DynoEvent[]): void {
   }
 }
 
+/** Waits in virtual time only, where nothing may take for ever. */
+async function settledOf(promises: readonly Promise<unknown>[]): Promise<void> {
+  let done = false;
+  void Promise.all(promises).then(() => (done = true));
+  for (let turn = 0; !done && turn < 50; turn++) await new Promise((next) => setImmediate(next));
+  expect(done, "a rollout did not end").toBe(true);
+}
+
 describe("whatever is asked in whatever order", () => {
   test("in the end exactly what is wanted runs, and a close leaves nothing", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(operations, { maxLength: 20 }), async (sequence) => {
         const run = new Run();
-        const { manifold, clock, world, events, close } = run.harness;
+        const { clock, world } = run;
         run.wanted = formation(0, { web: { command: "run", quantity: 1 } });
         await run.apply({});
         for (const operation of sequence) await operation.run(run);
 
         // Now all is well, and there is time.
         run.crashing.clear();
+        run.awayUntil = 0;
+        const { manifold, events, close } = run.harness;
         for (const dyno of world.dynos.values()) if (dyno.script.exitAfterMs) dyno.end(1, null);
         await clock.advance(minutes(10));
-        await Promise.all(run.rollouts);
+        await settledOf(run.rollouts);
         const rows = manifold.ps("app-1");
         expect(rows.map(({ state }) => state)).toEqual(rows.map(() => "up"));
         const live = [...world.dynos.values()].filter((dyno) => dyno.isLive);

@@ -339,6 +339,18 @@ describe("a change that is superseded in the middle leaves no dyno behind", () =
   });
 });
 
+test("a restart under way ends with the manifold, which leaves the dynos to another", async () => {
+  const { manifold, clock, close } = harness({
+    memory: { script: { listenAfterMs: 500, signals: { SIGTERM: { afterMs: 300 } } } },
+  });
+  await manifold.apply(formation(1, { web: process() }));
+  await clock.advance(500);
+  const restart = await manifold.restart("app-1");
+  await clock.settle();
+  await close({ leaveDynos: true });
+  expect(await restart.done).toEqual({ status: "failed", reason: "web.1: the manifold closed" });
+});
+
 test("dependsOn starts a type when the others are up", async () => {
   const { manifold, close, clock, states } = harness({
     memory: { script: { listenAfterMs: 5000 } },

@@ -75,7 +75,11 @@ export function harness(options: HarnessOptions = {}): Harness {
       const closed = manifold.close(closing).finally(() => {
         done = true;
       });
-      while (!done) await clock.advance(1000);
+      for (let turn = 0; !done; turn++) {
+        // A day: what takes longer never ends.
+        if (turn > 86_400) throw new Error("The manifold does not close");
+        await clock.advance(1000);
+      }
       await closed;
     },
     states: () =>
