@@ -33,6 +33,9 @@ type OwnedSocket = Socket & { [owner]?: ClientConnection };
 function onData(this: OwnedSocket, chunk: Buffer): void {
   this[owner]?.onData(chunk);
 }
+function onRead(this: OwnedSocket, bytes: number): void {
+  this[owner]?.onRead(bytes);
+}
 function onDrain(this: OwnedSocket): void {
   this[owner]?.onDrain();
 }
@@ -69,6 +72,10 @@ export class ClientConnection extends ClientSide {
   /** The answer ends with the connection, so only a reset shows that it was cut. */
   #closeDelimited = false;
   #driving = false;
+  /** Reads go into the buffer of all connections. */
+  readonly #shared: boolean;
+  /** The stash is part of that buffer, so what of it is kept must be copied. */
+  #borrowed = false;
   #error: Error | null = null;
 
   constructor(engine: Engine, socket: Socket, peer: Peer) {
@@ -77,7 +84,8 @@ export class ClientConnection extends ClientSide {
     this.#socket = socket as OwnedSocket;
     this.peer = peer;
     this.#socket[owner] = this;
-    socket.on("data", onData);
+    this.#shared = engine.reader.attach(socket, onRead);
+    if (!this.#shared) socket.on("data", onData);
     socket.on("drain", onDrain);
     socket.on("end", onEnd);
     socket.on("error", onError);
@@ -100,6 +108,13 @@ export class ClientConnection extends ClientSide {
 
   get tunnel(): Tunnel | null {
     return this.#tunnel;
+  }
+
+  /** Octets in the shared buffer. */
+  onRead(bytes: number): void {
+    const chunk = this.#engine.reader.buffer.subarray(0, bytes);
+    if (this.#state === EXCHANGE || this.#state === TUNNEL) this.onData(Buffer.from(chunk));
+    else this.onData(chunk);
   }
 
   onData(chunk: Buffer): void {
@@ -134,8 +149,10 @@ export class ClientConnection extends ClientSide {
 
   /** Serves requests from what was read until one of them has to wait. */
   #drive(chunk: Buffer | null): void {
-    if (chunk !== null)
+    if (chunk !== null) {
+      this.#borrowed = this.#shared && this.#stash === null;
       this.#stash = this.#stash === null ? chunk : Buffer.concat([this.#stash, chunk]);
+    }
     if (this.#driving) return;
     this.#driving = true;
     while (this.#stash !== null && (this.#state === IDLE || this.#state === HEAD)) {
@@ -186,8 +203,12 @@ export class ClientConnection extends ClientSide {
     exchange.failFault(fault);
   }
 
-  #begin(head: Head, meaning: RequestMeaning, chunk: Buffer, next: number): void {
+  #begin(head: Head, meaning: RequestMeaning, given: Buffer, from: number): void {
     const engine = this.#engine;
+    const copy = this.#borrowed && from < given.length;
+    this.#borrowed = false;
+    const chunk = copy ? Buffer.from(given.subarray(from)) : given;
+    const next = copy ? 0 : from;
     const exchange = new Exchange(engine, this, head, meaning, this.#headStarted);
     this.#exchange = exchange;
     this.#keepAlive =

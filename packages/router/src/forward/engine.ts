@@ -23,6 +23,7 @@ import type { Forwarder, ForwarderContext } from "./forwarder.ts";
 import { Http2Connection } from "./http2.ts";
 import type { EndedRequest, Observer } from "./observer.ts";
 import { RateLimiter } from "./rate.ts";
+import { SharedReader } from "./shared-read.ts";
 import { parseTraceparent } from "./trace-context.ts";
 import type { Tunnel } from "./tunnel.ts";
 import { Pool } from "./upstream.ts";
@@ -92,6 +93,7 @@ export class Engine implements Forwarder {
   readonly wheel: TimerWheel;
   readonly affinity: Affinity;
   readonly observer: Observer;
+  readonly reader = new SharedReader();
   readonly connections = new Set<ClientConnection>();
   readonly tunnels = new Set<Tunnel>();
   readonly http2 = new Set<Http2Connection>();
