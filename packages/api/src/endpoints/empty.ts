@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { notFound } from "../errors.ts";
+import { ApiError, notFound } from "../errors.ts";
 import { defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { uuid } from "../resources/common.ts";
 
@@ -15,6 +15,9 @@ const key = z.strictObject({ id: uuid, fingerprint: z.string() }).meta({ id: "ke
 const service = named("add-on-service");
 const session = z.strictObject({ id: uuid }).meta({ id: "oauth-session" });
 const drain = z.strictObject({ id: uuid }).meta({ id: "telemetry-drain" });
+const permission = z
+  .strictObject({ name: z.string(), description: z.string() })
+  .meta({ id: "team-app-permission" });
 const review = z.strictObject({ id: uuid }).meta({ id: "review-app" });
 
 const lists: readonly (readonly [string, string, string, z.ZodType])[] = [
@@ -30,6 +33,10 @@ const lists: readonly (readonly [string, string, string, z.ZodType])[] = [
   ["oauth-session", "List", "/oauth/sessions", session],
   ["telemetry-drain", "List By App", "/apps/{app}/telemetry-drains", drain],
   ["review-app", "List", "/pipelines/{pipeline}/review-apps", review],
+  ["telemetry-drain", "List By Space", "/spaces/{space}/telemetry-drains", drain],
+  ["add-on", "List By Team", "/teams/{team}/addons", addon],
+  ["team", "List By Enterprise", "/enterprise-accounts/{enterprise_account}/teams", team],
+  ["team-app-permission", "List", "/teams/permissions", permission],
 ];
 
 const infos: readonly (readonly [string, string, string])[] = [
@@ -46,15 +53,79 @@ const infos: readonly (readonly [string, string, string])[] = [
   ["key", "Info", "/account/keys/{key}"],
   ["review-app", "Info By App", "/apps/{app}/review-app"],
   ["log-drain", "List By Add-on", "/addons/{add_on}/log-drains"],
+  ["add-on-attachment", "List By Add-on", "/addons/{add_on}/addon-attachments"],
+  ["add-on-config", "List", "/addons/{add_on}/config"],
+  ["add-on-sso", "Get", "/addons/{add_on}/sso"],
+  ["add-on-sso", "Get By App", "/apps/{app}/addons/{add_on}/sso"],
+  ["plan", "List By Add-on", "/addon-services/{add_on_service}/plans"],
+  ["plan", "Info By Add-on", "/addon-services/{add_on_service}/plans/{plan}"],
+  ["telemetry-drain", "Info", "/telemetry-drains/{telemetry_drain}"],
+  ["review-app", "Info", "/review-apps/{review_app}"],
+  ["review-app-config", "Info", "/pipelines/{pipeline}/review-app-config"],
+  ["oci-image", "Info", "/apps/{app}/oci-images/{oci_image}"],
+  ["team", "List Couplings", "/teams/{team}/pipeline-couplings"],
+  ["team", "List Authorizations", "/teams/{team}/oauth/authorizations"],
+  ["team", "List Generations", "/teams/{team}/available-generations"],
+  ["team", "List Apps of Member", "/teams/{team}/members/{team_member}/apps"],
+  ["team-feature", "Info", "/teams/{team}/features/{team_feature}"],
+  ["team-feature", "List", "/teams/{team}/features"],
+  ["permission-entity", "List", "/teams/{team}/permissions"],
+];
+
+/** Requests that would make or change what there is none of. */
+const changes: readonly (readonly ["POST" | "PATCH" | "PUT", string, string, string])[] = [
+  ["POST", "add-on", "Create", "/apps/{app}/addons"],
+  ["PATCH", "add-on", "Update", "/apps/{app}/addons/{add_on}"],
+  ["POST", "add-on", "Resolution", "/actions/addons/resolve"],
+  ["POST", "add-on-attachment", "Create", "/addon-attachments"],
+  ["POST", "add-on-attachment", "Resolution", "/actions/addon-attachments/resolve"],
+  ["PATCH", "add-on-config", "Update", "/addons/{add_on}/config"],
+  ["POST", "add-on-action", "Provision", "/addons/{add_on}/actions/provision"],
+  ["POST", "add-on-action", "Deprovision", "/addons/{add_on}/actions/deprovision"],
+  ["POST", "add-on-action", "Peer", "/addons/{add_on}/actions/peer"],
+  ["POST", "add-on-action", "Unpeer", "/addons/{add_on}/actions/unpeer"],
+  ["PUT", "log-drain", "Update", "/addons/{add_on}/log-drains/{log_drain}"],
+  ["PATCH", "telemetry-drain", "Update", "/telemetry-drains/{telemetry_drain}"],
+  ["PATCH", "review-app-config", "Update", "/pipelines/{pipeline}/review-app-config"],
+  ["PATCH", "team", "Update", "/teams/{team}"],
+  ["POST", "team", "Create Authorization", "/teams/{team}/oauth/authorizations"],
+  ["PUT", "team-member", "Create or Update", "/teams/{team}/members"],
+  ["POST", "team-member", "Create", "/teams/{team}/members"],
+  ["PATCH", "team-member", "Update", "/teams/{team}/members"],
+  ["PATCH", "space", "Update", "/spaces/{space}"],
+  ["POST", "team", "Create in Enterprise", "/enterprise-accounts/{enterprise_account}/teams"],
+];
+
+/** Requests for whole features that this platform does not have. */
+const missing: readonly (readonly [string, string, string])[] = [
+  ["team", "Create", "/teams"],
+  ["space", "Create", "/spaces"],
+  ["telemetry-drain", "Create", "/telemetry-drains"],
+  ["review-app", "Create", "/review-apps"],
+  ["review-app-config", "Enable", "/pipelines/{pipeline}/review-app-config"],
+  ["oci-image", "Create", "/apps/{app}/oci-images"],
 ];
 
 const removals: readonly (readonly [string, string, string])[] = [
   ["oauth-session", "Delete", "/oauth/sessions/{session}"],
   ["add-on", "Delete", "/apps/{app}/addons/{add_on}"],
+  ["add-on-attachment", "Delete", "/addon-attachments/{add_on_attachment}"],
+  ["telemetry-drain", "Delete", "/telemetry-drains/{telemetry_drain}"],
+  ["review-app", "Delete", "/review-apps/{review_app}"],
+  ["review-app-config", "Delete", "/pipelines/{pipeline}/review-app-config"],
+  ["team", "Delete", "/teams/{team}"],
+  ["team-member", "Delete", "/teams/{team}/members/{team_member}"],
+  ["space", "Delete", "/spaces/{space}"],
 ];
 
 const resourceName = (resource: string) =>
   resource === "oauth-session" ? "session" : resource.replaceAll("-", "_");
+
+const plural = (resource: string) =>
+  `${resource.replaceAll("-", " ").replace("add on", "add-on")}${resource.endsWith("s") ? "" : "s"}`.replace(
+    /ys$/,
+    "ies",
+  );
 
 export const emptyEndpoints: readonly Endpoint[] = [
   ...lists.map(([resource, title, path, response]) =>
@@ -64,7 +135,7 @@ export const emptyEndpoints: readonly Endpoint[] = [
       method: "GET",
       path,
       verb: "read",
-      summary: `Lists ${resource}s: this platform has none.`,
+      summary: `Lists ${plural(resource)}: this platform has none.`,
       response,
       ranges: ["id"],
       handler: async () => [],
@@ -77,9 +148,35 @@ export const emptyEndpoints: readonly Endpoint[] = [
       method: "GET",
       path,
       verb: "read",
-      summary: `Always 404: this platform has no ${resource}s.`,
+      summary: `Always 404: this platform has no ${plural(resource)}.`,
       handler: async () => {
         throw notFound(resourceName(resource === "log-drain" ? "add-on" : resource));
+      },
+    }),
+  ),
+  ...changes.map(([method, resource, title, path]) =>
+    defineEndpoint({
+      resource,
+      title,
+      method,
+      path,
+      verb: "manage",
+      summary: `Always 404: this platform has no ${plural(resource)}.`,
+      handler: async () => {
+        throw notFound(resourceName(resource === "log-drain" ? "add-on" : resource));
+      },
+    }),
+  ),
+  ...missing.map(([resource, title, path]) =>
+    defineEndpoint({
+      resource,
+      title,
+      method: "POST",
+      path,
+      verb: "manage",
+      summary: `Always 501: this platform has no ${plural(resource)}.`,
+      handler: async () => {
+        throw new ApiError("not-implemented", `This platform has no ${plural(resource)}.`);
       },
     }),
   ),
@@ -90,7 +187,7 @@ export const emptyEndpoints: readonly Endpoint[] = [
       method: "DELETE",
       path,
       verb: "identity",
-      summary: `Always 404: this platform has no ${resource}s.`,
+      summary: `Always 404: this platform has no ${plural(resource)}.`,
       handler: async () => {
         throw notFound(resourceName(resource));
       },

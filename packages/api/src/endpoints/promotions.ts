@@ -8,10 +8,12 @@ import { changeConfig } from "../platform/config.ts";
 import { currentRelease, headRelease } from "../platform/desired.ts";
 import { messageOf } from "../platform/platform.ts";
 import { createRelease } from "../platform/releases.ts";
-import { identityInput, identityOf, timestamp, uuid } from "../resources/common.ts";
+import { buildSchema, presentBuild } from "../resources/build.ts";
+import { defaultStack, findNamed, stacks } from "../resources/catalog.ts";
+import { identityInput, identityOf, reference, timestamp, uuid } from "../resources/common.ts";
 import { presentRelease, releaseSchema } from "../resources/release.ts";
 import type { Queries } from "../store/store.ts";
-import type { PromotionRow, PromotionTargetRow } from "../store/tables.ts";
+import type { BuildRow, PromotionRow, PromotionTargetRow, ReleaseRow } from "../store/tables.ts";
 import { couplingsOf, pipelineBy } from "./pipelines.ts";
 
 const status = z.enum(["pending", "completed"]);
@@ -212,6 +214,67 @@ export const promotionEndpoints: readonly Endpoint[] = [
       return documents;
     },
   }),
+  ...(
+    [
+      ["pipeline-build", "latest-builds"],
+      ["pipeline-deployment", "latest-deployments"],
+    ] as const
+  ).map(([resource, path]) =>
+    defineEndpoint({
+      resource,
+      title: "List",
+      method: "GET",
+      path: `/pipelines/{pipeline}/${path}`,
+      verb: "read",
+      summary:
+        resource === "pipeline-build"
+          ? "Shows the latest build of each app of a pipeline."
+          : "Shows the latest release with code of each app of a pipeline.",
+      response: resource === "pipeline-build" ? buildSchema : releaseSchema,
+      ranges: ["id"],
+      handler: async (context) => {
+        const { platform, account, params } = context;
+        const { id } = await pipelineBy(platform.db, context, params["pipeline"] ?? "");
+        const documents: unknown[] = [];
+        for (const { app_id } of await couplingsOf(platform.db, id)) {
+          const app = await findApp(platform.db, account, app_id).catch(() => undefined);
+          if (!app) continue;
+          if (resource === "pipeline-build") {
+            const build = await latestBuild(platform.db, app.id);
+            if (build) documents.push(presentBuild(platform, build));
+            continue;
+          }
+          const release = await latestDeployment(platform.db, app.id);
+          if (release) documents.push(presentRelease(platform, app, release));
+        }
+        return documents;
+      },
+    }),
+  ),
+  defineEndpoint({
+    resource: "pipeline-stack",
+    title: "Info",
+    method: "GET",
+    path: "/pipelines/{pipeline}/pipeline-stack",
+    verb: "read",
+    summary: "Shows the stack of a pipeline: that of its production app, else of its first.",
+    response: z.strictObject({ stack: reference }).meta({ id: "pipeline-stack" }),
+    handler: async (context) => {
+      const { platform, params } = context;
+      const { id } = await pipelineBy(platform.db, context, params["pipeline"] ?? "");
+      const rows = await couplingsOf(platform.db, id);
+      const chosen = rows.find(({ stage }) => stage === "production") ?? rows[0];
+      const app =
+        chosen &&
+        (await platform.db
+          .selectFrom("apps")
+          .select("stack")
+          .where("id", "=", chosen.app_id)
+          .executeTakeFirst());
+      const stack = findNamed(stacks, app?.stack ?? "") ?? defaultStack;
+      return { stack: { id: stack.id, name: stack.name } };
+    },
+  }),
   ...(["GET", "PATCH"] as const).map((method) =>
     defineEndpoint({
       resource: "pipeline-config-var",
@@ -267,6 +330,25 @@ export const promotionEndpoints: readonly Endpoint[] = [
     }),
   ),
 ];
+
+async function latestBuild(queries: Queries, appId: string): Promise<BuildRow | undefined> {
+  return await queries
+    .selectFrom("builds")
+    .selectAll()
+    .where("app_id", "=", appId)
+    .orderBy("created_at", "desc")
+    .executeTakeFirst();
+}
+
+async function latestDeployment(queries: Queries, appId: string): Promise<ReleaseRow | undefined> {
+  return await queries
+    .selectFrom("releases")
+    .selectAll()
+    .where("app_id", "=", appId)
+    .where("slug_id", "is not", null)
+    .orderBy("version", "desc")
+    .executeTakeFirst();
+}
 
 async function promotionBy(context: Parameters<Endpoint["handler"]>[0]): Promise<PromotionRow> {
   const { platform, params } = context;
