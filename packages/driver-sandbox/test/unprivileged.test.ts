@@ -1,0 +1,73 @@
+import { spawn } from "node:child_process";
+import { chownSync, rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { missing, titled } from "./support/requirement.ts";
+
+const UID = 391_234;
+const program = fileURLToPath(new URL("support/kit-program.ts", import.meta.url));
+
+interface Row {
+  readonly name: string;
+  readonly outcome: string;
+  readonly error?: string;
+}
+
+async function runAs(uid: number, only: readonly string[]): Promise<readonly Row[]> {
+  const home = await mkdtemp(join(tmpdir(), "dynokit-user-"));
+  chownSync(home, uid, uid);
+  try {
+    const child = spawn(
+      "setpriv",
+      [
+        ...["--reuid", String(uid), "--regid", String(uid), "--clear-groups", "--"],
+        process.execPath,
+        ...["--conditions=@dynokit/source", "--import", "tsx", program],
+      ],
+      {
+        env: { PATH: process.env["PATH"], HOME: home, TMPDIR: home, KIT_ONLY: only.join(",") },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    let output = "";
+    let complaints = "";
+    child.stdout.on("data", (chunk) => {
+      output += chunk;
+    });
+    child.stderr.on("data", (chunk) => {
+      complaints += chunk;
+    });
+    await new Promise((done) => child.once("close", done));
+    if (output === "") throw new Error(complaints);
+    return JSON.parse(output) as Row[];
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+const root = process.getuid?.() === 0;
+const reason = missing ?? (root ? undefined : "this run has no root to become another user");
+
+// All of it takes two minutes on a busy machine: DYNOKIT_SOAK=1.
+const ONLY =
+  process.env["DYNOKIT_SOAK"] === "1"
+    ? []
+    : [
+        ...["start.env", "start.cwd", "start.argv", "start.missing", "wait.", "stop.whole"],
+        ...["stop.double", "stop.graceful", "signal.", "stats.tree", "exec.", "recover.running"],
+        ...["limits.", "net.", "fs.", "secrets."],
+      ];
+
+describe.skipIf(reason !== undefined)(
+  reason === undefined ? "without root" : titled(`without root (skipped: ${reason})`),
+  () => {
+    it("passes the conformance kit as an ordinary user", { timeout: 300_000 }, async () => {
+      const rows = await runAs(UID, ONLY);
+      expect(rows.filter(({ outcome }) => outcome !== "passed")).toEqual([]);
+      expect(rows.length).toBeGreaterThan(25);
+    });
+  },
+);
