@@ -155,7 +155,7 @@ function makePlan(
     defaultDomain: source.defaultDomain,
     policy: definition.policy,
     routed: definition.port ?? definition.type === "web",
-    driver: findDriver(definition, context),
+    ...findDriver(definition, context),
     config: definition.config,
     runtimeMetrics: source.features?.includes("log-runtime-metrics") ?? false,
     overrides: undefined,
@@ -166,10 +166,14 @@ function makePlan(
   return { ...plan, fingerprint: fingerprint(plan) };
 }
 
-function findDriver(definition: Definition, { drivers }: PlanContext): DynoDriver {
-  const [first] = drivers.values();
-  const driver = definition.driver === undefined ? first : drivers.get(definition.driver);
-  if (driver) return driver;
+function findDriver(
+  definition: Definition,
+  { drivers }: PlanContext,
+): Pick<Plan, "driver" | "driverName"> {
+  const [first = ""] = drivers.keys();
+  const { driver: driverName = first } = definition;
+  const driver = drivers.get(driverName);
+  if (driver) return { driver, driverName };
   throw new ManifoldError(
     "unknown-driver",
     `${definition.where}.driver: no driver is called ${JSON.stringify(definition.driver)}; this manifold has ${[...drivers.keys()].join(", ")}`,

@@ -21,6 +21,8 @@ export interface Plan {
   readonly policy: Policy;
   readonly routed: boolean;
   readonly driver: DynoDriver;
+  /** The manifold's name for it: two drivers may be of one kind. */
+  readonly driverName: string;
   readonly config?: Readonly<Record<string, unknown>> | undefined;
   readonly tty?: { readonly columns: number; readonly rows: number } | undefined;
   readonly attach: boolean;
@@ -42,7 +44,7 @@ export function fingerprint(plan: Omit<Plan, "fingerprint">): string {
         plan.routed,
         plan.slug?.id ?? plan.cwd ?? null,
         plan.config ?? null,
-        plan.driver.info().name,
+        plan.driverName,
       ]),
     )
     .digest("base64url")
