@@ -57,7 +57,9 @@ describe("help", () => {
   });
 
   test("every example is a command line that is understood", () => {
-    expect(Object.keys(examples).toSorted(byText)).toEqual(commands.map((path) => path.join(" ")).toSorted(byText));
+    expect(Object.keys(examples).toSorted(byText)).toEqual(
+      commands.map((path) => path.join(" ")).toSorted(byText),
+    );
     for (const [name, lines] of Object.entries(examples))
       for (const line of lines) {
         expect(line.startsWith(name), line).toBe(true);

@@ -2,8 +2,10 @@ import { useEffect, useState } from "preact/hooks";
 import { call } from "./api.ts";
 import { useRoute } from "./ui/hooks.ts";
 import { Palette } from "./ui/palette.tsx";
+import { AccountView } from "./views/account-view.tsx";
 import { AppView } from "./views/app-view.tsx";
 import { AppsView } from "./views/apps-view.tsx";
+import { PipelinesView } from "./views/pipelines-view.tsx";
 import { SignIn } from "./views/sign-in.tsx";
 
 interface Account {
@@ -27,27 +29,50 @@ export function App() {
 
   const signOut = () =>
     call("/console/session", { method: "DELETE" }).finally(() => setAccount(null));
+  const place = route[0] === "account" || route[0] === "pipelines" ? route[0] : "apps";
   const app = route[0] === "apps" ? route[1] : undefined;
   return (
     <>
       <header class="top">
-        <a class="brand" href="#/">
-          dynokit
-        </a>
+        <nav aria-label="Places">
+          <a class="brand" href="#/">
+            dynokit
+          </a>
+          <a class="top-link" href="#/" aria-current={place === "apps" ? "page" : undefined}>
+            Apps
+          </a>
+          <a
+            class="top-link"
+            href="#/pipelines"
+            aria-current={place === "pipelines" ? "page" : undefined}
+          >
+            Pipelines
+          </a>
+        </nav>
         <nav aria-label="Account">
           <Palette app={app} />
-          <span class="who">{account.email}</span>
+          <a
+            class="who top-link"
+            href="#/account"
+            aria-current={place === "account" ? "page" : undefined}
+            aria-label={`Account of ${account.email}`}
+          >
+            {account.email}
+          </a>
           <button type="button" class="quiet" onClick={() => void signOut()}>
             Sign out
           </button>
         </nav>
       </header>
       <main>
-        {app === undefined ? (
-          <AppsView />
-        ) : (
-          <AppView key={app} name={app} tab={route[2] ?? "overview"} />
-        )}
+        {place === "account" && <AccountView email={account.email} />}
+        {place === "pipelines" && <PipelinesView />}
+        {place === "apps" &&
+          (app === undefined ? (
+            <AppsView />
+          ) : (
+            <AppView key={app} name={app} tab={route[2] ?? "overview"} />
+          ))}
       </main>
     </>
   );

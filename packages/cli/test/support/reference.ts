@@ -4,9 +4,9 @@ import { groupOf, groups } from "../../src/help/groups.ts";
 
 const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 
-const argument = ({ required, variadic, name }: Argument) => {
-  const dots = variadic ? "..." : "";
-  return required ? `<${name()}${dots}>` : `[${name()}${dots}]`;
+const argument = (one: Argument) => {
+  const name = `${one.name()}${one.variadic ? "..." : ""}`;
+  return one.required ? `<${name}>` : `[${name}]`;
 };
 
 function describe(command: Command, before: string): string[] {

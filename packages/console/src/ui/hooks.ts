@@ -7,7 +7,13 @@ export interface Loaded<T> {
   readonly reload: () => void;
 }
 
-/** Loads now, on `reload`, and every `everyMs` while the page is visible. */
+/** How long after a failure that may pass (no answer, a fault of the server) the next try is. */
+const retryMs = 3000;
+
+export const mayPass = (fault: Error) =>
+  !(fault instanceof ApiError) || fault.status === 0 || fault.status >= 500;
+
+/** Loads now, on `reload`, after a failure that may pass, and every `everyMs` while the page is visible. */
 export function useLoaded<T>(
   load: () => Promise<T>,
   keys: readonly unknown[],
@@ -20,7 +26,8 @@ export function useLoaded<T>(
   latest.current = load;
   useEffect(() => {
     let stale = false;
-    const once = () =>
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    const once = (): Promise<void> =>
       latest.current().then(
         (result) => {
           if (stale) return;
@@ -28,18 +35,20 @@ export function useLoaded<T>(
           setError(undefined);
         },
         (fault: Error) => {
-          if (!stale && !(fault instanceof ApiError && fault.status === 401))
-            setError(fault.message);
+          if (stale || (fault instanceof ApiError && fault.status === 401)) return;
+          setError(fault.message);
+          clearTimeout(retry);
+          if (mayPass(fault)) retry = setTimeout(() => void once(), retryMs);
         },
       );
     void once();
-    if (everyMs === undefined)
-      return () => {
-        stale = true;
-      };
-    const timer = setInterval(() => document.visibilityState === "visible" && void once(), everyMs);
+    const timer =
+      everyMs === undefined
+        ? undefined
+        : setInterval(() => document.visibilityState === "visible" && void once(), everyMs);
     return () => {
       stale = true;
+      clearTimeout(retry);
       clearInterval(timer);
     };
     // The caller names what the load depends on.

@@ -6,7 +6,18 @@ interface Command {
   readonly hash: string;
 }
 
-const parts = ["overview", "logs", "traffic", "deploy", "config", "settings"];
+const parts: readonly (readonly [id: string, title: string])[] = [
+  ["overview", "dynos"],
+  ["logs", "logs"],
+  ["traffic", "traffic"],
+  ["deploy", "deploy and releases"],
+  ["config", "config vars"],
+  ["routing", "domains and certificates"],
+  ["hooks", "drains and webhooks"],
+  ["access", "access"],
+  ["activity", "activity"],
+  ["settings", "settings"],
+];
 
 /** Ctrl-K or ⌘K: go to any app, and to any part of the one that is open. */
 export function Palette({ app }: { app: string | undefined }) {
@@ -38,9 +49,11 @@ export function Palette({ app }: { app: string | undefined }) {
   const commands: Command[] = [
     ...(app === undefined
       ? []
-      : parts.map((part) => ({ title: `${app}: ${part}`, hash: `#/apps/${app}/${part}` }))),
+      : parts.map(([id, title]) => ({ title: `${app}: ${title}`, hash: `#/apps/${app}/${id}` }))),
     ...apps.map((name) => ({ title: name, hash: `#/apps/${name}` })),
     { title: "All apps", hash: "#/" },
+    { title: "Pipelines", hash: "#/pipelines" },
+    { title: "Account and tokens", hash: "#/account" },
   ].filter(({ title }) => title.toLowerCase().includes(text.toLowerCase()));
 
   const go = (command: Command | undefined) => {

@@ -2,10 +2,14 @@ import type { FunctionComponent } from "preact";
 import { type AppResource, call } from "../api.ts";
 import { useLoaded } from "../ui/hooks.ts";
 import { Failure } from "../ui/parts.tsx";
+import { AccessView } from "./access-view.tsx";
+import { ActivityView } from "./activity-view.tsx";
 import { ConfigView } from "./config-view.tsx";
 import { DeployView } from "./deploy-view.tsx";
 import { DynosView } from "./dynos-view.tsx";
+import { HooksView } from "./hooks-view.tsx";
 import { LogsView } from "./logs-view.tsx";
+import { RoutingView } from "./routing-view.tsx";
 import { SettingsView } from "./settings-view.tsx";
 import { TrafficView } from "./traffic-view.tsx";
 
@@ -20,6 +24,10 @@ export const tabs: readonly { id: string; title: string; view: FunctionComponent
   { id: "traffic", title: "Traffic", view: TrafficView },
   { id: "deploy", title: "Deploy", view: DeployView },
   { id: "config", title: "Config", view: ConfigView },
+  { id: "routing", title: "Domains", view: RoutingView },
+  { id: "hooks", title: "Drains & webhooks", view: HooksView },
+  { id: "access", title: "Access", view: AccessView },
+  { id: "activity", title: "Activity", view: ActivityView },
   { id: "settings", title: "Settings", view: SettingsView },
 ];
 

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, sameOrigin } from "../api.ts";
+import { mayPass } from "../ui/hooks.ts";
 import { Failure, Panel } from "../ui/parts.tsx";
 import type { TabProps } from "./app-view.tsx";
 
@@ -35,6 +36,7 @@ export function LogsView({ app }: TabProps) {
   const [lines, setLines] = useState<readonly Line[]>([]);
   const [error, setError] = useState<string>();
   const [held, setHeld] = useState(0);
+  const [live, setLive] = useState(false);
   const bottom = useRef<HTMLDivElement>(null);
   const pausedNow = useRef(false);
   const waiting = useRef<Line[]>([]);
@@ -43,6 +45,7 @@ export function LogsView({ app }: TabProps) {
   useEffect(() => {
     let events: EventSource | undefined;
     let stopped = false;
+    let retry: ReturnType<typeof setTimeout> | undefined;
     let frame = 0;
     let count = 0;
     setLines([]);
@@ -59,26 +62,48 @@ export function LogsView({ app }: TabProps) {
       waiting.current = [];
       setLines((old) => [...old, ...added].slice(-MAX_ROWS));
     };
-    call<{ logplex_url: string }>(`/apps/${app.id}/log-sessions`, {
-      method: "POST",
-      body: { lines: 500, tail: true, ...(active === "" ? {} : { query: active }) },
-    }).then(
-      ({ logplex_url: url }) => {
-        if (stopped) return;
-        events = new EventSource(sameOrigin(url));
-        events.onmessage = ({ data }) => {
-          for (const text of (data as string).split("\n")) {
-            count += 1;
-            waiting.current.push(parseLine(count, text));
-          }
-          if (waiting.current.length > MAX_ROWS) waiting.current = waiting.current.slice(-MAX_ROWS);
-          if (frame === 0) frame = requestAnimationFrame(flush);
-        };
-      },
-      (fault: Error) => setError(fault.message),
-    );
+    const open = () => {
+      call<{ logplex_url: string }>(`/apps/${app.id}/log-sessions`, {
+        method: "POST",
+        body: { lines: 500, tail: true, ...(active === "" ? {} : { query: active }) },
+      }).then(
+        ({ logplex_url: url }) => {
+          if (stopped) return;
+          setError(undefined);
+          events = new EventSource(sameOrigin(url));
+          let fresh = true;
+          events.onmessage = ({ data }) => {
+            // A new session begins with the newest lines again.
+            if (fresh) setLines([]);
+            fresh = false;
+            for (const text of (data as string).split("\n")) {
+              count += 1;
+              waiting.current.push(parseLine(count, text));
+            }
+            if (waiting.current.length > MAX_ROWS)
+              waiting.current = waiting.current.slice(-MAX_ROWS);
+            if (frame === 0) frame = requestAnimationFrame(flush);
+          };
+          events.onopen = () => setLive(true);
+          events.onerror = () => {
+            setLive(false);
+            // The browser tries again by itself until the session is gone, as after a restart.
+            if (events?.readyState === EventSource.CLOSED) again();
+          };
+        },
+        (fault: Error) => {
+          setError(fault.message);
+          if (mayPass(fault)) again();
+        },
+      );
+    };
+    const again = () => {
+      if (!stopped) retry = setTimeout(open, 2000);
+    };
+    open();
     return () => {
       stopped = true;
+      clearTimeout(retry);
       events?.close();
       cancelAnimationFrame(frame);
     };
@@ -149,6 +174,10 @@ export function LogsView({ app }: TabProps) {
       }
     >
       <Failure message={error} />
+      <p class="muted log-state" role="status">
+        {paused ? "Paused" : live ? "Live" : "Connecting…"}
+        {lines.length > 0 && `, ${lines.length} lines`}
+      </p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard. */}
       <section class="log" aria-label="Log lines" tabIndex={0}>
         {lines.map((line) => (

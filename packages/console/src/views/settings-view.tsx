@@ -1,33 +1,16 @@
 import { useState } from "preact/hooks";
-import { call, type Domain, type Drain, list } from "../api.ts";
+import { call, type Feature, list } from "../api.ts";
 import { useAction, useLoaded } from "../ui/hooks.ts";
-import { Failure, Panel } from "../ui/parts.tsx";
+import { Failure, Field, Panel, RemoveButton, Rows } from "../ui/parts.tsx";
 import type { TabProps } from "./app-view.tsx";
 
 export function SettingsView(props: TabProps) {
   return (
     <>
       <Maintenance {...props} />
-      <Domains {...props} />
-      <Drains {...props} />
-      <Listing
-        app={props.app.id}
-        title="Certificates"
-        path="sni-endpoints"
-        text={(row) => `${row["name"]}`}
-      />
-      <Listing
-        app={props.app.id}
-        title="Webhooks"
-        path="webhooks"
-        text={(row) => `${row["url"]} (${row["level"]})`}
-      />
-      <Listing
-        app={props.app.id}
-        title="Access"
-        path="collaborators"
-        text={(row) => `${(row["user"] as { email: string }).email} (${row["role"]})`}
-      />
+      <Rename key={props.app.name} {...props} />
+      <Buildpacks {...props} />
+      <Features {...props} />
       <Destroy {...props} />
     </>
   );
@@ -53,160 +36,121 @@ function Maintenance({ app, reload }: TabProps) {
   );
 }
 
-function Domains({ app }: TabProps) {
-  const path = `/apps/${app.id}/domains`;
-  const domains = useLoaded(() => list<Domain>(path), [app.id]);
-  const [hostname, setHostname] = useState("");
+function Rename({ app }: TabProps) {
+  const [name, setName] = useState(app.name);
   const { busy, error, run } = useAction();
   return (
-    <Panel title="Domains">
-      <Failure message={error ?? domains.error} />
-      <ul class="rows">
-        {domains.value?.map((domain) => (
-          <li key={domain.id}>
-            <code>{domain.hostname}</code>
-            <span class="muted">
-              {domain.kind === "custom" ? `CNAME ${domain.cname ?? ""}` : "given by the platform"}
-            </span>
-            {domain.kind === "custom" && (
-              <button
-                type="button"
-                class="quiet danger"
-                disabled={busy}
-                aria-label={`Remove ${domain.hostname}`}
-                onClick={() =>
-                  run(async () => {
-                    await call(`${path}/${domain.id}`, { method: "DELETE" });
-                    domains.reload();
-                  })
-                }
-              >
-                Remove
-              </button>
-            )}
-          </li>
-        ))}
-      </ul>
+    <Panel title="Name">
+      <Failure message={error} />
       <form
         class="inline"
         onSubmit={(event) => {
           event.preventDefault();
           run(async () => {
-            await call(path, {
-              method: "POST",
-              body: { hostname: hostname.trim(), sni_endpoint: null },
-            });
-            setHostname("");
-            domains.reload();
+            await call(`/apps/${app.id}`, { method: "PATCH", body: { name: name.trim() } });
+            location.hash = `#/apps/${encodeURIComponent(name.trim())}/settings`;
           });
         }}
       >
-        <label>
-          Host name
-          <input
-            required
-            value={hostname}
-            onInput={(event) => setHostname(event.currentTarget.value)}
-          />
-        </label>
-        <button type="submit" disabled={busy}>
-          Add domain
+        <Field label="Name of the app" value={name} onValue={setName} />
+        <button type="submit" class="quiet" disabled={busy || name.trim() === app.name}>
+          Rename
         </button>
       </form>
+      <p class="muted">
+        Owner {app.owner.email}, stack {app.stack.name}. Deploy with git: <code>{app.git_url}</code>
+      </p>
     </Panel>
   );
 }
 
-interface Ledger {
-  readonly state?: string;
-  readonly received?: number;
-  readonly delivered?: number;
-  readonly pending?: number;
-  readonly lost?: number;
-}
-
-function Drains({ app }: TabProps) {
-  const path = `/apps/${app.id}/log-drains`;
-  const load = async () =>
-    Promise.all(
-      (await list<Drain>(path)).map(async (drain) => ({
-        drain,
-        ledger: await call<Ledger>(`${path}/${drain.id}/ledger`).catch((): Ledger => ({})),
-      })),
-    );
-  const drains = useLoaded(load, [app.id], 5000);
-  const [url, setUrl] = useState("");
+function Features({ app }: TabProps) {
+  const path = `/apps/${app.id}/features`;
+  const features = useLoaded(() => list<Feature>(path), [app.id]);
   const { busy, error, run } = useAction();
   return (
-    <Panel title="Log drains">
-      <Failure message={error ?? drains.error} />
-      <ul class="rows">
-        {drains.value?.map(({ drain, ledger }) => (
-          <li key={drain.id}>
-            <code>{drain.url}</code>
-            <span class="muted">
-              {ledger.state ?? "unknown"}: {ledger.delivered ?? 0} delivered, {ledger.pending ?? 0}{" "}
-              pending, {ledger.lost ?? 0} lost
-            </span>
-            <button
-              type="button"
-              class="quiet danger"
+    <Panel title="Features">
+      <Failure message={error ?? features.error} />
+      <Rows items={features.value} empty="No features." keyOf={({ id }) => id}>
+        {(feature) => (
+          <label class="choice">
+            <input
+              type="checkbox"
+              checked={feature.enabled}
               disabled={busy}
-              aria-label={`Remove drain ${drain.url}`}
-              onClick={() =>
+              onChange={() =>
                 run(async () => {
-                  await call(`${path}/${drain.id}`, { method: "DELETE" });
-                  drains.reload();
+                  const body = { enabled: !feature.enabled };
+                  await call(`${path}/${feature.name}`, { method: "PATCH", body }).finally(
+                    features.reload,
+                  );
                 })
               }
-            >
-              Remove
-            </button>
-          </li>
-        ))}
-      </ul>
-      <form
-        class="inline"
-        onSubmit={(event) => {
-          event.preventDefault();
-          run(async () => {
-            await call(path, { method: "POST", body: { url: url.trim() } });
-            setUrl("");
-            drains.reload();
-          });
-        }}
-      >
-        <label>
-          Drain URL
-          <input
-            class="wide"
-            required
-            placeholder="https://… or syslog+tls://host:6514"
-            value={url}
-            onInput={(event) => setUrl(event.currentTarget.value)}
-          />
-        </label>
-        <button type="submit" disabled={busy}>
-          Add drain
-        </button>
-      </form>
+            />
+            <span class="what">
+              <strong>{feature.display_name}</strong>
+              <span class="muted">{feature.description}</span>
+            </span>
+          </label>
+        )}
+      </Rows>
     </Panel>
   );
 }
 
-type Row = Readonly<Record<string, unknown>>;
-
-function Listing(props: { app: string; title: string; path: string; text: (row: Row) => string }) {
-  const rows = useLoaded(() => list<Row>(`/apps/${props.app}/${props.path}`), [props.app]);
+function Buildpacks({ app }: TabProps) {
+  const path = `/apps/${app.id}/buildpack-installations`;
+  const installed = useLoaded(
+    () => list<{ ordinal: number; buildpack: { url: string; name: string } }>(path),
+    [app.id],
+  );
+  const [added, setAdded] = useState("");
+  const { busy, error, run } = useAction();
+  const put = (urls: readonly string[]) =>
+    run(async () => {
+      const updates = urls.map((buildpack) => ({ buildpack }));
+      await call(path, { method: "PUT", body: { updates } });
+      setAdded("");
+      installed.reload();
+    });
+  const urls = installed.value?.map(({ buildpack }) => buildpack.url) ?? [];
   return (
-    <Panel title={props.title}>
-      <Failure message={rows.error} />
-      {rows.value?.length === 0 && <p class="muted">None.</p>}
-      <ul class="rows">
-        {rows.value?.map((row) => (
-          <li key={String(row["id"])}>{props.text(row)}</li>
-        ))}
-      </ul>
+    <Panel title="Buildpacks">
+      <Failure message={error ?? installed.error} />
+      <Rows
+        items={installed.value}
+        empty="The platform detects the buildpack."
+        keyOf={({ ordinal }) => ordinal}
+      >
+        {({ buildpack }) => (
+          <>
+            <code class="what">{buildpack.name}</code>
+            <RemoveButton
+              name={`buildpack ${buildpack.name}`}
+              disabled={busy}
+              onRemove={() => put(urls.filter((url) => url !== buildpack.url))}
+            />
+          </>
+        )}
+      </Rows>
+      <form
+        class="inline"
+        onSubmit={(event) => {
+          event.preventDefault();
+          put([...urls, added.trim()]);
+        }}
+      >
+        <Field
+          label="Buildpack"
+          wide
+          placeholder="heroku/nodejs or a URL"
+          value={added}
+          onValue={setAdded}
+        />
+        <button type="submit" class="quiet" disabled={busy}>
+          Add buildpack
+        </button>
+      </form>
     </Panel>
   );
 }
