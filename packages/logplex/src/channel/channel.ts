@@ -160,6 +160,11 @@ export class Channel {
     this.trim();
   }
 
+  /** Whether messages are kept for history. */
+  get storing(): boolean {
+    return this.#storing;
+  }
+
   /** Whether tails may be opened. */
   get tailable(): boolean {
     return this.#tailing && this.#tailsAllowed();

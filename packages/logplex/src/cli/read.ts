@@ -1,6 +1,8 @@
 import { get, request as httpRequest, type IncomingMessage } from "node:http";
 import { get as httpsGet, request as httpsRequest } from "node:https";
 import { LogplexError } from "../errors.ts";
+import { localTime } from "../frame/display.ts";
+import { parseTimestamp } from "../frame/timestamp.ts";
 import type { CommandContext } from "./run.ts";
 
 /** Options of `logplex tail` and `logplex query`. */
@@ -12,6 +14,9 @@ export interface ReadOptions {
   readonly lines?: string | undefined;
   readonly source?: string | undefined;
   readonly dyno?: string | undefined;
+  /** ms. */
+  readonly sort?: string | undefined;
+  readonly local?: boolean | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -19,13 +24,7 @@ const RETRY_MS = 1000;
 
 /** Opens a session and prints it; a tail that breaks is resumed exactly where it was. */
 export async function read(options: ReadOptions, context: CommandContext): Promise<number> {
-  const server = options.url ?? context.env["LOGPLEX_URL"];
-  if (server === undefined || !URL.canParse(server))
-    throw new LogplexError(
-      "bad-request",
-      "There is no server; give --url http://id:password@host:port or set LOGPLEX_URL.",
-    );
-  const base = new URL(server);
+  const base = serverOf(options, context);
   const path = await createSession(base, options);
   const controller = new AbortController();
   context.onSignal(() => controller.abort());
@@ -50,12 +49,67 @@ export async function read(options: ReadOptions, context: CommandContext): Promi
         after = /"seq":(\d+)/.exec(event)?.[1] ?? after;
       } else if (event.startsWith("data: {") && event.includes('"lost":')) {
         // The notice that follows says the same for people.
-      } else if (event.startsWith("data: ")) context.out(`${event.slice(6)}\n`);
-      else if (event.startsWith("id: ")) after = event.slice(4);
+      } else if (event.startsWith("data: ")) {
+        const line = event.slice(6);
+        context.out(`${options.local === true ? inLocalTime(line) : line}\n`);
+      } else if (event.startsWith("id: ")) after = event.slice(4);
     }
     if (!options.tail || controller.signal.aborted) return 0;
     await pause(RETRY_MS, controller.signal);
   }
+}
+
+/** Prints what matches as octet-counted frames. */
+export async function readFrames(options: ReadOptions, context: CommandContext): Promise<number> {
+  const base = serverOf(options, context);
+  const url = new URL(`/v3/channels/${encodeURIComponent(options.channel)}/logs`, base);
+  url.username = "";
+  url.password = "";
+  const { query, lines = "100", source, dyno } = options;
+  for (const [name, value] of Object.entries({ query, num: lines, source, dyno }))
+    if (value !== undefined) url.searchParams.set(name, value);
+  const headers = { Authorization: authorizationOf(base) };
+  const response = await fetch(url, { headers }).catch((cause: unknown) => {
+    throw unreachable(base, cause);
+  });
+  const body = Buffer.from(await response.arrayBuffer());
+  if (response.status !== 200)
+    throw new LogplexError(
+      "bad-request",
+      `The server refused the query (${response.status}): ${errorOf(body.toString())}`,
+    );
+  context.out(body);
+  return 0;
+}
+
+function serverOf(options: ReadOptions, context: CommandContext): URL {
+  const server = options.url ?? context.env["LOGPLEX_URL"];
+  if (server === undefined || !URL.canParse(server))
+    throw new LogplexError(
+      "bad-request",
+      "There is no server; give --url http://id:password@host:port or set LOGPLEX_URL.",
+    );
+  return new URL(server);
+}
+
+function authorizationOf({ username, password }: URL): string {
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return `Basic ${Buffer.from(pair).toString("base64")}`;
+}
+
+function unreachable(base: URL, cause: unknown): LogplexError {
+  return new LogplexError(
+    "unavailable",
+    `The server at ${base.host} can't be reached; check --url.`,
+    { cause },
+  );
+}
+
+/** A display line with its time in the zone of this process. */
+function inLocalTime(line: string): string {
+  const end = line.indexOf(" ");
+  const micros = parseTimestamp(Buffer.from(line), 0, end);
+  return Number.isNaN(micros) ? line : localTime(micros) + line.slice(end);
 }
 
 async function createSession(base: URL, options: ReadOptions): Promise<string> {
@@ -66,8 +120,8 @@ async function createSession(base: URL, options: ReadOptions): Promise<string> {
     source: options.source,
     dyno: options.dyno,
     query: options.query,
+    ...(options.sort === undefined ? {} : { sort: Number(options.sort) }),
   });
-  const authorization = `Basic ${Buffer.from(`${decodeURIComponent(base.username)}:${decodeURIComponent(base.password)}`).toString("base64")}`;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const send = base.protocol === "https:" ? httpsRequest : httpRequest;
     send(
@@ -75,19 +129,11 @@ async function createSession(base: URL, options: ReadOptions): Promise<string> {
       {
         method: "POST",
         auth: "",
-        headers: { Authorization: authorization, "Content-Type": "application/json" },
+        headers: { Authorization: authorizationOf(base), "Content-Type": "application/json" },
       },
       resolve,
     )
-      .on("error", (cause) =>
-        reject(
-          new LogplexError(
-            "unavailable",
-            `The server at ${base.host} can't be reached; check --url.`,
-            { cause },
-          ),
-        ),
-      )
+      .on("error", (cause) => reject(unreachable(base, cause)))
       .end(body);
   });
   const text = await new Response(response as unknown as ReadableStream).text();

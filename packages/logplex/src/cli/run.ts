@@ -1,11 +1,11 @@
 import { parseArgs } from "node:util";
 import { LogplexError } from "../errors.ts";
-import { read } from "./read.ts";
+import { read, readFrames } from "./read.ts";
 import { serve } from "./serve.ts";
 
 /** What a command touches outside itself. */
 export interface CommandContext {
-  readonly out: (text: string) => void;
+  readonly out: (text: string | Uint8Array) => void;
   readonly error: (text: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Calls `stop` when the process is asked to end. */
@@ -22,7 +22,10 @@ Options of tail and query:
   -n, --lines <n>     lines of history; default 100
   -s, --source <s>    only this source
   -d, --dyno <d>      only this dyno or process type
+  --sort <ms>         order lines by time as far as they come within so many ms
+  --local             times in the zone of this machine
   --json              one JSON object per line
+  --raw               octet-counted frames as they would be delivered; only query
 `;
 
 /** Runs one command; returns the exit code: 0, 1 for a failure, 2 for wrong usage. */
@@ -45,6 +48,11 @@ export async function run(args: readonly string[], context: CommandContext): Pro
     if (command === "tail" && rest.length >= 1)
       return await read(
         { ...values, channel: rest[0]!, query: rest.slice(1).join(" "), tail: true },
+        context,
+      );
+    if (command === "query" && rest.length >= 2 && values.raw === true)
+      return await readFrames(
+        { ...values, channel: rest[0]!, query: rest.slice(1).join(" "), tail: false },
         context,
       );
     if (command === "query" && rest.length >= 2)
@@ -70,7 +78,10 @@ function parse(args: readonly string[]) {
       lines: { type: "string", short: "n" },
       source: { type: "string", short: "s" },
       dyno: { type: "string", short: "d" },
+      sort: { type: "string" },
+      local: { type: "boolean" },
       json: { type: "boolean" },
+      raw: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });

@@ -455,7 +455,11 @@ export class Drain {
     const { sortMs } = this.#output.options;
     const limits = {
       ...this.#sizer.limits(this.#output.encoder.overhead),
-      until: sortMs > 0 && !this.#flushing ? (now - sortMs) * 1000 : undefined,
+      // What was received in the future came before the clock was set back.
+      holds:
+        sortMs > 0 && !this.#flushing
+          ? { after: (now - sortMs) * 1000, to: now * 1000 }
+          : undefined,
     };
     for (;;) {
       const taken = this.#intake.take(limits);
@@ -476,7 +480,7 @@ export class Drain {
     const { sortMs } = this.#output.options;
     if (sortMs === 0) return 0;
     const oldest = this.#intake.oldestMs;
-    return oldest === undefined ? 0 : Math.ceil(oldest + sortMs - now);
+    return oldest === undefined || oldest > now ? 0 : Math.ceil(oldest + sortMs - now);
   }
 
   #announcement(now: number): FrameAnnouncement | undefined {

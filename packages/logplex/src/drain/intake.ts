@@ -60,14 +60,18 @@ class RereadRange {
   }
 }
 
+function isHeld({ receivedAt }: StoredMessage, { holds }: TakeLimits): boolean {
+  return holds !== undefined && receivedAt > holds.after && receivedAt <= holds.to;
+}
+
 /** How much one batch may hold. */
 export interface TakeLimits {
   readonly messages: number;
   readonly bytes: number;
   /** Bytes to count for a message beside its body. */
   readonly overhead: number;
-  /** µs; messages received later stay. */
-  readonly until?: number | undefined;
+  /** µs; messages received between the two stay. */
+  readonly holds?: { readonly after: number; readonly to: number } | undefined;
 }
 
 /** The reading side of a drain: follows the channel, filters and keeps the account. */
@@ -295,7 +299,7 @@ export class Intake {
     let covered = 0;
     for (const message of messages) {
       if (message.seq >= this.seenSeq) break;
-      if (limits.until !== undefined && message.receivedAt > limits.until) break;
+      if (isHeld(message, limits)) break;
       // A gap inside the channel is loss as well.
       if (message.seq > this.#channelSeq) this.#skipTo(message.seq, "trimmed");
       const size =
@@ -324,7 +328,7 @@ export class Intake {
     const passed: StoredMessage[] = [];
     for (const message of messages) {
       if (message.seq >= this.#channelSeq) break;
-      if (limits.until !== undefined && message.receivedAt > limits.until) break;
+      if (isHeld(message, limits)) break;
       // What damage took is a gap in the numbers.
       this.#loseSpooled(message.seq);
       const kept = this.filter(message);

@@ -23,7 +23,8 @@ function escapeUnsafe(text: string): string {
   });
 }
 
-function localTime(micros: number): string {
+/** A time in the zone of this process, with its offset. */
+export function localTime(micros: number): string {
   const date = new Date(Math.floor(micros / 1000));
   const offset = -date.getTimezoneOffset();
   const shifted = formatTs(micros + offset * 60_000_000).slice(0, 26);

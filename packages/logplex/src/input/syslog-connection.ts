@@ -12,6 +12,8 @@ export interface SyslogConnectionOptions {
   readonly maxFrameBytes: number | undefined;
   readonly idleTimeoutMs: number;
   readonly maxMalformed: number;
+  /** Whether one more connection of a token is allowed; asked when the token is known. */
+  readonly admit: (socket: Socket, token: string) => boolean;
 }
 
 /** Writes that may wait for the disk before a connection is paused. */
@@ -32,13 +34,30 @@ export function serveSyslogConnection(
   let pausedForDrain = false;
   let meter: BudgetMeter | undefined = bound === undefined ? undefined : budgets.of(bound.token.id);
   const resolve = resolver(ingress);
+  const admitted = new Set<string>();
+  let refused = false;
+  const admit = (token: string): boolean => {
+    if (admitted.has(token)) return true;
+    if (refused || !options.admit(socket, token)) {
+      refused = true;
+      counters.rejected.budget += 1;
+      return false;
+    }
+    admitted.add(token);
+    return true;
+  };
+  if (bound !== undefined && !admit(bound.token.id)) {
+    socket.destroy();
+    return;
+  }
   const ingest = new FrameIngest({
     dialect: options.dialect,
     bound,
     resolve: (appName) => {
       const destination = resolve(appName);
+      if (destination === undefined || !admit(destination.token.id)) return undefined;
       // One sender is one token in practice; the latest is charged for what its connection brings.
-      if (destination !== undefined) meter = budgets.of(destination.token.id);
+      meter = budgets.of(destination.token.id);
       return destination;
     },
   });
@@ -113,7 +132,7 @@ export function serveSyslogConnection(
     parser.push(data);
     chunk = undefined;
     settle();
-    if (malformed >= options.maxMalformed) socket.destroy();
+    if (malformed >= options.maxMalformed || refused) socket.destroy();
   });
   socket.on("end", () => {
     ingest.begin(Buffer.alloc(0), clock.now() * 1000, tokens.version);

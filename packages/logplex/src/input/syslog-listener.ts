@@ -41,6 +41,8 @@ export interface SyslogListenOptions {
   readonly maxMalformed?: number;
   /** Open connections; default 1,024. */
   readonly maxConnections?: number;
+  /** Open connections of one token; default 100. A further one is closed. */
+  readonly maxConnectionsPerToken?: number;
 }
 
 /** Takes syslog over TCP or TLS. */
@@ -49,6 +51,8 @@ export class SyslogListener {
   readonly #ingress: Ingress;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Open connections by token. */
+  readonly #perToken = new Map<string, number>();
 
   constructor(ingress: Ingress, options: SyslogListenOptions) {
     this.#ingress = ingress;
@@ -120,9 +124,23 @@ export class SyslogListener {
         maxFrameBytes: options.maxFrameBytes,
         idleTimeoutMs: options.idleTimeoutMs ?? 5 * 60_000,
         maxMalformed: options.maxMalformed ?? 10,
+        admit: (one, token) => this.#admit(one, token),
       },
       bound,
     );
+  }
+
+  /** Counts a connection for its token; false when it has too many. */
+  #admit(socket: Socket, token: string): boolean {
+    const open = this.#perToken.get(token) ?? 0;
+    if (open >= (this.#options.maxConnectionsPerToken ?? 100)) return false;
+    this.#perToken.set(token, open + 1);
+    socket.on("close", () => {
+      const left = (this.#perToken.get(token) ?? 1) - 1;
+      if (left > 0) this.#perToken.set(token, left);
+      else this.#perToken.delete(token);
+    });
+    return true;
   }
 
   #destination(id: string): Destination | undefined {

@@ -329,7 +329,7 @@ export class ManagementApi {
     if (request.method !== "POST") return notAllowed("POST");
     const payload = await this.#payload(request);
     if ("status" in payload) return payload;
-    const { channel_id: id, num, tail, source, ps, dyno, query } = payload.value;
+    const { channel_id: id, num, tail, source, ps, dyno, query, sort } = payload.value;
     const name = typeof id === "number" ? String(id) : id;
     if (typeof name !== "string" || !logplex.hasChannel(name))
       return fail(422, "invalid channel_id");
@@ -340,6 +340,7 @@ export class ManagementApi {
       source: text(source),
       dyno: text(dyno) ?? text(ps),
       query: text(query),
+      ...(sort === undefined ? {} : { sortMs: Number(sort) }),
     });
     const host = request.headers.host ?? "localhost";
     return {

@@ -13,6 +13,9 @@ export interface OpenStream {
   close(): void;
 }
 
+/** What a reader of a channel without history is told, as by Logplex for its flag `no_redis`. */
+const NO_HISTORY = "This app keeps no log history.";
+
 interface StreamContext {
   readonly channel: Channel;
   readonly claims: SessionClaims;
@@ -58,7 +61,7 @@ async function run(context: StreamContext, signal: AbortSignal): Promise<void> {
     if (!sink.ended) sink.write([sink.format.encode({ kind: "message", message })]);
   };
   try {
-    sink.begin();
+    sink.begin(channel.storing ? {} : { "X-Heroku-Warning": NO_HISTORY });
     if (claims.tail && channel.tailable) await follow(tail, context, signal);
     else await drain(tail, sink, signal);
     if (claims.tail && !channel.tailable) say(TAILS_FORBIDDEN, channel.nextSeq - 1);

@@ -7,7 +7,8 @@ export interface Sink {
   readonly format: StreamFormat;
   /** The reader is told that there is nothing to read. Nothing was begun. */
   refuse(status: number, message: string, headers?: Readonly<Record<string, string>>): void;
-  begin(): void;
+  /** `headers` go to those that can carry them. */
+  begin(headers?: Readonly<Record<string, string>>): void;
   /** False: the reader is slow, wait for {@link ready}. */
   write(chunks: readonly string[]): boolean;
   /** Settles when the reader has taken enough. */
@@ -29,8 +30,9 @@ export function responseSink(request: IncomingMessage, response: ServerResponse)
       response.writeHead(status, { "Content-Type": "text/plain; charset=utf-8", ...headers });
       response.end(`${message}\n`);
     },
-    begin() {
+    begin(headers = {}) {
       response.writeHead(200, {
+        ...headers,
         "Content-Type": format.contentType,
         "Cache-Control": "no-cache, no-store",
         "X-Accel-Buffering": "no",

@@ -150,7 +150,8 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
     }
     let timer: unknown;
     const due = new Promise<void>((resolve) => {
-      timer = this.#clock.setTimeout(resolve, Math.max(0, dueAt - this.#clock.now()));
+      const ms = Math.min(this.#window?.ms ?? 0, Math.max(0, dueAt - this.#clock.now()));
+      timer = this.#clock.setTimeout(resolve, ms);
     });
     await Promise.race([due, this.#reader.wait()]);
     this.#clock.clearTimeout(timer);

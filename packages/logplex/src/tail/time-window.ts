@@ -24,13 +24,14 @@ export function openWindow(sortMs = 0): TimeWindow | undefined {
 
 /** Holds messages back so that late ones can be shown in their place (spec/logplex.md §11). */
 export class TimeWindow {
-  readonly #ms: number;
+  /** How long a message is held. */
+  readonly ms: number;
   /** In the order of time. */
   readonly #held: StoredMessage[] = [];
   #lastSeq = 0;
 
   constructor(ms: number) {
-    this.#ms = ms;
+    this.ms = ms;
   }
 
   add(messages: readonly StoredMessage[]): void {
@@ -47,13 +48,16 @@ export class TimeWindow {
   get dueAt(): number | undefined {
     let oldest = Number.POSITIVE_INFINITY;
     for (const { receivedAt } of this.#held) oldest = Math.min(oldest, receivedAt);
-    return this.#held.length === 0 ? undefined : Math.ceil(oldest / 1000) + this.#ms;
+    return this.#held.length === 0 ? undefined : Math.ceil(oldest / 1000) + this.ms;
   }
 
   /** Everything up to the last message that was held long enough. */
   due(nowMs: number): TailEvent[] {
-    const limit = (nowMs - this.#ms) * 1000;
-    const last = this.#held.findLastIndex(({ receivedAt }) => receivedAt <= limit);
+    const limit = (nowMs - this.ms) * 1000;
+    // What came in the future was received before the clock was set back.
+    const last = this.#held.findLastIndex(
+      ({ receivedAt }) => receivedAt <= limit || receivedAt > nowMs * 1000,
+    );
     return this.#emit(Math.max(last + 1, this.#held.length - MAX_HELD));
   }
 

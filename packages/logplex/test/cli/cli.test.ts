@@ -23,7 +23,7 @@ function start(...args: string[]) {
   let wake: () => void = () => {};
   const code = run(args, {
     out: (text) => {
-      out += text;
+      out += Buffer.from(text).toString();
       wake();
     },
     error: (text) => {
@@ -136,4 +136,31 @@ test("mistakes are explained", async () => {
   const command = start("serve", join(directory, "bad.json"));
   expect(await command.code).toBe(1);
   expect(command.texts().error).toMatch(/http\.port/);
+});
+
+test("query shows local times, raw frames and lines in the order of their times", async () => {
+  const { logplex, url } = await server();
+  const at = 1_773_480_413_000;
+  for (const ms of [20, 10])
+    await logplex.write({
+      channel: "a",
+      source: "app",
+      proc: "web.1",
+      lines: [Buffer.from(`ms=${ms}`)],
+      at: at + ms,
+    });
+  const local = start("query", "a", "ms", "--url", url, "--local");
+  expect(await local.code).toBe(0);
+  const [first] = local.texts().out.split("\n") as [string];
+  expect(Date.parse(first.split(" ")[0]!)).toBe(at + 20);
+  const raw = start("query", "a", ".ms=10", "--url", url, "--raw");
+  expect(await raw.code).toBe(0);
+  expect(raw.texts().out).toBe(
+    "63 <190>1 2026-03-14T09:26:53.010000+00:00 host app web.1 - ms=10\n",
+  );
+  const sorted = start("query", "a", "ms", "--url", url, "--sort", "250");
+  expect(await sorted.code).toBe(0);
+  expect(sorted.texts().out.match(/ms=\d+/g)).toEqual(["ms=10", "ms=20"]);
+  const wrong = start("query", "a", "(", "--url", url, "--raw");
+  expect([await wrong.code, wrong.texts().error]).toEqual([1, expect.stringMatching(/400/)]);
 });

@@ -141,3 +141,26 @@ test("syslog over UDP takes one message per datagram", async () => {
     socket.close();
   }
 });
+
+test("one token has a limit of connections, others do not feel it", async () => {
+  const other = logplex.createToken("other", "app");
+  const { syslog } = await logplex.listen({ syslog: { port: 0, maxConnectionsPerToken: 2 } });
+  const [one, two, three, four] = await Promise.all([1, 2, 3, 4].map(() => dial(syslog!)));
+  one!.write(frames(line("first")));
+  await until("first");
+  two!.write(frames(line("second")));
+  await until("second");
+  three!.resume();
+  three!.write(frames(line("third")));
+  await once(three!, "close");
+  four!.write(frames(line("elsewhere", other)));
+  await until("elsewhere", "other");
+  one!.destroy();
+  two!.write(frames(line("still")));
+  await until("still");
+  expect(history().map(({ body }) => Buffer.from(body).toString())).toEqual([
+    "first",
+    "second",
+    "still",
+  ]);
+});

@@ -278,3 +278,11 @@ test("close ends readers and leaves no timer", async () => {
   await logplex.close();
   expect(clock.pending).toBe(0);
 });
+
+test("a channel that keeps no history says so to who asks for it", async () => {
+  logplex.channel("a").configure({ storing: false });
+  write("gone");
+  const reader = await open(logplex.createSession("a"));
+  expect(await reader.end()).toBe("");
+  expect(reader.response.headers["x-heroku-warning"]).toBe("This app keeps no log history.");
+});
