@@ -31,8 +31,9 @@ export async function createDriverPackage(path: string, name?: string): Promise<
   const { version } = JSON.parse(await readFile(own, "utf8")) as { version: string };
   await mkdir(directory, { recursive: true });
   await cp(join(dirname(own), PLACEHOLDER), directory, { recursive: true });
-  // npm leaves files of this name out of what it packs.
+  // npm leaves the one out of what it packs, and the other would make the template a package.
   await rename(join(directory, "gitignore"), join(directory, ".gitignore"));
+  await rename(join(directory, "manifest.json"), join(directory, "package.json"));
   const driver = driverName(packageName);
   const files = (await readdir(directory, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
