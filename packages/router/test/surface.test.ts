@@ -6,6 +6,7 @@ import { LogWriter } from "../src/access-log/writer.ts";
 import { negotiate } from "../src/failures/pages.ts";
 import { closeFrame, FrameTracker } from "../src/forward/frames.ts";
 import { RateLimiter } from "../src/forward/rate.ts";
+import { RequestIds } from "../src/forward/request-ids.ts";
 import { AppRoute } from "../src/table/app-route.ts";
 import { Backend } from "../src/table/backend.ts";
 import { choose } from "../src/table/balance.ts";
@@ -701,4 +702,12 @@ describe("small parts", () => {
     ]).toEqual([0, 0, 1, 0]);
     expect(limiter.take("a", rate, 500)).toBe(0);
   });
+});
+
+test("request ids are random UUIDs of version 4", () => {
+  const ids = new RequestIds();
+  const seen = new Set(Array.from({ length: 1000 }, () => ids.next()));
+  expect(seen.size).toBe(1000);
+  for (const id of seen)
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });

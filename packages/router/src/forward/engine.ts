@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type AccessRecord, formatJson, formatLine, redactQuery } from "../access-log/line.ts";
@@ -23,6 +23,7 @@ import type { Forwarder, ForwarderContext } from "./forwarder.ts";
 import { Http2Connection } from "./http2.ts";
 import type { EndedRequest, Observer } from "./observer.ts";
 import { RateLimiter } from "./rate.ts";
+import { RequestIds } from "./request-ids.ts";
 import { SharedReader } from "./shared-read.ts";
 import { parseTraceparent } from "./trace-context.ts";
 import type { Tunnel } from "./tunnel.ts";
@@ -107,6 +108,7 @@ export class Engine implements Forwarder {
   readonly #rates = new RateLimiter();
   readonly #retries = new WeakMap<AppRoute, { at: number; requests: number; retries: number }>();
   readonly #unsubscribe: () => void;
+  readonly #ids = new RequestIds();
   #offset = 0;
   #offsetUntil = 0;
   /** Set when the router shuts down: no connection is kept. */
@@ -169,7 +171,7 @@ export class Engine implements Forwarder {
   }
 
   newRequestId(): string {
-    return randomUUID();
+    return this.#ids.next();
   }
 
   /** A span of our own: in the trace that the client began, else in a new one that nobody samples. */
