@@ -117,6 +117,16 @@ export interface ManifoldPort {
   restart(app: string, selector?: { readonly dyno?: string; readonly type?: string }): unknown;
   stop(app: string, selector?: { readonly dyno?: string; readonly type?: string }): unknown;
   run(oneOff: OneOffPort): Promise<OneOffSessionPort>;
+  /** Runs a command inside a dyno that is up. */
+  exec?(
+    app: string,
+    dyno: string,
+    argv: readonly string[],
+    options: {
+      readonly env?: Readonly<Record<string, string>>;
+      readonly tty?: { readonly columns: number; readonly rows: number };
+    },
+  ): Promise<SessionStreamsPort>;
   ps(app?: string): readonly DynoPort[];
   on(event: "dyno", listener: (event: DynoEventPort) => void): unknown;
   off(event: "dyno", listener: (event: DynoEventPort) => void): unknown;

@@ -20,6 +20,7 @@ import {
 import { ApiError } from "../errors.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 import { readFirstBytes } from "./first-bytes.ts";
+import { attachSecretOf } from "./framed-run.ts";
 import { isGitRequest } from "./git-access.ts";
 import { GitEndpoint, type GitOptions } from "./git-endpoint.ts";
 import type { CertificateProvider } from "./local-authority.ts";
@@ -209,14 +210,16 @@ export class Edge {
       response: ServerResponse,
       handler: NonNullable<EdgeOptions["checkContinue"]>,
     ) => {
-      if (!isGitRequest(request)) handler(request, response);
+      const secret = attachSecretOf(request);
+      if (secret !== undefined) this.#rendezvous.acceptHttp(request, response, secret);
+      else if (!isGitRequest(request)) handler(request, response);
       else if (this.#git !== undefined) void this.#git.handle(request, response);
       else response.writeHead(404, { "content-type": "text/plain" }).end("There is no git here.\n");
     };
     const { handler, checkContinue } = this.#options;
     server.on("request", (request, response) => serve(request, response, handler));
     server.on("checkContinue", (request, response) => {
-      if (checkContinue !== undefined && !isGitRequest(request)) {
+      if (checkContinue !== undefined && !isGitRequest(request) && !attachSecretOf(request)) {
         checkContinue(request, response);
         return;
       }

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import type { Logger } from "../logger.ts";
+import { refuseAttach, serveFramed } from "./framed-run.ts";
 import { MarkerSplitter } from "./marker.ts";
 
 /**
@@ -14,8 +16,16 @@ export interface RendezvousStreams {
   write(bytes: Uint8Array): Promise<void>;
   /** Half-close: the process reads end of file. */
   end(): Promise<void>;
+  /** How the process ended, when the session itself can't say. */
+  wait?(): Promise<RendezvousExit>;
   /** Client gone: the process gets SIGHUP. */
   close(): Promise<void>;
+}
+
+/** Status or signal of a process that ended. */
+export interface RendezvousExit {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
 }
 
 /** A one-off that waits for its client. The `OneOffSession` of the manifold fits. */
@@ -25,6 +35,8 @@ export interface RendezvousSession {
    * reason of a rejection is told to the client, for instance that nobody came in time (R13).
    */
   open(): Promise<unknown>;
+  /** How the one-off ended; told to clients of plain HTTP. */
+  wait?(): Promise<RendezvousExit>;
 }
 
 interface Offer {
@@ -55,6 +67,7 @@ const MAX_PENDING_INPUT = 256 * 1024;
 export class Rendezvous {
   readonly #offers = new Map<string, Offer>();
   readonly #sockets = new Set<TLSSocket>();
+  readonly #responses = new Set<ServerResponse>();
   readonly #running = new Set<Promise<void>>();
   readonly #ttlMs: number;
   readonly #maxOffers: number;
@@ -114,11 +127,36 @@ export class Rendezvous {
     this.#running.add(run);
   }
 
+  /** Serves a client that presents its secret over HTTP: see {@link serveFramed}. */
+  acceptHttp(request: IncomingMessage, response: ServerResponse, secret: string): void {
+    if (request.method !== "POST") {
+      refuseAttach(response, 405, "Attach with POST; the body is the input of the process.");
+      return;
+    }
+    const offer = this.#closed ? undefined : this.#take(keyOf(secret));
+    if (offer === undefined) {
+      refuseAttach(response, 404, "This attach URL is unknown, used or expired. Run again.");
+      return;
+    }
+    this.#responses.add(response);
+    const run = serveFramed(request, response, offer.session)
+      .catch((error: unknown) => {
+        this.#logger.warn({ error: String(error) }, "An attached one-off failed");
+        response.destroy();
+      })
+      .finally(() => {
+        this.#responses.delete(response);
+        this.#running.delete(run);
+      });
+    this.#running.add(run);
+  }
+
   /** Forgets all secrets, disconnects all clients and waits until their dynos know. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const key of [...this.#offers.keys()]) this.#take(key);
     for (const socket of this.#sockets) socket.destroy();
+    for (const response of this.#responses) response.destroy();
     await Promise.all(this.#running);
   }
 

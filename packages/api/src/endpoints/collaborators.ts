@@ -190,6 +190,24 @@ export const collaboratorEndpoints: readonly Endpoint[] = (
       handler: async ({ platform, app, params }) =>
         present(app, await memberBy(platform.db, app, params[parameter] ?? "")),
     }),
+    ...(prefix === ""
+      ? []
+      : [
+          defineEndpoint({
+            ...shared,
+            title: `${prefix}Update`,
+            method: "PATCH",
+            path: `${base}/${last}`,
+            verb: "manage",
+            summary: "Shows who has access; everyone who has it has the same rights.",
+            body: z.object({ permissions: z.array(z.string().max(100)).max(20) }),
+            handler: async (context) => {
+              assertOwner(context as Context);
+              const { platform, app, params } = context;
+              return present(app, await memberBy(platform.db, app, params[parameter] ?? ""));
+            },
+          }),
+        ]),
     defineEndpoint({
       ...shared,
       title: `${prefix}Delete`,

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { ApiError, invalid, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { currentRelease } from "../platform/desired.ts";
-import { runOneOff } from "../platform/one-off.ts";
+import { runInside, runOneOff } from "../platform/one-off.ts";
 import { messageOf } from "../platform/platform.ts";
 import type { DynoPort } from "../ports.ts";
 import { dynoSizes, findNamed } from "../resources/catalog.ts";
@@ -135,6 +135,46 @@ export const dynoEndpoints: readonly Endpoint[] = [
         );
       });
       return document;
+    },
+  }),
+  defineEndpoint({
+    resource: "dyno-processes",
+    title: "Create",
+    method: "POST",
+    path: "/apps/{app}/dynos/{dyno}",
+    verb: "operate",
+    summary: "Gives a URL where a client reaches a command inside a dyno that is up.",
+    body: runBody.pick({ command: true, env: true, force_no_tty: true }),
+    response: z.strictObject({ attach_url: z.string() }).meta({ id: "dyno-processes" }),
+    status: 201,
+    handler: async (context) => {
+      const { platform, app, params, body, actor, write } = context;
+      const dyno = dynoBy(context, params["dyno"] ?? "");
+      if (!platform.manifold.exec || !platform.rendezvous)
+        throw new ApiError(
+          "not-implemented",
+          "This platform can't run commands inside dynos; start a one-off dyno instead.",
+        );
+      if (dyno.state !== "up")
+        throw new ApiError("conflict", `${dyno.dyno} is ${dyno.state}; wait until it is up.`, {
+          app: { name: app.name },
+        });
+      const env = body.env ?? {};
+      return await write(async (unit) => {
+        await unit.event({
+          app: app.id,
+          resource: "dyno-processes",
+          action: "create",
+          data: { app: { id: app.id, name: app.name }, dyno: { id: dyno.id, name: dyno.dyno } },
+        });
+        unit.after(() =>
+          platform.say(app.id, `Command inside ${dyno.dyno} by user ${actor.email}`),
+        );
+        if (context.preview) return { attach_url: "rendezvous://preview.invalid/" };
+        const noTty = body.force_no_tty === true || env["COLUMNS"] === undefined;
+        const url = runInside(platform, app, dyno, { command: body.command, env, noTty });
+        return { attach_url: url ?? "" };
+      });
     },
   }),
   defineEndpoint({

@@ -63,6 +63,7 @@ const infos: readonly (readonly [string, string, string])[] = [
   ["review-app", "Info", "/review-apps/{review_app}"],
   ["review-app-config", "Info", "/pipelines/{pipeline}/review-app-config"],
   ["oci-image", "Info", "/apps/{app}/oci-images/{oci_image}"],
+  ["build-metadata", "List", "/apps/{app}/build-metadata"],
   ["team", "List Couplings", "/teams/{team}/pipeline-couplings"],
   ["team", "List Authorizations", "/teams/{team}/oauth/authorizations"],
   ["team", "List Generations", "/teams/{team}/available-generations"],

@@ -1,4 +1,4 @@
-import type { OneOffSessionPort } from "../ports.ts";
+import type { DynoPort, OneOffSessionPort, SessionStreamsPort } from "../ports.ts";
 import type { AppRow, ReleaseRow } from "../store/tables.ts";
 import { readConfig } from "./config.ts";
 import { processTypesOf, releasePort, slugById, slugPort } from "./desired.ts";
@@ -53,6 +53,34 @@ export function expandCommand(
   const name = match?.[1];
   if (!match || name === undefined || !Object.hasOwn(processTypes, name)) return command;
   return `${processTypes[name]}${command.slice(match[0].length)}`;
+}
+
+/** Offers a place to connect to a command inside a dyno; it starts when the client is there. */
+export function runInside(
+  platform: Platform,
+  app: AppRow,
+  dyno: DynoPort,
+  request: Pick<OneOffRequest, "command" | "env" | "noTty">,
+): string | null {
+  const tty = !request.noTty;
+  const size = terminalSize(request.env);
+  let streams: Promise<SessionStreamsPort> | undefined;
+  const open = async () => {
+    const { manifold } = platform;
+    if (!manifold.exec) throw new Error("This platform can't run commands inside dynos.");
+    streams ??= manifold.exec(app.id, dyno.dyno, ["sh", "-c", request.command], {
+      env: request.env,
+      ...(tty ? { tty: size } : {}),
+    });
+    return await streams;
+  };
+  const session: OneOffSessionPort = {
+    dyno,
+    open,
+    wait: async () => await (await open()).wait(),
+    stop: async () => await (await streams)?.close(),
+  };
+  return platform.rendezvous?.offer(session, { tty }) ?? null;
 }
 
 /** A terminal's size comes once, with the environment. */

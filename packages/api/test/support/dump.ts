@@ -28,5 +28,5 @@ export async function dump(store: Store): Promise<string> {
       lines.push(`${name} ${JSON.stringify(kept)}`);
     }
   }
-  return lines.sort().join("\n");
+  return lines.sort((a, b) => (a < b ? -1 : 1)).join("\n");
 }

@@ -97,6 +97,11 @@ export class FakeManifold implements ManifoldPort {
     };
   }
 
+  async exec(app: string, dyno: string, argv: readonly string[], options: unknown) {
+    this.calls.push(["exec", app, dyno, argv, options]);
+    return await (await this.run(this.oneOffs[0] ?? fakeOneOff(app))).open();
+  }
+
   ps(app?: string): readonly DynoPort[] {
     return app === undefined ? this.#dynos : this.#dynos.filter((dyno) => dyno.app === app);
   }
@@ -113,6 +118,13 @@ export class FakeManifold implements ManifoldPort {
     this.calls.push(["sweep"]);
   }
 }
+
+const fakeOneOff = (app: string): OneOffPort => ({
+  app,
+  command: "true",
+  release: { id: randomUUID(), version: 1, createdAt: 0 },
+  env: {},
+});
 
 export class FakeRoutes implements RoutesPort {
   readonly routes = new Map<string, Parameters<RoutesPort["set"]>[1]>();
