@@ -38,6 +38,11 @@ export class ControlServer {
       if (!connection.session) connection.socket.write(encodeMessage(message));
   }
 
+  /** No new connection; those that are there stay. */
+  stopListening() {
+    this.#server.close();
+  }
+
   async close() {
     const closed = [...this.#connections].map(
       ({ socket, ending }) =>
@@ -49,7 +54,6 @@ export class ControlServer {
           setTimeout(() => socket.destroy(), 1_000).unref();
         }),
     );
-    this.#server.close();
     await Promise.all(closed);
   }
 

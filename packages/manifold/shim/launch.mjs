@@ -1,6 +1,14 @@
 // How the main process of a dyno, and what is run beside it, is started.
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, closeSync, constants, openSync, statSync, unlinkSync } from "node:fs";
+import {
+  accessSync,
+  chownSync,
+  closeSync,
+  constants,
+  openSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { Socket } from "node:net";
 import { constants as system } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
@@ -55,23 +63,30 @@ export function findProgram(program, env, directory) {
   );
 }
 
-/** A FIFO and not a socket, or `/dev/stdout` could not be opened in the dyno. */
-export function openPipe(directory, name, uid) {
-  const path = join(directory, name);
-  const made = spawnSync("mkfifo", ["-m", "600", path], { stdio: "ignore" });
+/** Makes FIFOs by the system's program; there is no other way to them from here. */
+export function makePipes(paths) {
+  const made = spawnSync("mkfifo", ["-m", "600", ...paths], { stdio: "ignore" });
   if (made.status !== 0) throw new LaunchError("failed", "mkfifo failed; is coreutils installed?");
-  if (uid !== undefined) spawnSync("chown", [String(uid), path], { stdio: "ignore" });
-  const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const keep = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
-  return {
-    read,
-    /** Until it is closed the reader sees no end, however often the dyno closes its side. */
-    keep,
-    /** Opened as a program expects it, blocking; to be closed after the spawn. */
-    openWriter: () => openSync(path, constants.O_WRONLY),
-    openReader: () => openSync(path, constants.O_RDONLY),
-    unlink: () => unlinkSync(path),
-  };
+}
+
+/** FIFOs and not sockets, or `/dev/stdout` could not be opened in the dyno. */
+export function openPipes(directory, names, uid, make = makePipes) {
+  const paths = names.map((name) => join(directory, name));
+  make(paths);
+  return paths.map((path) => {
+    if (uid !== undefined) chownSync(path, uid, uid);
+    const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const keep = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    return {
+      read,
+      /** Until it is closed the reader sees no end, however often the dyno closes its side. */
+      keep,
+      /** Opened as a program expects it, blocking; to be closed after the spawn. */
+      openWriter: () => openSync(path, constants.O_WRONLY),
+      openReader: () => openSync(path, constants.O_RDONLY),
+      unlink: () => unlinkSync(path),
+    };
+  });
 }
 
 /** Stream over the reading end of a FIFO. */
@@ -110,7 +125,18 @@ export function resizeTerminal(device, { columns, rows }) {
  * Starts a program. `stdio` are three descriptors; `init` puts the helper in front of it, which
  * `terminal` needs too. Resolves to `{ child, pid, init?, device?, exited }` when it runs.
  */
-export async function launch({ argv, env, directory, stdio, init, terminal, uid, gid, around }) {
+export async function launch({
+  argv,
+  env,
+  directory,
+  stdio,
+  init,
+  terminal,
+  uid,
+  gid,
+  setpriv,
+  around,
+}) {
   const program = findProgram(argv[0], env, directory);
   const options = {
     cwd: directory,
@@ -127,7 +153,7 @@ export async function launch({ argv, env, directory, stdio, init, terminal, uid,
     );
     return followInit(child, env, terminal);
   }
-  const [file, args] = deathSignal(argv);
+  const [file, args] = deathSignal(argv, setpriv);
   const child = around(() => spawn(file, args, { ...options, env, stdio }));
   await spawned(child);
   return {
@@ -139,15 +165,13 @@ export async function launch({ argv, env, directory, stdio, init, terminal, uid,
   };
 }
 
-let setpriv;
-
 /** A dyno must not outlive a supervisor that was killed: nobody would hold its output. */
-function deathSignal(argv) {
-  setpriv ??= findSetpriv();
+function deathSignal(argv, setpriv) {
   return setpriv ? [setpriv, ["--pdeathsig", "KILL", "--", ...argv]] : [argv[0], argv.slice(1)];
 }
 
-function findSetpriv() {
+/** The program that arranges for it; empty where there is none that works. */
+export function findSetpriv() {
   if (process.platform !== "linux") return "";
   try {
     const path = findProgram("setpriv", process.env, "/");

@@ -1,26 +1,38 @@
 #!/usr/bin/env node
-// Started by the process driver, one per dyno, in a session of its own: `shim.mjs <state directory>`.
-// Says one JSON line on stdout when the dyno runs or could not be started; ends when the dyno has ended.
+// Started by the process driver, in a session of its own:
+//   shim.mjs dyno                    holds one dyno, of which a line on stdin tells
+//   shim.mjs shared <directory>      holds all that its socket below the directory is told of
+// Says one JSON line on stdout when the dyno runs or could not be started (shared: when it listens);
+// ends when its dynos have ended.
 import { rememberHome } from "./containment.mjs";
+import { serveShared } from "./shared.mjs";
 import { Supervisor } from "./supervisor.mjs";
 
-/** @param {string} directory */
-async function supervise(directory) {
-  process.chdir(directory);
-  for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"]) process.on(signal, () => {});
-  process.stdout.on("error", () => {});
-  rememberHome();
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-  const supervisor = new Supervisor(directory);
+/** One line of stdin; undefined when the driver went away without a word, as it does with a spare. */
+async function order() {
+  const parts = [];
+  for await (const chunk of process.stdin) {
+    parts.push(chunk);
+    if (chunk.includes(10)) return JSON.parse(Buffer.concat(parts).toString("utf8"));
+  }
+  return undefined;
+}
+
+async function superviseOne() {
+  const wanted = await order();
+  process.stdin.destroy();
+  if (!wanted) return;
+  process.chdir(wanted.directory);
+  const supervisor = new Supervisor(wanted.directory);
   // Asked to end (a shutdown of the machine): then the dyno ends as it would by a stop.
   process.on("SIGTERM", () => void supervisor.stop({ timeoutMs: 10_000 }));
   try {
-    await supervisor.start();
-    process.stdout.write(`${JSON.stringify({ ok: true, status: supervisor.status })}\n`);
+    await supervisor.start(wanted.spec);
+    say({ ok: true, status: supervisor.status });
   } catch (error) {
-    process.stdout.write(
-      `${JSON.stringify({ error: { code: error.code ?? "failed", message: error.message } })}\n`,
-    );
+    say({ error: { code: error.code ?? "failed", message: error.message } });
     process.exitCode = 1;
     return;
   }
@@ -28,5 +40,12 @@ async function supervise(directory) {
   process.exit(0);
 }
 
-// An import without a directory, as checks of packages make one, does nothing.
-if (process.argv[2] !== undefined) await supervise(process.argv[2]);
+const [mode, directory] = process.argv.slice(2);
+// An import without a mode, as checks of packages make one, does nothing.
+if (mode !== undefined) {
+  for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"]) process.on(signal, () => {});
+  process.stdout.on("error", () => {});
+  rememberHome();
+  if (mode === "shared") await serveShared(directory, () => say({ ok: true }));
+  else await superviseOne();
+}

@@ -1,14 +1,6 @@
 // Holds one dyno: starts it, keeps its output, answers on its socket, tells how it ended.
 import { randomUUID } from "node:crypto";
-import {
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, statSync, writeSync } from "node:fs";
 import { constants as system } from "node:os";
 import {
   createGroups,
@@ -26,7 +18,7 @@ import { ControlServer } from "./control.mjs";
 import {
   LaunchError,
   launch,
-  openPipe,
+  openPipes,
   openTerminal,
   readerOf,
   toArguments,
@@ -60,8 +52,12 @@ export class Supervisor {
   /** Resolves when the dyno has ended and everything was told. */
   finished;
 
-  constructor(directory) {
+  #makePipes;
+
+  /** `makePipes(paths)` makes the pipes of a dyno; shared supervisors have some ready. */
+  constructor(directory, makePipes) {
     this.#directory = directory;
+    this.#makePipes = makePipes;
     this.exited = new Promise((done) => {
       this.#tellExit = done;
     });
@@ -70,13 +66,9 @@ export class Supervisor {
     });
   }
 
-  /** Starts what `spec.json` says; throws `LaunchError` and leaves nothing behind. */
-  async start() {
-    const path = `${this.#directory}/spec.json`;
-    const spec = JSON.parse(readFileSync(path, "utf8"));
+  /** Starts what `spec` says; throws `LaunchError` and leaves nothing behind. */
+  async start(spec) {
     this.#spec = spec;
-    // The values are needed here alone; on disk they would stay as long as the dyno.
-    writeAtomically(path, { ...spec, env: undefined });
     try {
       if (!statSync(spec.directory).isDirectory()) throw new Error();
     } catch {
@@ -147,6 +139,8 @@ export class Supervisor {
   /** The stop of spec/drivers.md §3; a second one can only shorten the first. */
   async stop({ signal = "SIGTERM", timeoutMs = 30_000, scope = "all" }) {
     const deadline = Date.now() + timeoutMs;
+    // What is written about the end is the last.
+    if (this.#status.state === "exited") return this.finished;
     if (this.#stopping) {
       this.#stopping.deadline = Math.min(this.#stopping.deadline, deadline);
     } else {
@@ -177,12 +171,14 @@ export class Supervisor {
 
   /** A process beside the main one, in the same groups and with the same environment. */
   async exec({ argv, env, tty }) {
+    if (this.#status.state === "exited") throw new LaunchError("failed", "The dyno has ended");
     const directory = this.#spec.directory;
     const options = {
       argv,
       env: { ...this.#spec.env, ...env },
       directory,
       uid: this.#spec.uid,
+      setpriv: this.#spec.setpriv,
       around: (spawn) => spawnInside(this.#containment.groups, spawn),
     };
     const id = randomUUID().slice(0, 8);
@@ -196,9 +192,8 @@ export class Supervisor {
       const stream = terminal.stream();
       return { ...process, stdin: stream, stdout: stream, terminal: true };
     }
-    const pipes = ["in", "out", "err"].map((name) =>
-      openPipe(this.#directory, `exec-${id}-${name}`, this.#spec.uid),
-    );
+    const names = ["in", "out", "err"].map((name) => `exec-${id}-${name}`);
+    const pipes = openPipes(this.#directory, names, this.#spec.uid, this.#makePipes);
     const ends = [pipes[0].openReader(), pipes[1].openWriter(), pipes[2].openWriter()];
     for (const pipe of pipes) pipe.unlink();
     closeSync(pipes[0].read);
@@ -229,6 +224,7 @@ export class Supervisor {
       directory: spec.directory,
       uid: spec.uid,
       init: spec.init,
+      setpriv: spec.setpriv,
       around: (spawn) => spawnInside(groups, spawn),
     };
     this.#output = new OutputLog(this.#directory, spec.logs);
@@ -244,9 +240,7 @@ export class Supervisor {
       this.#streams = [this.#output.follow("stdout", stream)];
     } else {
       const names = spec.stdin ? ["stdout", "stderr", "stdin"] : ["stdout", "stderr"];
-      const [stdout, stderr, stdin] = names.map((name) =>
-        openPipe(this.#directory, name, spec.uid),
-      );
+      const [stdout, stderr, stdin] = openPipes(this.#directory, names, spec.uid, this.#makePipes);
       const ends = [
         stdin ? stdin.openReader() : openSync("/dev/null", "r"),
         stdout.openWriter(),
@@ -318,12 +312,17 @@ export class Supervisor {
       endedAt: Date.now(),
     };
     this.#output.end(exit);
-    this.#writeStatus({
-      ...this.#status,
-      state: "exited",
-      exit,
-      ...(this.#stopping ? { stopped: true } : {}),
-    });
+    // Its path goes with it: from the next line on the id may be another dyno's.
+    this.#server.stopListening();
+    this.#writeStatus(
+      {
+        ...this.#status,
+        state: "exited",
+        exit,
+        ...(this.#stopping ? { stopped: true } : {}),
+      },
+      true,
+    );
     await removeGroups(this.#containment.groups);
     this.#server.broadcast({ event: "exit", exit });
     this.#tellExit(exit);
@@ -339,19 +338,20 @@ export class Supervisor {
     this.#output?.close();
   }
 
-  #writeStatus(status) {
+  /** Of what runs nothing is left after a power cut; only a result has to survive one. */
+  #writeStatus(status, durable = false) {
     this.#status = status;
-    writeAtomically(`${this.#directory}/status.json`, status);
+    writeAtomically(`${this.#directory}/status.json`, status, durable);
   }
 }
 
-/** A reader sees the old content or the new, also after a power cut. */
-export function writeAtomically(path, value) {
+/** A reader sees the old content or the new; with `durable` also after a power cut. */
+function writeAtomically(path, value, durable) {
   const temporary = `${path}.${process.pid}`;
   const fd = openSync(temporary, "w", 0o600);
   try {
     writeSync(fd, JSON.stringify(value));
-    fsyncSync(fd);
+    if (durable) fsyncSync(fd);
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,6 @@
 // Frames on the control socket: length (4 bytes, big endian), kind (1 byte), payload.
 import { closeSync, openSync } from "node:fs";
+import { relative } from "node:path";
 
 /** A JSON message. */
 export const KIND_MESSAGE = 0;
@@ -47,7 +48,10 @@ export class FrameReader {
  */
 export function withSocketPath(directory, use) {
   const path = `${directory}/sock`;
-  if (Buffer.byteLength(path) < 100 || process.platform !== "linux") return use(path);
+  if (Buffer.byteLength(path) < 100) return use(path);
+  // Supervisors are near; and a server needs a path that stays good until it is closed.
+  const near = `./${relative(process.cwd(), path)}`;
+  if (Buffer.byteLength(near) < 100 || process.platform !== "linux") return use(near);
   const fd = openSync(directory, "r");
   try {
     // bind and connect happen inside `use`; the kernel follows the link once.

@@ -41,7 +41,8 @@ import {
   type StatusRecord,
 } from "./records.ts";
 import { SocketSession } from "./session.ts";
-import { startShim } from "./shim.ts";
+import { SharedLauncher } from "./shared.ts";
+import { EachLauncher, type Launcher, type LaunchSpec } from "./shim.ts";
 import { SlugCache } from "./slug.ts";
 
 const NAME = "process";
@@ -55,6 +56,7 @@ export class ProcessDriver implements DynoDriver {
   readonly #capabilities: DriverCapabilities;
   readonly #ports: PortPool;
   readonly #slugs: SlugCache;
+  readonly #launcher: Launcher;
   readonly #clients = new Map<string, DynoClient>();
   readonly #starting = new Set<string>();
   readonly #events = new EventQueue<DriverEvent>();
@@ -71,6 +73,10 @@ export class ProcessDriver implements DynoDriver {
     chmodSync(options.stateDirectory, mode);
     this.#ports = new PortPool(options.stateDirectory, options.ports, options.random);
     this.#slugs = new SlugCache(options.stateDirectory);
+    this.#launcher =
+      options.supervisor === "shared"
+        ? new SharedLauncher(options.stateDirectory, options.startTimeoutMs)
+        : new EachLauncher(options.stateDirectory, options.startTimeoutMs, options.spares);
   }
 
   info(): DriverInfo {
@@ -92,6 +98,7 @@ export class ProcessDriver implements DynoDriver {
       "cgroup.v2": groups.v2 !== undefined,
       init,
       shell,
+      supervisor: this.#options.supervisor,
       stateDirectory: this.#options.stateDirectory,
     };
     await new Promise<void>((resolve) => {
@@ -122,9 +129,9 @@ export class ProcessDriver implements DynoDriver {
       else if (spec.cwd === undefined) await mkdir(app);
       port = spec.port ? await this.#ports.reserve(spec.id) : undefined;
       const handle = this.#handleOf(spec, port);
-      await this.#prepare(directory, spec, handle, port);
+      const launch = await this.#prepare(directory, spec, handle, port);
       throwIfAborted(options.signal);
-      await startShim(directory, this.#options.startTimeoutMs);
+      await this.#launcher.start(directory, launch);
       this.#clients.set(spec.id, this.#newClient(spec.id, directory));
       if (options.signal?.aborted) {
         await this.stop(spec.id, { timeoutMs: 0 });
@@ -401,6 +408,7 @@ export class ProcessDriver implements DynoDriver {
     this.#closing.abort();
     for (const client of this.#clients.values()) client.close();
     this.#clients.clear();
+    await this.#launcher.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -456,7 +464,7 @@ export class ProcessDriver implements DynoDriver {
     spec: DynoSpec,
     handle: DriverHandle,
     port: number | undefined,
-  ): Promise<void> {
+  ): Promise<LaunchSpec> {
     const home = spec.cwd ?? join(directory, "app");
     const env: Record<string, string> = { ...spec.env };
     // The copy of the code is the only home such a dyno can have on a shared file system.
@@ -469,26 +477,22 @@ export class ProcessDriver implements DynoDriver {
       creatorStartTime: readStat(process.pid)?.startTime ?? "",
     };
     await writeFile(join(directory, "dyno.json"), JSON.stringify(record), { mode: 0o600 });
-    await writeFile(
-      join(directory, "spec.json"),
-      JSON.stringify({
-        version: 1,
-        id: spec.id,
-        nonce: handle.data?.["nonce"],
-        command: spec.command,
-        env,
-        directory: home,
-        shell: this.#host.shell,
-        uid,
-        limits: spec.limits ?? {},
-        groups: this.#host.groups,
-        init: !this.#host.grouped && this.#host.init,
-        tty: spec.tty,
-        stdin: spec.stdin ?? false,
-        logs: { ...this.#options.logs, replay: spec.stdin === true || spec.tty !== undefined },
-      }),
-      { mode: 0o600 },
-    );
+    return {
+      id: spec.id,
+      nonce: handle.data?.["nonce"],
+      command: spec.command,
+      env,
+      directory: home,
+      shell: this.#host.shell,
+      setpriv: this.#host.setpriv,
+      uid,
+      limits: spec.limits ?? {},
+      groups: this.#host.groups,
+      init: !this.#host.grouped && this.#host.init,
+      tty: spec.tty,
+      stdin: spec.stdin ?? false,
+      logs: { ...this.#options.logs, replay: spec.stdin === true || spec.tty !== undefined },
+    };
   }
 
   /** With own users: the first that no dyno has, to which the code is given. */

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { type GroupProbe, probeGroups } from "../../../shim/containment.mjs";
+import { findSetpriv } from "../../../shim/launch.mjs";
 import { defineCapabilities } from "../../driver/capabilities.ts";
 import type { DriverCapabilities } from "../../driver/contract.ts";
 import type { ParsedOptions } from "./options.ts";
@@ -13,6 +14,8 @@ export interface HostAbilities {
   /** The init helper works: it adopts what leaves its session, and makes terminals. */
   readonly init: boolean;
   readonly shell: string;
+  /** Program that ends a dyno with its supervisor; empty: none. */
+  readonly setpriv: string;
 }
 
 export function probeHost(options: ParsedOptions): HostAbilities {
@@ -29,6 +32,7 @@ export function probeHost(options: ParsedOptions): HostAbilities {
       existsSync("/dev/ptmx") &&
       spawnSync("perl", ["-MPOSIX", "-e", "exit 0"], { stdio: "ignore" }).status === 0,
     shell: shell ?? "/bin/sh",
+    setpriv: findSetpriv(),
   };
 }
 

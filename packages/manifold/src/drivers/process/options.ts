@@ -24,6 +24,8 @@ const schema = z.strictObject({
     .strictObject({ from: z.int().min(1_000), count: z.int().min(1).max(100_000) })
     .optional(),
   controlGroups: z.boolean().default(true),
+  supervisor: z.enum(["each", "shared"]).default("each"),
+  spares: z.int().min(0).max(16).default(0),
   startTimeoutMs: z.int().min(1).default(30_000),
   random: z.custom<() => number>((value) => typeof value === "function").default(() => Math.random),
 });
@@ -52,6 +54,18 @@ export interface ProcessDriverOptions {
   readonly users?: { readonly from: number; readonly count: number };
   /** Use Linux control groups where they are writable; default true. */
   readonly controlGroups?: boolean;
+  /**
+   * `each` (default): every dyno has a supervisor of its own, 8 MB each; one that is killed takes
+   * its dyno with it and no other. `shared`: one for all dynos of the state directory, at well
+   * below 0.5 MB a dyno and several times the start rate; one that is killed takes all of them.
+   * Dynos of both kinds may live in one directory.
+   */
+  readonly supervisor?: "each" | "shared";
+  /**
+   * Supervisors (`each`) kept ready for the next starts, 0 (default) to 16; a start then need not
+   * wait for one to load. They end with the driver, or with the process that holds it.
+   */
+  readonly spares?: number;
   /** ms that a start may take until the process exists; default 30 000. */
   readonly startTimeoutMs?: number;
   /** Source of randomness for ports; default `Math.random`. */

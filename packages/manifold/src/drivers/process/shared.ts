@@ -1,0 +1,69 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DriverError } from "../../driver/errors.ts";
+import { Connection } from "./connection.ts";
+import { answerOf, type Launcher, type LaunchSpec, spawnShim } from "./shim.ts";
+
+/** One supervisor for all dynos of a state directory; it ends when it has neither dynos nor drivers. */
+export class SharedLauncher implements Launcher {
+  readonly #directory: string;
+  readonly #timeoutMs: number;
+  #connecting: Promise<Connection> | undefined;
+  #connection: Connection | undefined;
+  #closed = false;
+
+  constructor(stateDirectory: string, timeoutMs: number) {
+    this.#directory = join(stateDirectory, ".shared");
+    this.#timeoutMs = timeoutMs;
+  }
+
+  async start(directory: string, spec: LaunchSpec): Promise<void> {
+    const connection = await this.#connected();
+    const timer = setTimeout(() => connection.close(), this.#timeoutMs);
+    try {
+      await connection.ask({ op: "start", directory, spec });
+    } catch (error) {
+      // Not the dyno but its supervisor went.
+      if (connection.closed)
+        throw new DriverError("unavailable", "The shared supervisor did not answer", {
+          cause: error,
+        });
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#connecting?.catch(() => {});
+    this.#connection?.close();
+  }
+
+  async #connected(): Promise<Connection> {
+    if (this.#connection && !this.#connection.closed) return this.#connection;
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<Connection> {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    let connection: Connection;
+    try {
+      connection = await Connection.open(this.#directory);
+    } catch {
+      const complaints = join(this.#directory, "shim.log");
+      const child = spawnShim(["shared", this.#directory], complaints);
+      await answerOf(child, this.#timeoutMs, complaints).catch((error: unknown) => {
+        // Another driver was faster: its supervisor is as good.
+        if (!DriverError.is(error) || error.code !== "failed") throw error;
+      });
+      connection = await Connection.open(this.#directory);
+    }
+    if (this.#closed) connection.close();
+    this.#connection = connection;
+    return connection;
+  }
+}
