@@ -13,12 +13,14 @@ const signalNames = new Map(
 export function exitResult(info: ContainerInspectInfo): ExitResult {
   const { State: state } = info;
   const signal = signalNames.get(state.ExitCode - 128);
+  const endedAt = Date.parse(state.FinishedAt);
   return {
     exitCode: signal === undefined ? state.ExitCode : null,
     signal: signal ?? null,
     oomKilled: state.OOMKilled,
-    startedAt: Date.parse(state.StartedAt),
-    endedAt: Date.parse(state.FinishedAt),
+    // The engine notes the start once it has been told of it: a short program has ended by then.
+    startedAt: Math.min(Date.parse(state.StartedAt), endedAt),
+    endedAt,
     ...(state.Error === "" ? {} : { error: state.Error }),
   };
 }

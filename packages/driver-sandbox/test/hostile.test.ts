@@ -118,7 +118,7 @@ describe.skipIf(missing)(titled("hostile dynos"), () => {
       for ([1, 1], [2, 1], [10, 1], [16, 3], [17, 3], [38, 5], [40, 1]) {
         $! = 0; my $fd = syscall(41, $_->[0], $_->[1], 0); print "socket$_->[0] ", $fd >= 0 ? "ok" : $! + 0, "\\n" }
       $! = 0; my $fd = syscall(41, 2, 3, 1); print "raw ", $fd >= 0 ? "ok" : $! + 0, "\\n";
-      $! = 0; syscall(16, 0, 0x5412, "x"); print "tiocsti ", $! + 0, "\\n";
+      $! = 0; my $x = "x"; syscall(16, 0, 0x5412, $x); print "tiocsti ", $! + 0, "\\n";
     `;
       const { text } = await run(["perl", "-e", script]);
       const found = Object.fromEntries(text.split("\n").map((row) => row.split(" ")));
