@@ -7,5 +7,5 @@ export {
 } from "./client/events.ts";
 export type { CommandContext } from "./context.ts";
 export { CliError, type CliErrorCode } from "./errors.ts";
-export type { Terminal } from "./output/terminal.ts";
+export { processTerminal, type Terminal } from "./output/terminal.ts";
 export { run } from "./program.ts";

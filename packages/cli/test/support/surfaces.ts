@@ -25,6 +25,7 @@ const more: readonly (readonly [command: string, request: string])[] = [
   ["releases:diff", "GET /apps/shop/releases/v1/config-vars"],
   ["run", "POST /apps/shop/dynos"],
   ["run:detached", "POST /apps/shop/dynos"],
+  ["run:inside", "POST /apps/shop/dynos/web.1"],
   ["logs", "POST /apps/shop/log-sessions"],
   ["certs:add", "POST /apps/shop/sni-endpoints"],
   ["certs:update", "PATCH /apps/shop/sni-endpoints/x"],
