@@ -188,6 +188,23 @@ describe("dynokit-driver-check", () => {
   });
 });
 
+describe("describeDriver without a runner given", () => {
+  it("uses node:test: what fails fails there, and a skip has its reason", async () => {
+    write(
+      "kit.test.mjs",
+      `${memoryModule("driver.destroy = async () => {};")}
+       import { describeDriver } from "@dynokit/manifold/testing";
+       describeDriver(make, { ...options, name: "mine", only: ["info", "destroy", "stats.tree"] });`,
+    );
+    const { status, stdout } = await execute(["--test", "kit.test.mjs"]);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^ *ok \d+ - 1 info\.shape: /m);
+    expect(stdout).toMatch(/^ *not ok \d+ - 30 destroy\.running: /m);
+    expect(stdout).toMatch(/47 stats\.tree: .* # SKIP stats not declared$/m);
+    expect(stdout).toMatch(/^not ok 1 - mine$/m);
+  });
+});
+
 describe("dynokit-driver-check init", () => {
   it("makes a package that passes the kit, types and all", async () => {
     const { status, stdout } = await command(
