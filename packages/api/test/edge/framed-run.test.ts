@@ -37,7 +37,7 @@ function shell(command: string): RendezvousSession & { child: ChildProcess } {
 const pathOf = (attachUrl: string) => `/attach/${attachUrl.split("/").at(-1)}`;
 
 async function attach(port: number, path: string, body?: Uint8Array, method = "POST") {
-  const init = body === undefined ? { method } : { method, body: body as BodyInit };
+  const init = body === undefined ? { method } : { method, body: new Blob([body]) };
   const answer = await fetch(`http://127.0.0.1:${port}${path}`, init);
   const lines = (await answer.text())
     .trim()
