@@ -1,31 +1,18 @@
-import { existsSync } from "node:fs";
 import { describeDriver } from "@dynokit/manifold/testing";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { dockerDriver } from "../src/index.ts";
-import { image, importImage } from "./support/image.ts";
+import { cleanUp, image, importImage } from "./support/image.ts";
+import { missing, socketPath, titled } from "./support/requirement.ts";
 
-const socketPath = process.env["DYNOKIT_TEST_DOCKER"] ?? "/var/run/docker.sock";
-const missing = !existsSync(socketPath) || !existsSync("/bin/busybox");
-if (missing && (process.env["DYNOKIT_REQUIRE"] ?? "").split(/[\s,]+/).includes("docker"))
-  throw new Error(`docker is required but there is no engine at ${socketPath} or no /bin/busybox`);
-const title = missing ? "docker driver (skipped: docker has no engine here)" : "docker driver";
-
-describe.skipIf(missing)(title, () => {
+describe.skipIf(missing)(titled("docker driver"), () => {
   const platform = `kit-${process.pid}`;
   const docker = new Docker({ socketPath });
 
   beforeAll(() => importImage(docker), 120_000);
-  afterAll(async () => {
-    // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
-    const left = await docker.listContainers({
-      all: true,
-      filters: { label: [`dynokit.platform=${platform}`] },
-    });
-    await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true })));
-  });
+  afterAll(() => cleanUp(docker, platform));
 
-  describeDriver(() => dockerDriver({ socketPath, image, platform }), {
+  describeDriver(() => dockerDriver({ socketPath, image, platform, network: platform }), {
     name: "conformance kit",
     expect: {
       recover: "running-and-results",

@@ -15,7 +15,8 @@ import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import type Docker from "dockerode";
 
-export const image = "dynokit-test:latest";
+/** One for each test process, so that it can be removed at the end. */
+export const image = `dynokit-test:run-${process.pid}`;
 
 /** An image without a registry: a static shell and this machine's Node with its libraries. */
 export async function importImage(docker: Docker): Promise<void> {
@@ -42,11 +43,26 @@ export async function importImage(docker: Docker): Promise<void> {
     // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
     const progress = await docker.importImage(Readable.from([archive]) as unknown as string, {
       repo: "dynokit-test",
-      tag: "latest",
+      tag: `run-${process.pid}`,
     });
     progress.resume();
     await once(progress, "end");
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
+}
+
+/** Removes what a suite has made: containers of the platform, the network of that name, the image. */
+export async function cleanUp(docker: Docker, platform: string): Promise<void> {
+  // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
+  const left = await docker.listContainers({
+    all: true,
+    filters: { label: [`dynokit.platform=${platform}`] },
+  });
+  await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+  // biome-ignore lint/nursery/useAwaitThenable: as above.
+  const networks = await docker.listNetworks({ filters: { name: [platform] } });
+  await Promise.all(networks.map(({ Id }) => docker.getNetwork(Id).remove()));
+  // biome-ignore lint/nursery/useAwaitThenable: as above.
+  await docker.getImage(image).remove({ force: true });
 }

@@ -1,0 +1,202 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createConnection, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DynoDriver, DynoSpec } from "@dynokit/manifold";
+import { DriverError } from "@dynokit/manifold";
+import Docker from "dockerode";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dockerDriver } from "../src/index.ts";
+import { cleanUp, image, importImage } from "./support/image.ts";
+import { missing, socketPath, titled } from "./support/requirement.ts";
+
+const MIB = 1_048_576;
+const labels = { app: "a", dyno: "web.1", type: "web", release: "r", releaseVersion: "1" };
+
+async function rejection(call: Promise<unknown>): Promise<DriverError> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!DriverError.is(error)) throw new Error(`No DriverError: ${String(error)}`);
+  return error;
+}
+
+describe("without an engine", () => {
+  const driver = dockerDriver({ image: "any", socketPath: "/nonexistent/docker.sock" });
+  const spec: DynoSpec = { id: "x", command: "true", env: {}, labels };
+
+  it.each([
+    ["start", () => driver.start(spec)],
+    ["list", () => driver.list()],
+    ["inspect", () => driver.inspect("x")],
+    ["wait", () => driver.wait("x")],
+    [
+      "recover",
+      () => driver.recover({ version: 1, driver: "docker", id: "x", labels, startedAt: 0 }),
+    ],
+  ])("%s says that it can't be reached, and that it may be tried again", async (_, call) => {
+    const error = await rejection(call());
+    expect(error).toMatchObject({ code: "unavailable", retryable: true });
+    expect(error.message).toContain("Is the Docker Engine running");
+  });
+
+  it("its health tells the reason", async () => {
+    const stop = new AbortController();
+    for await (const value of driver.fingerprint?.(stop.signal) ?? []) {
+      expect(value).toMatchObject({ healthy: false });
+      stop.abort();
+    }
+  });
+});
+
+describe.skipIf(missing)(titled("hostile dynos in containers"), () => {
+  const platform = `hostile-${process.pid}`;
+  const docker = new Docker({ socketPath });
+  const options = { socketPath, image, platform, network: platform };
+  let driver: DynoDriver;
+  let counter = 0;
+
+  beforeAll(async () => {
+    await importImage(docker);
+    driver = dockerDriver(options);
+  }, 120_000);
+
+  afterAll(async () => {
+    await driver.close();
+    await cleanUp(docker, platform);
+  }, 60_000);
+
+  async function start(
+    command: DynoSpec["command"],
+    more: Partial<DynoSpec> = {},
+    by = driver,
+  ): Promise<string> {
+    const id = `${platform}-${++counter}`;
+    await by.start({ id, command, env: { PATH: "/bin" }, labels, ...more });
+    return id;
+  }
+
+  async function textOf(id: string): Promise<string> {
+    const lines: string[] = [];
+    for await (const { bytes } of driver.logs?.(id) ?? [])
+      lines.push(Buffer.from(bytes).toString());
+    return lines.join("\n");
+  }
+
+  async function line(id: string, text: string): Promise<void> {
+    for await (const { bytes } of driver.logs?.(id) ?? [])
+      if (Buffer.from(bytes).toString() === text) return;
+    throw new Error(`The dyno ended without "${text}"`);
+  }
+
+  it("have no capability, no new privileges and no device of the host", async () => {
+    const id = await start(
+      "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status; mknod /tmp/d b 8 0; mount -t tmpfs x /mnt; head -c1 /dev/sda /dev/mem; exit 0",
+    );
+    await driver.wait(id);
+    const text = await textOf(id);
+    expect(text).toMatch(/CapEff:\s0{16}/);
+    expect(text).toMatch(/CapBnd:\s0{16}/);
+    expect(text).toMatch(/NoNewPrivs:\s1/);
+    expect(text).toMatch(/Seccomp:\s2/);
+    expect(text).toMatch(/mknod: .*not permitted/);
+    expect(text).toMatch(/mount: .*(denied|not permitted|are you root)/);
+    await driver.destroy(id);
+  });
+
+  it("are held at the limit of processes, and leave nothing", async () => {
+    const id = await start("echo ready; b() { b | b & }; while :; do b; done 2>/dev/null", {
+      limits: { pids: 50 },
+    });
+    await line(id, "ready");
+    const neighbour = await start("echo alive");
+    await driver.wait(neighbour);
+    expect(await textOf(neighbour)).toBe("alive");
+    await driver.stop(id, { timeoutMs: 0 });
+    // Its shell may have ended by itself when it could not fork.
+    expect((await driver.wait(id)).exitCode).not.toBe(0);
+    await driver.destroy(id);
+    await driver.destroy(neighbour);
+    expect(await driver.list()).toEqual([]);
+  });
+
+  it("are told apart by event when only a child took too much memory", async () => {
+    const stop = new AbortController();
+    const first = (async () => {
+      for await (const event of driver.events?.(stop.signal) ?? [])
+        if (event.type === "oom") return event.id;
+      return undefined;
+    })();
+    const id = await start(
+      "sh -c 'x=$(head -c 200000000 /dev/zero | tr \"\\000\" x); echo $x' >/dev/null; echo over; sleep 1000",
+      { limits: { memoryKillBytes: 32 * MIB } },
+    );
+    expect(await first).toBe(id);
+    stop.abort();
+    await driver.destroy(id, { force: true });
+  });
+
+  it("are killed when they ignore SIGTERM, children that left their session included", async () => {
+    const id = await start(
+      "trap '' TERM; (setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &); echo ready; while :; do sleep 1; done",
+    );
+    await line(id, "ready");
+    await driver.stop(id, { timeoutMs: 300 });
+    expect((await driver.wait(id)).signal).toBe("SIGKILL");
+    await driver.destroy(id);
+  });
+
+  it("do not reach each other", async () => {
+    const server = await start("nc -l -p $PORT -e echo reached", { port: true });
+    const { handle } = await driver.inspect(server);
+    const address = handle.address as { host: string; port: number };
+    const id = await start(`timeout 2 nc ${address.host} ${address.port}; exit 0`);
+    await driver.wait(id);
+    expect(await textOf(id)).not.toContain("reached");
+    await driver.destroy(id);
+    await driver.destroy(server, { force: true });
+  });
+
+  it("are waited for across a cut connection to the engine", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "dynokit-docker-"));
+    const path = join(directory, "sock");
+    const open = new Set<Socket>();
+    const proxy = createServer((client) => {
+      const engine = createConnection(socketPath);
+      for (const [from, to] of [
+        [client, engine],
+        [engine, client],
+      ] as const) {
+        open.add(from);
+        from.on("error", () => to.destroy());
+        from.on("close", () => to.destroy());
+        from.pipe(to);
+      }
+    });
+    await new Promise<void>((done) => proxy.listen(path, done));
+    const cut = dockerDriver({ ...options, socketPath: path });
+    try {
+      const id = await start(
+        "echo ready; trap 'exit 7' TERM; while :; do sleep 0.1; done",
+        {},
+        cut,
+      );
+      await line(id, "ready");
+      const waiting = rejection(cut.wait(id));
+      // The question must be on its way before the line is cut.
+      await cut.inspect(id);
+      for (const socket of open) socket.destroy();
+      expect(await waiting).toMatchObject({ code: "unavailable", retryable: true });
+      const again = cut.wait(id);
+      await cut.stop(id, { timeoutMs: 10_000 });
+      expect((await again).exitCode).toBe(7);
+      await cut.destroy(id);
+    } finally {
+      await cut.close();
+      for (const socket of open) socket.destroy();
+      await new Promise((done) => proxy.close(done));
+      rmSync(directory, { recursive: true });
+    }
+  });
+});
