@@ -28,7 +28,7 @@ export function Panel(props: {
 /** A state as a word and a shape, so that colour is never the only sign. */
 export function State({ value }: { value: string }) {
   const kind =
-    value === "up" || value === "succeeded"
+    value === "up" || value === "succeeded" || value === "current" || value === "healthy"
       ? "good"
       : value === "crashed" || value === "failed"
         ? "bad"

@@ -37,7 +37,8 @@ export function LogsView({ app }: TabProps) {
   const [error, setError] = useState<string>();
   const [held, setHeld] = useState(0);
   const [live, setLive] = useState(false);
-  const bottom = useRef<HTMLDivElement>(null);
+  const log = useRef<HTMLElement>(null);
+  const atEnd = useRef(true);
   const pausedNow = useRef(false);
   const waiting = useRef<Line[]>([]);
   pausedNow.current = paused;
@@ -111,6 +112,7 @@ export function LogsView({ app }: TabProps) {
 
   useEffect(() => {
     if (!paused) {
+      atEnd.current = true;
       const added = waiting.current;
       waiting.current = [];
       setHeld(0);
@@ -119,7 +121,9 @@ export function LogsView({ app }: TabProps) {
   }, [paused]);
 
   useEffect(() => {
-    if (!paused) bottom.current?.scrollIntoView({ block: "nearest" });
+    // Who scrolled up to read is left there; at the end the view goes on with the lines.
+    const element = log.current;
+    if (!paused && element && atEnd.current) element.scrollTop = element.scrollHeight;
   }, [lines, paused]);
 
   const jump = (value: string) => {
@@ -178,8 +182,16 @@ export function LogsView({ app }: TabProps) {
         {paused ? "Paused" : live ? "Live" : "Connecting…"}
         {lines.length > 0 && `, ${lines.length} lines`}
       </p>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard. */}
-      <section class="log" aria-label="Log lines" tabIndex={0}>
+      <section
+        class="log"
+        aria-label="Log lines"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard.
+        tabIndex={0}
+        ref={log}
+        onScroll={({ currentTarget: { scrollHeight, scrollTop, clientHeight } }) => {
+          atEnd.current = scrollHeight - scrollTop - clientHeight < 60;
+        }}
+      >
         {lines.map((line) => (
           <div key={line.id} id={`line-${line.id}`} class="line">
             <time>{line.time.slice(11, 23)}</time>
@@ -187,7 +199,6 @@ export function LogsView({ app }: TabProps) {
             <span>{line.text}</span>
           </div>
         ))}
-        <div ref={bottom} />
       </section>
     </Panel>
   );

@@ -18,16 +18,17 @@ export interface Series {
 }
 
 export function TrafficView({ app }: TabProps) {
-  const { value, error } = useLoaded(
-    () => call<{ router?: Series }>(`/apps/${app.id}/metrics`).then(({ router }) => router),
+  const { value: metrics, error } = useLoaded(
+    () => call<{ router?: Series; step_seconds?: number }>(`/apps/${app.id}/metrics`),
     [app.id],
     5000,
   );
+  const value = metrics?.router;
   const classes = Object.keys(value?.status ?? {}).sort((a, b) => a.localeCompare(b));
   return (
     <>
       <Failure message={error} />
-      <Panel title="Requests per step">
+      <Panel title={`Requests per ${metrics?.step_seconds ?? 10} s`}>
         <Plot time={value?.time} lines={[["requests", value?.requests]]} />
       </Panel>
       <Panel title="Response time (ms)">
