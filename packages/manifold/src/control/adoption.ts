@@ -17,6 +17,15 @@ export function sortForAdoption(
   return [...found].sort((a, b) => wanted(b) - wanted(a) || b.startedAt - a.startedAt);
 }
 
+/** ms that a one-off may take at most, and does unless it is told otherwise. */
+export const longestLifeMs = 86_400_000;
+
+/** How long a one-off that was found may live, counted from its start. */
+export function timeToLiveOf(labels: DriverHandle["labels"]): number {
+  const ms = Number(labels["timeToLiveMs"]);
+  return ms > 0 && ms <= longestLifeMs ? ms : longestLifeMs;
+}
+
 export function isOneOff(handle: DriverHandle, plans: ReadonlyMap<string, Plan>): boolean {
   const { kind, type } = handle.labels;
   if (kind !== undefined) return kind === "one-off";

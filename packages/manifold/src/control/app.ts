@@ -13,7 +13,7 @@ import type {
   OneOffOptions,
   Rollout,
 } from "../types.ts";
-import { adoptedPlan, isOneOff, sortForAdoption } from "./adoption.ts";
+import { adoptedPlan, isOneOff, longestLifeMs, sortForAdoption, timeToLiveOf } from "./adoption.ts";
 import type { PlanContext } from "./formation-plan.ts";
 import { formationPlans, oneOffPlan } from "./formation-plan.ts";
 import type { Host } from "./host.ts";
@@ -156,7 +156,7 @@ export class AppControl implements SlotOwner {
       dyno: name,
       kind: "one-off",
       origin: "run",
-      timeToLiveMs: options.timeToLiveMs ?? 86_400_000,
+      timeToLiveMs: options.timeToLiveMs ?? longestLifeMs,
       ...(options.reconnectMs !== undefined && { reconnectMs: options.reconnectMs }),
     });
     const oneOff = this.#addOneOff(plan, record);
@@ -237,6 +237,8 @@ export class AppControl implements SlotOwner {
 
   detach(): void {
     this.#rollout?.supersede();
+    // Its end must not begin anything any more.
+    this.#rollout = undefined;
     this.#idle.close();
     this.#scheduler.close();
     for (const runner of this.runners()) runner.detach();
@@ -401,7 +403,7 @@ export class AppControl implements SlotOwner {
       createdAt: handle.startedAt,
       routed: handle.address !== undefined,
       attach: false,
-      ...(oneOff && { timeToLiveMs: 86_400_000 }),
+      ...(oneOff && { timeToLiveMs: timeToLiveOf(labels) }),
     });
     if (oneOff) {
       if (!this.#oneOffs.has(labels.dyno)) this.#addOneOff(plan, record).runner.adopt(handle);

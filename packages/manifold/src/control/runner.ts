@@ -349,6 +349,8 @@ export class DynoRunner {
         kind: record.kind,
         size: record.size,
         fingerprint: plan.fingerprint,
+        // A successor of this manifold has to know it, and has nothing else to know it from.
+        ...(record.timeToLiveMs !== undefined && { timeToLiveMs: String(record.timeToLiveMs) }),
       },
       ...(plan.config && { config: plan.config }),
     };

@@ -33,10 +33,13 @@ class Run {
   version = 0;
   /** Until then the driver can't be reached. */
   awayUntil = 0;
+  /** Whether apps without traffic sleep. */
+  readonly sleeps: boolean;
   /** Dynos of these types end by themselves after a second. */
   readonly crashing = new Set<string>();
 
-  constructor() {
+  constructor(sleeps: boolean) {
+    this.sleeps = sleeps;
     this.harness = this.#open();
   }
 
@@ -55,7 +58,11 @@ class Run {
           signals: { SIGTERM: { afterMs: 300, exitCode: 0 } },
         }),
       },
-      policy: { restart: "local", stop: { drainMs: 200 } },
+      policy: {
+        restart: "local",
+        stop: { drainMs: 200 },
+        idle: this.sleeps && { afterMs: minutes(1) },
+      },
     });
   }
 
@@ -137,6 +144,13 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
       run.awayUntil = run.clock.now() + ms;
     }),
   ),
+  fc.constant(
+    named("a one-off", async ({ harness: { manifold } }) => {
+      const one = { app: "app-1", command: "x", release: { id: "r", version: 0 }, env: {} };
+      await manifold.run({ ...one, timeToLiveMs: minutes(2) });
+    }),
+  ),
+  fc.constant(named("a request", async ({ harness: { manifold } }) => manifold.wake("app-1"))),
   fc.constant(named("another manifold", (run) => run.succeed())),
   type.map((one) =>
     named(
@@ -172,49 +186,57 @@ async function settledOf(promises: readonly Promise<unknown>[]): Promise<void> {
 describe("whatever is asked in whatever order", () => {
   test("in the end exactly what is wanted runs, and a close leaves nothing", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(operations, { maxLength: 20 }), async (sequence) => {
-        const run = new Run();
-        const { clock, world } = run;
-        run.wanted = formation(0, { web: { command: "run", quantity: 1 } });
-        await run.apply({});
-        for (const operation of sequence) await operation.run(run);
+      fc.asyncProperty(
+        fc.array(operations, { maxLength: 20 }),
+        fc.boolean(),
+        async (sequence, sleeps) => {
+          const run = new Run(sleeps);
+          const { clock, world } = run;
+          run.wanted = formation(0, { web: { command: "run", quantity: 1 } });
+          await run.apply({});
+          for (const operation of sequence) await operation.run(run);
 
-        // Now all is well, and there is time.
-        run.crashing.clear();
-        run.awayUntil = 0;
-        const { manifold, events, close } = run.harness;
-        for (const dyno of world.dynos.values()) if (dyno.script.exitAfterMs) dyno.end(1, null);
-        await clock.advance(minutes(10));
-        await settledOf(run.rollouts);
-        const rows = manifold.ps("app-1");
-        expect(rows.map(({ state }) => state)).toEqual(rows.map(() => "up"));
-        const live = [...world.dynos.values()].filter((dyno) => dyno.isLive);
-        expect(new Set(rows.map(({ id }) => id))).toEqual(
-          new Set(live.map(({ handle }) => handle.id)),
-        );
-        expect(live.length).toBe(rows.length);
-        expect(new Set(rows.map(({ dyno }) => dyno)).size).toBe(rows.length);
-        expectChains(events);
+          // Now all is well, and there is time.
+          run.crashing.clear();
+          run.awayUntil = 0;
+          const { manifold, events, close } = run.harness;
+          for (const dyno of world.dynos.values()) if (dyno.script.exitAfterMs) dyno.end(1, null);
+          await clock.advance(minutes(10));
+          await settledOf(run.rollouts);
+          manifold.wake("app-1");
+          await clock.advance(5_000);
+          const rows = manifold.ps("app-1");
+          expect(rows.map(({ state }) => state)).toEqual(rows.map(() => "up"));
+          const live = [...world.dynos.values()].filter((dyno) => dyno.isLive);
+          expect(new Set(rows.map(({ id }) => id))).toEqual(
+            new Set(live.map(({ handle }) => handle.id)),
+          );
+          expect(live.length).toBe(rows.length);
+          expect(new Set(rows.map(({ dyno }) => dyno)).size).toBe(rows.length);
+          expectChains(events);
 
-        // What was refused left the app as it was; the last apply decides.
-        await run.apply({ release: formation(run.version + 1, {}).release });
-        await clock.advance(minutes(10));
-        const expected = Object.entries(run.wanted?.processes ?? {}).flatMap(([name, one]) =>
-          Array.from({ length: one.quantity }, (_, index) => `${name}.${index + 1}`),
-        );
-        expect(
-          manifold
-            .ps("app-1")
-            .map(({ dyno }) => dyno)
-            .sort(byText),
-        ).toEqual(expected.sort(byText));
-        for (const row of manifold.ps("app-1"))
-          expect([row.state, row.release.version]).toEqual(["up", run.version + 1]);
+          // What was refused left the app as it was; the last apply decides.
+          await run.apply({ release: formation(run.version + 1, {}).release });
+          await clock.advance(minutes(10));
+          manifold.wake("app-1");
+          await clock.advance(5_000);
+          const expected = Object.entries(run.wanted?.processes ?? {}).flatMap(([name, one]) =>
+            Array.from({ length: one.quantity }, (_, index) => `${name}.${index + 1}`),
+          );
+          expect(
+            manifold
+              .ps("app-1")
+              .map(({ dyno }) => dyno)
+              .sort(byText),
+          ).toEqual(expected.sort(byText));
+          for (const row of manifold.ps("app-1"))
+            expect([row.state, row.release.version]).toEqual(["up", run.version + 1]);
 
-        await close();
-        expect([...world.dynos.values()].filter((dyno) => dyno.isLive)).toEqual([]);
-        expect(clock.pending).toBe(0);
-      }),
+          await close();
+          expect([...world.dynos.values()].filter((dyno) => dyno.isLive)).toEqual([]);
+          expect(clock.pending).toBe(0);
+        },
+      ),
       { numRuns: process.env["DYNOKIT_SOAK"] ? 5_000 : 200 },
     );
     // DYNOKIT_SOAK=1 goes on for some minutes.

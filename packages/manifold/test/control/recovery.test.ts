@@ -116,6 +116,28 @@ describe("after a restart of the manifold", () => {
     await next.close();
   });
 
+  test.each([
+    ["its time to live", { timeToLiveMs: 600_000 }, 600_000],
+    ["a day", {}, 86_400_000],
+  ] as const)("a one-off lives for %s, whoever looks after it", async (_, more, lifeMs) => {
+    const first = harness();
+    await first.manifold.apply(formation(1, {}));
+    const one = { app: "app-1", command: "x", release: { id: "release-1", version: 1 }, env: {} };
+    await first.manifold.run({ ...one, ...more });
+    await first.clock.advance(200_000);
+    await first.close({ leaveDynos: true });
+    const { world, clock } = first;
+    const passed = clock.now() - ([...world.dynos.values()][0]?.startedAt ?? 0);
+
+    const second = harness({ world, clock });
+    await second.manifold.apply(formation(1, {}));
+    await clock.advance(lifeMs - passed - 1);
+    expect(second.states()).toEqual({ "run.1000": "up" });
+    await clock.advance(1);
+    expect(second.states()).toEqual({});
+    await second.close();
+  });
+
   test("a one-off runs on and can be waited for", async () => {
     const first = harness({ memory: { script: { exitAfterMs: 60_000, exitCode: 7 } } });
     const session = await first.manifold.run({
