@@ -111,17 +111,40 @@ function presentDelivery(row: DeliveryRow, levelOf: string): z.output<typeof del
   };
 }
 
-async function deliveriesOf(queries: Queries, app: AppRow, id?: string) {
+/** The states of a delivery, which a list can be narrowed to. */
+const deliveryStatus = z.enum(["pending", "retrying", "succeeded", "failed", "skipped"]);
+
+/** Deliveries of one event differ by their place below this, in the numbers of `seq`. */
+const placesPerEvent = 1000;
+
+async function deliveriesOf(
+  queries: Queries,
+  app: AppRow,
+  filter: { readonly id?: string; readonly status?: string | undefined } = {},
+) {
   let query = queries
     .selectFrom("deliveries")
     .innerJoin("webhooks", "webhooks.id", "deliveries.webhook_id")
+    .innerJoin("events", "events.id", "deliveries.event_id")
     .selectAll("deliveries")
-    .select("webhooks.level")
+    .select(["webhooks.level", "events.sequence"])
     .where("deliveries.app_id", "=", app.id)
-    .orderBy("deliveries.created_at", "desc")
+    .orderBy("events.sequence", "desc")
+    .orderBy("deliveries.id", "desc")
     .limit(1000);
-  if (id !== undefined) query = query.where("deliveries.id", "=", id);
-  return (await query.execute()).map((row) => presentDelivery(row, row.level));
+  if (filter.id !== undefined) query = query.where("deliveries.id", "=", filter.id);
+  if (filter.status !== undefined) query = query.where("deliveries.status", "=", filter.status);
+  let before: number | undefined;
+  let place = 0;
+  return (await query.execute()).map((row) => {
+    const sequence = Number(row.sequence);
+    place = sequence === before ? place - 1 : placesPerEvent - 1;
+    before = sequence;
+    // The CLI pages by `seq`, which is no field of a delivery: there to sort by, not to be shown.
+    return Object.defineProperty(presentDelivery(row, row.level), "seq", {
+      value: sequence * placesPerEvent + place,
+    });
+  });
 }
 
 async function eventsOf(queries: Queries, app: AppRow, id?: string) {
@@ -297,10 +320,12 @@ export const webhookEndpoints: readonly Endpoint[] = [
     method: "GET",
     path: "/apps/{app}/webhook-deliveries",
     verb: "read",
-    summary: "Lists the newest 1000 deliveries of an app.",
+    summary: "Lists the newest 1000 deliveries of an app, all or of one status.",
     response: deliverySchema,
-    ranges: ["id"],
-    handler: async ({ platform, app }) => await deliveriesOf(platform.db, app),
+    query: z.object({ "eq[status]": deliveryStatus.optional() }),
+    ranges: ["id", "seq"],
+    handler: async ({ platform, app, query }) =>
+      await deliveriesOf(platform.db, app, { status: query["eq[status]"] }),
   }),
   defineEndpoint({
     resource: "app-webhook-delivery",
@@ -311,7 +336,9 @@ export const webhookEndpoints: readonly Endpoint[] = [
     summary: "Shows a delivery.",
     response: deliverySchema,
     handler: async ({ platform, app, params }) => {
-      const [row] = await deliveriesOf(platform.db, app, params["app_webhook_delivery"] ?? "");
+      const [row] = await deliveriesOf(platform.db, app, {
+        id: params["app_webhook_delivery"] ?? "",
+      });
       if (!row) throw notFound("webhook_delivery");
       return row;
     },
