@@ -51,6 +51,8 @@ export interface EdgeOptions {
   readonly maxConnections?: number;
   /** ms until the secret of an attached one-off is forgotten. Default 60 000. */
   readonly offerTtlMs?: number;
+  /** ms after its greeting that a one-off's client without a terminal has to end its input; default 500. */
+  readonly lingerMs?: number;
   readonly logger?: Logger;
 }
 
@@ -116,6 +118,7 @@ export class Edge {
     this.#rendezvous = new Rendezvous({
       logger: parts.logger,
       ...(options.offerTtlMs === undefined ? {} : { offerTtlMs: options.offerTtlMs }),
+      ...(options.lingerMs === undefined ? {} : { lingerMs: options.lingerMs }),
     });
     this.#http = this.#makeHttp();
     this.#tcp = createTcpServer({ noDelay: true }, (socket) => void this.#acceptTcp(socket));

@@ -51,6 +51,11 @@ export interface RendezvousOptions {
   readonly offerTtlMs?: number;
   /** Secrets that may wait; the oldest gives way. Default 10 000. */
   readonly maxOffers?: number;
+  /**
+   * ms after the greeting within which a client without a terminal is not hung up on before it
+   * ended its input: the heroku CLI crashes when it can't say that any more. Default 500.
+   */
+  readonly lingerMs?: number;
   readonly logger: Logger;
 }
 
@@ -71,12 +76,14 @@ export class Rendezvous {
   readonly #running = new Set<Promise<void>>();
   readonly #ttlMs: number;
   readonly #maxOffers: number;
+  readonly #lingerMs: number;
   readonly #logger: Logger;
   #closed = false;
 
   constructor(options: RendezvousOptions) {
     this.#ttlMs = options.offerTtlMs ?? 60_000;
     this.#maxOffers = options.maxOffers ?? 10_000;
+    this.#lingerMs = options.lingerMs ?? 500;
     this.#logger = options.logger;
   }
 
@@ -116,7 +123,7 @@ export class Rendezvous {
     }
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    const run = splice(socket, offer)
+    const run = splice(socket, offer, this.#lingerMs)
       .catch((error: unknown) => {
         this.#logger.warn({ error: String(error) }, "An attached one-off failed");
       })
@@ -173,7 +180,7 @@ function keyOf(secret: string): string {
   return createHash("sha256").update(secret).digest("base64");
 }
 
-async function splice(socket: TLSSocket, offer: Offer): Promise<void> {
+async function splice(socket: TLSSocket, offer: Offer, lingerMs: number): Promise<void> {
   // From here on every TLS record is an event of its own; nothing is lost before `feed` starts.
   socket.setNoDelay(true);
   const gone = new Promise<"gone">((resolve) => {
@@ -195,13 +202,17 @@ async function splice(socket: TLSSocket, offer: Offer): Promise<void> {
   const feeding = input.feed(async (chunk) => {
     // A client without a terminal says end of input with one 0x04 in a record of its own; on a
     // terminal the line discipline gives the byte its meaning.
-    if (!offer.tty && chunk.length === 1 && chunk[0] === END_OF_TRANSMISSION) await streams.end();
+    if (!offer.tty && isEndOfInput(chunk)) await streams.end();
     else await streams.write(chunk);
   });
   feeding.catch(() => undefined);
+  let timer: NodeJS.Timeout | undefined;
   try {
     // A write of its own and flushed: in one chunk with output it would take that with it.
     await send(socket, GREETING);
+    const lingered = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, lingerMs);
+    });
     const pumping = pumpOutput(streams, socket);
     // After a disconnect the output is still read to its end, so that the process can't block.
     pumping.catch(() => undefined);
@@ -209,12 +220,18 @@ async function splice(socket: TLSSocket, offer: Offer): Promise<void> {
     // Tells a client that went from a process that ended: only the first means SIGHUP.
     if (ended === "gone") await streams.close();
     else {
+      if (!offer.tty) await Promise.race([input.ended, lingered, gone]);
       socket.end();
       await gone;
     }
   } finally {
+    clearTimeout(timer);
     input.stop();
   }
+}
+
+function isEndOfInput(chunk: Buffer): boolean {
+  return chunk.length === 1 && chunk[0] === END_OF_TRANSMISSION;
 }
 
 async function pumpOutput(streams: RendezvousStreams, socket: TLSSocket): Promise<"ended"> {
@@ -240,6 +257,11 @@ class InputQueue {
   #bytes = 0;
   #wake: (() => void) | undefined;
   #stopped = false;
+  #end: () => void = () => undefined;
+  /** Resolves when the client without a terminal said that its input is over. */
+  readonly ended = new Promise<void>((resolve) => {
+    this.#end = resolve;
+  });
 
   constructor(socket: TLSSocket) {
     this.#socket = socket;
@@ -275,6 +297,7 @@ class InputQueue {
   }
 
   readonly #onData = (chunk: Buffer) => {
+    if (isEndOfInput(chunk)) this.#end();
     if (this.#stopped) return;
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;

@@ -85,6 +85,17 @@ describe("the rendezvous of an attached one-off", () => {
     expect(client.text).toBe("rendezvous\r\na\u0004b\ndone\n");
   });
 
+  it("lets a client without a terminal end its input before it is hung up on", async () => {
+    const { edge, authority } = await startEdge({ lingerMs: 600_000 });
+    const url = edge.offer(shell("echo out"), { tty: false });
+    const client = await RendezvousClient.connect(url, authority.caPem);
+    await client.until((text) => text.includes("out"));
+    expect(client.socket.readableEnded).toBe(false);
+    client.socket.write("\u0004");
+    await client.closed;
+    expect(client.text).toBe("rendezvous\r\nout\n");
+  });
+
   it("leaves 0x04 to the line discipline of a terminal", async () => {
     const { edge, authority } = await startEdge();
     const client = await RendezvousClient.connect(

@@ -49,6 +49,7 @@ export async function startEdge(
       });
     },
     tls: authority,
+    lingerMs: 0,
     ...options,
   });
   onTestFinished(() => edge.close({ drainMs: 100 }));
