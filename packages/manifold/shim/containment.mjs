@@ -88,6 +88,7 @@ export function createGroups(probe, name, limits) {
       mkdirSync(groups.v2);
     }
     for (const [controller, parent] of Object.entries(probe.v1)) {
+      if (!isNeeded(controller, groups.v2, limits)) continue;
       groups.v1[controller] = `${parent}/${name}`;
       // cpu and cpuacct, for instance, may be one mount.
       mkdirSync(groups.v1[controller], { recursive: true });
@@ -98,6 +99,15 @@ export function createGroups(probe, name, limits) {
     for (const path of groupPaths(groups)) removeGroup(path);
     throw error;
   }
+}
+
+/** Each group costs every start two moves of the supervisor, for which the kernel may have to wait. */
+function isNeeded(controller, v2, limits) {
+  // Without version 2, version 1 kills and counts.
+  if (v2 === undefined) return true;
+  if (controller === "pids") return limits.pids !== undefined;
+  if (controller === "cpu") return limits.cpus !== undefined;
+  return controller === "memory";
 }
 
 function enableControllers(parent) {
