@@ -192,6 +192,10 @@ class SandboxDriver implements DynoDriver {
     return (await this.#inner.list()).map(fromInner);
   }
 
+  async listEnded(): Promise<readonly DriverHandle[]> {
+    return ((await this.#inner.listEnded?.()) ?? []).map(fromInner);
+  }
+
   async ready(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const socket = await this.#socketOf(id);
     if (socket === undefined) return this.#inner.ready?.(id, options);
