@@ -2,11 +2,12 @@
 // One worker each, 1 KiB answers, access log on. Ratios between rows of one run are what counts.
 import { fork, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { load } from "./router/load.mjs";
+import { echo, load, transfer } from "./router/load.mjs";
 
 const quick = process.argv.includes("--quick");
 const only = process.argv.find((argument) => argument.startsWith("--only="))?.slice(7);
@@ -15,6 +16,11 @@ const work = mkdtempSync(join(tmpdir(), "dynokit-bench-"));
 const TOTAL = quick ? 8000 : 40_000;
 const FRESH = quick ? 2000 : 8000;
 const CONNECTIONS = 32;
+const ONE = quick ? 1000 : 4000;
+const MANY = 512;
+const LIMIT_MS = 30_000;
+const BODIES = quick ? 20 : 60;
+const MESSAGES = quick ? 6400 : 32_000;
 const ROUNDS = quick ? 1 : 3;
 const ticks = Number(spawnSync("getconf", ["CLK_TCK"], { encoding: "utf8" }).stdout) || 100;
 
@@ -52,6 +58,15 @@ function found(program) {
   return spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 }
 
+function installed(name) {
+  try {
+    createRequire(join(root, "packages/router/package.json")).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const message = (child) => new Promise((resolve) => child.once("message", resolve));
 const children = [];
 
@@ -76,9 +91,11 @@ async function nginx(backend) {
 events { worker_connections 20000; }
 http { access_log ${work}/nginx.log combined; keepalive_requests 10000000;
 client_body_temp_path ${work}; proxy_temp_path ${work}; fastcgi_temp_path ${work}; uwsgi_temp_path ${work}; scgi_temp_path ${work};
+client_max_body_size 0; proxy_request_buffering off;
+map $http_upgrade $tunnel { default upgrade; "" ""; }
 upstream b { server 127.0.0.1:${backend}; keepalive 64; keepalive_requests 10000000; }
 server { listen 127.0.0.1:${port}; server_name app.test; location / { proxy_pass http://b; proxy_http_version 1.1;
-proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Request-Id $request_id;
+proxy_set_header Connection $tunnel; proxy_set_header Upgrade $http_upgrade; proxy_set_header Host $host; proxy_set_header X-Request-Id $request_id;
 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; } } }`,
   );
   const child = spawn("nginx", ["-c", join(work, "nginx.conf"), "-p", work], { stdio: "ignore" });
@@ -132,6 +149,9 @@ const peers = [
   ["dynokit", () => node("dynokit", backend)],
   ...(found("nginx") ? [["nginx", () => nginx(backend)]] : []),
   ...(found("haproxy") ? [["haproxy", () => haproxy(backend)]] : []),
+  ...(installed("@fastify/http-proxy")
+    ? [["@fastify/http-proxy", () => node("@fastify/http-proxy", backend)]]
+    : []),
   ["fast-proxy 2.2.0", () => node("fast-proxy 2.2.0", backend)],
   ["http-proxy 1.18.1", () => node("http-proxy 1.18.1", backend)],
   ["http-proxy-3 1.23.3", () => node("http-proxy-3 1.23.3", backend)],
@@ -144,7 +164,19 @@ for (const [name, start] of peers) {
   await reachable(proxy.port);
   await load({ port: proxy.port, total: Math.min(TOTAL, 8000), connections: CONNECTIONS });
   running.push([name, proxy]);
-  rows.set(name, { keep: [], fresh: [], rate: [], p50: [], p99: [], failed: 0 });
+  rows.set(name, {
+    keep: [],
+    fresh: [],
+    rate: [],
+    p50: [],
+    p99: [],
+    one: [],
+    many: [],
+    down: [],
+    up: [],
+    echo: [],
+    failed: 0,
+  });
 }
 
 async function measure(proxy, options) {
@@ -164,8 +196,44 @@ for (let round = 0; round < ROUNDS; round++)
     row.p99.push(kept.latencies[Math.floor(TOTAL * 0.99)]);
     const fresh = await measure(proxy, { total: FRESH, keepAlive: false });
     row.fresh.push(fresh.micros);
-    row.failed += kept.failed + fresh.failed;
+    const one = await measure(proxy, { total: ONE, connections: 1 });
+    row.one.push(one.latencies[Math.floor(ONE / 2)]);
+    const many = await measure(proxy, { total: TOTAL, connections: MANY });
+    row.many.push(many.micros);
+    row.failed += kept.failed + fresh.failed + one.failed + many.failed;
+    for (const direction of ["down", "up"])
+      row[direction].push(
+        await spent(
+          proxy,
+          () => transfer({ port: proxy.port, direction, count: BODIES }),
+          1e9 / (BODIES * 1e7),
+        ),
+      );
+    row.echo.push(
+      await spent(
+        proxy,
+        () => echo({ port: proxy.port, connections: CONNECTIONS, messages: MESSAGES }),
+        1000 / MESSAGES,
+      ),
+    );
   }
+
+/** CPU time of what a function does, times a factor; not a number where the proxy cannot do it. */
+async function spent(proxy, run, factor) {
+  const before = cpu(proxy.pids);
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("too slow")), LIMIT_MS);
+  });
+  try {
+    await Promise.race([run(), late]);
+  } catch {
+    return Number.NaN;
+  } finally {
+    clearTimeout(timer);
+  }
+  return (cpu(proxy.pids) - before) * factor;
+}
 
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 const ours = rows.get("dynokit");
@@ -181,6 +249,20 @@ console.log("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
 for (const [name, row] of rows)
   console.log(
     `| ${name} | ${median(row.keep).toFixed(1)} | ${(base / median(row.keep)).toFixed(2)} | ${median(row.fresh).toFixed(1)} | ${(baseFresh / median(row.fresh)).toFixed(2)} | ${Math.round(median(row.rate))} | ${median(row.p50).toFixed(2)} | ${median(row.p99).toFixed(2)} | ${row.failed} |`,
+  );
+
+const ratio = (key, row) => (median(ours?.[key] ?? []) / median(row[key])).toFixed(2);
+const cell = (key, row, digits) =>
+  Number.isNaN(median(row[key]))
+    ? "– | –"
+    : `${median(row[key]).toFixed(digits)} | ${ratio(key, row)}`;
+console.log(
+  `\n| proxy | p50 ms, one connection | dynokit ÷ it | µs CPU, ${MANY} connections | dynokit ÷ it | ms CPU per GB down | dynokit ÷ it | ms CPU per GB up | dynokit ÷ it | µs CPU per WebSocket echo | dynokit ÷ it | p99, dynokit ÷ it |`,
+);
+console.log("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+for (const [name, row] of rows)
+  console.log(
+    `| ${name} | ${cell("one", row, 3)} | ${cell("many", row, 1)} | ${cell("down", row, 0)} | ${cell("up", row, 0)} | ${cell("echo", row, 1)} | ${ratio("p99", row)} |`,
   );
 
 const dynokit = running.find(([name]) => name === "dynokit")?.[1];

@@ -60,3 +60,76 @@ export function load({ port, host = "app.test", total, connections, keepAlive = 
     for (let i = 0; i < connections; i++) run();
   });
 }
+
+const BODY = 10_000_000;
+
+/** Runs `steps` one after the other on a connection; each writes and says when its answer is there. */
+function onConnection(port, opening, step, count) {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    let done = 0;
+    let state = null;
+    const next = () => {
+      if (done++ >= count) {
+        socket.destroy();
+        resolve();
+      } else state = step(socket);
+    };
+    socket.on("error", reject);
+    socket.on("close", () => reject(new Error("closed by the proxy")));
+    let opened = opening === null;
+    socket.on("connect", () => (opened ? next() : socket.write(opening)));
+    socket.on("data", (chunk) => {
+      if (!opened) {
+        opened = true;
+        if (chunk.toString("latin1", 9, 12) !== "101") reject(new Error("no tunnel"));
+        else next();
+      } else if (state(chunk)) next();
+    });
+  });
+}
+
+function ends(length) {
+  let need = 0;
+  let seen = 0;
+  return (chunk) => {
+    seen += chunk.length;
+    if (need === 0) need = chunk.indexOf("\r\n\r\n") + 4 + length;
+    return seen >= need;
+  };
+}
+
+/** Downloads or uploads bodies of 10 MB over four connections; returns bytes moved. */
+export async function transfer({ port, direction, count }) {
+  const body = Buffer.alloc(BODY, 120);
+  const get = "GET /big HTTP/1.1\r\nHost: app.test\r\n\r\n";
+  const post = `POST /up HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${BODY}\r\n\r\n`;
+  const step = (socket) => {
+    socket.write(direction === "down" ? get : post);
+    if (direction === "up") socket.write(body);
+    return ends(direction === "down" ? BODY : 1024);
+  };
+  await Promise.all([1, 2, 3, 4].map(() => onConnection(port, null, step, count / 4)));
+  return count * BODY;
+}
+
+/** Sends masked WebSocket frames of 125 octets and waits for each echo. */
+export async function echo({ port, connections, messages }) {
+  const opening =
+    "GET /ws HTTP/1.1\r\nHost: app.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  const frame = Buffer.alloc(131, 7);
+  frame[0] = 0x82;
+  frame[1] = 0x80 | 125;
+  const step = (socket) => {
+    let seen = 0;
+    socket.write(frame);
+    return (chunk) => {
+      seen += chunk.length;
+      return seen >= frame.length;
+    };
+  };
+  const each = messages / connections;
+  await Promise.all(
+    Array.from({ length: connections }, () => onConnection(port, opening, step, each)),
+  );
+}

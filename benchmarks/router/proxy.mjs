@@ -26,6 +26,7 @@ const makers = {
     const routes = new RouteTable();
     routes.set("app", {
       hosts: ["app.test"],
+      requestsPerDyno: 100_000,
       backends: [{ address: { host: "127.0.0.1", port: Number(backendPort) } }],
     });
     const file = openSync(logFile, "w");
@@ -45,6 +46,16 @@ const makers = {
   },
   "http-proxy 1.18.1": () => httpProxy("http-proxy-legacy"),
   "http-proxy-3 1.23.3": () => httpProxy("http-proxy"),
+  async "@fastify/http-proxy"() {
+    const app = require("fastify")({ logger: false });
+    app.addHook("onRequest", (request, reply, next) => {
+      logged(reply.raw, request.raw, Date.now());
+      next();
+    });
+    app.register(require("@fastify/http-proxy"), { upstream: target, websocket: true });
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    ready(app.server.address().port);
+  },
   "fast-proxy 2.2.0"() {
     const { proxy } = require("fast-proxy")({ base: target });
     const server = createServer((request, response) => {
@@ -65,6 +76,7 @@ function httpProxy(module) {
     logged(response, request, Date.now());
     proxy.web(request, response);
   });
+  server.on("upgrade", (request, socket, head) => proxy.ws(request, socket, head));
   server.listen(0, "127.0.0.1", () => ready(server.address().port));
 }
 

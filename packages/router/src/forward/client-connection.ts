@@ -408,11 +408,12 @@ export class ClientConnection extends ClientSide {
       this.#socket.uncork();
       return total;
     }
-    const out = Buffer.allocUnsafe(total);
+    const { writes } = this.#engine;
+    const out = writes.take(total);
     let at = before === "" ? 0 : out.write(before, 0, "latin1");
     for (const piece of parts.list) at += piece.copy(out, at);
     if (after !== "") out.write(after, at, "latin1");
-    this.#socket.write(out);
+    writes.write(this.#socket, out, total);
     return total;
   }
 

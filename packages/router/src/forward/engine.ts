@@ -28,6 +28,7 @@ import { SharedReader } from "./shared-read.ts";
 import { parseTraceparent } from "./trace-context.ts";
 import type { Tunnel } from "./tunnel.ts";
 import { Pool } from "./upstream.ts";
+import { WriteBuffers } from "./write-buffers.ts";
 
 /** Everything the engine is told, defaults filled in. */
 export interface EngineOptions {
@@ -95,6 +96,7 @@ export class Engine implements Forwarder {
   readonly affinity: Affinity;
   readonly observer: Observer;
   readonly reader = new SharedReader();
+  readonly writes = new WriteBuffers();
   readonly connections = new Set<ClientConnection>();
   readonly tunnels = new Set<Tunnel>();
   readonly http2 = new Set<Http2Connection>();
