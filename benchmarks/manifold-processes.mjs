@@ -139,7 +139,7 @@ async function ours(name, options, total, parallel, rateOfBare) {
 async function restart() {
   const manifold = new Manifold({
     driver: processDriver({ stateDirectory: join(home, "restart"), supervisor: "shared" }),
-    policy: "local",
+    policy: { restart: { immediate: 1_000, delaysMs: [1_000], jitter: 0 } },
   });
   const waiting = new Map();
   const up = (dyno) => new Promise((resolve) => waiting.set(dyno, resolve));
@@ -152,7 +152,6 @@ async function restart() {
     release: { id: "r", version: 1 },
     env: { PATH: "/usr/bin:/bin" },
     processes: { worker: { command: "exec sleep 100000", quantity } },
-    policy: { restart: { immediate: 1 } },
   });
   await rollout.done;
   const taken = [];
