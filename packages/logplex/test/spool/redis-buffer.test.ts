@@ -33,6 +33,13 @@ describeRedis("a buffer on Redis", () => {
     await place.dispose();
   });
 
+  const DRAIN = {
+    id: "6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
+    token: "d.6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
+  };
+  const local: LogplexOptions = {
+    drains: { policy: { allowInsecure: true, allowPrivate: true, deniedPorts: [] } },
+  };
   async function start(buffer: RedisBufferOptions = {}, options: LogplexOptions = {}) {
     const logplex = new Logplex({ ...options, buffer: place.buffer(buffer) });
     open.push(logplex);
@@ -315,6 +322,37 @@ describeRedis("a buffer on Redis", () => {
     expect((await start()).channel("a").epoch).toBe(epoch);
   });
 
+  it("can be closed while Redis is away, with a drain and lines that wait", async () => {
+    const way = await cuttable();
+    const one = new Logplex({
+      ...local,
+      buffer: redisBuffer(way.client, { prefix: place.prefix, ackTimeoutMs: 100 }),
+    });
+    await one.ready("a");
+    await one.addDrain("a", "http://127.0.0.1:9/", DRAIN);
+    await write(one, "stored");
+    await way.down();
+    const waiting = Promise.resolve(write(one, "waits")).catch((caught: unknown) => caught);
+    await one.close({ timeoutMs: 100 });
+    expect(LogplexError.is(await waiting)).toBe(true);
+  });
+
+  it("can be closed before Redis was ever reached", async () => {
+    const client = new Redis(1, "127.0.0.1", {
+      retryStrategy: () => 20,
+      maxRetriesPerRequest: null,
+    });
+    client.on("error", () => undefined);
+    closers.push(() => client.disconnect());
+    const one = new Logplex({
+      buffer: redisBuffer(client as Redis & IoRedisClient, { ackTimeoutMs: 50 }),
+    });
+    one.channel("a");
+    const ready = one.ready("a").catch(() => undefined);
+    await one.close({ timeoutMs: 50 });
+    await ready;
+  });
+
   /** A Redis of the test's own. */
   async function server(...args: string[]): Promise<{ port: number; kill: () => Promise<void> }> {
     const probe = createServer().listen(0, "127.0.0.1");
@@ -371,13 +409,6 @@ describeRedis("a buffer on Redis", () => {
     expect(seen(one)).toEqual(["1 x"]);
   });
 
-  const DRAIN = {
-    id: "6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
-    token: "d.6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
-  };
-  const local: LogplexOptions = {
-    drains: { policy: { allowInsecure: true, allowPrivate: true, deniedPorts: [] } },
-  };
   /** A receiver that remembers frames and may hold answers back. */
   async function receiver() {
     const frames: { id: string; bodies: string[] }[] = [];

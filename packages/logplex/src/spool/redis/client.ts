@@ -45,8 +45,40 @@ export function openLink(client: RedisClient): RedisLink {
   return "callBuffer" in client ? ioRedisLink(client) : nodeRedisLink(client);
 }
 
+/** Ends what waits when a link is closed: a client that never got through does not. */
+class Pending {
+  readonly #rejections = new Set<(error: Error) => void>();
+  #ended = false;
+
+  guard<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) reject(new Error("The connection was closed."));
+      else this.#rejections.add(reject);
+      const done = (): boolean => this.#rejections.delete(reject);
+      work.then(
+        (value) => {
+          done();
+          resolve(value);
+        },
+        (error: unknown) => {
+          done();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const reject of this.#rejections) reject(new Error("The connection was closed."));
+    this.#rejections.clear();
+  }
+}
+
 function ioRedisLink(client: IoRedisClient): RedisLink {
   const copy = client.duplicate();
+  const pending = new Pending();
+  let closed = false;
   const listeners = new Map<string, (message: Buffer) => void>();
   // The library connects again by itself; commands that fail for good reject.
   copy.on("error", () => undefined);
@@ -54,17 +86,22 @@ function ioRedisLink(client: IoRedisClient): RedisLink {
     listeners.get(topic.toString())?.(message);
   });
   return {
-    command: (command, ...args) => copy.callBuffer(command, ...args),
+    command: (command, ...args) => pending.guard(copy.callBuffer(command, ...args)),
     async subscribe(topic, listener) {
       listeners.set(topic, listener);
-      await copy.subscribe(topic);
+      await pending.guard(copy.subscribe(topic));
     },
     async unsubscribe(topic) {
       listeners.delete(topic);
-      await copy.unsubscribe(topic);
+      await pending.guard(copy.unsubscribe(topic));
     },
     onReady: (listener) => copy.on("ready", listener),
-    close: () => copy.disconnect(),
+    close() {
+      if (closed) return;
+      closed = true;
+      copy.disconnect();
+      pending.end();
+    },
   };
 }
 
@@ -74,6 +111,7 @@ const BUFFERS = { typeMapping: { 36: Buffer }, returnBuffers: true };
 function nodeRedisLink(client: NodeRedisClient): RedisLink {
   const copy = client.duplicate();
   copy.on("error", () => undefined);
+  const pending = new Pending();
   let connected: Promise<unknown> | undefined;
   let closed = false;
   const open = (): Promise<unknown> => {
@@ -81,20 +119,21 @@ function nodeRedisLink(client: NodeRedisClient): RedisLink {
     return connected;
   };
   return {
-    async command(...args) {
-      await open();
-      return copy.sendCommand(args, BUFFERS);
-    },
+    command: (...args) => pending.guard(open().then(() => copy.sendCommand(args, BUFFERS))),
     async subscribe(topic, listener) {
-      await open();
-      await copy.subscribe(topic, listener, true);
+      await pending.guard(open().then(() => copy.subscribe(topic, listener, true)));
     },
-    unsubscribe: async (topic) => void (await copy.unsubscribe(topic)),
+    unsubscribe: async (topic) => void (await pending.guard(copy.unsubscribe(topic))),
     onReady: (listener) => copy.on("ready", listener),
     close() {
       if (closed) return;
       closed = true;
-      copy.destroy();
+      try {
+        copy.destroy();
+      } catch {
+        // It was never open.
+      }
+      pending.end();
     },
   };
 }

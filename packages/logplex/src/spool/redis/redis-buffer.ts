@@ -80,7 +80,9 @@ class RedisBuffer implements LogBuffer {
     this.drainStore = {
       load: (drain) => this.#load(drain),
       save: (drain, record) => this.#save(drain, record),
-      remove: async (drain) => void (await this.#command("DEL", this.#recordKey(drain))),
+      remove: async (drain) => {
+        await this.#timed(this.#command("DEL", this.#recordKey(drain)));
+      },
     };
   }
 
@@ -110,7 +112,7 @@ class RedisBuffer implements LogBuffer {
       command: (command, ...args) => this.#command(command, ...args),
       run: (script, keys, args) => this.#run(script, keys, args),
       subscribe: (topic, take) => listener.subscribe(topic, take),
-      unsubscribe: (topic) => listener.unsubscribe(topic),
+      unsubscribe: (topic) => this.#timed(listener.unsubscribe(topic)),
       started,
       announce: (channel) => this.#announce(channel),
     };
@@ -118,8 +120,8 @@ class RedisBuffer implements LogBuffer {
       node: this.#node,
       prefix: this.#prefix,
       clock: this.#clock,
-      run: (script, keys, args) => this.#run(script, keys, args),
-      command: (command, ...args) => this.#command(command, ...args),
+      run: (script, keys, args) => this.#timed(this.#run(script, keys, args)),
+      command: (command, ...args) => this.#timed(this.#command(command, ...args)),
     });
     // Notices are not repeated to whoever was away: look what came meanwhile.
     listener.onReady(() => {
@@ -192,25 +194,19 @@ class RedisBuffer implements LogBuffer {
     this.#spools.delete(channel);
     this.#known.delete(channel);
     await spool.close();
-    for (const key of spool.keys) await this.#command("DEL", key);
-    await this.#command("SREM", `${this.#prefix}channels`, channel);
+    for (const key of spool.keys) await this.#timed(this.#command("DEL", key));
+    await this.#timed(this.#command("SREM", `${this.#prefix}channels`, channel));
     await this.#command("PUBLISH", `${this.#prefix}channels`, `-${this.#node} ${channel}`);
   }
 
   async claimFrame(key: string, ttlMs: number): Promise<boolean> {
-    const reply = await this.#command(
-      "SET",
-      `${this.#prefix}frame:${key}`,
-      "1",
-      "NX",
-      "PX",
-      String(ttlMs),
-    );
+    const name = `${this.#prefix}frame:${key}`;
+    const reply = await this.#timed(this.#command("SET", name, "1", "NX", "PX", String(ttlMs)));
     return reply !== null;
   }
 
   async releaseFrame(key: string): Promise<void> {
-    await this.#command("DEL", `${this.#prefix}frame:${key}`);
+    await this.#timed(this.#command("DEL", `${this.#prefix}frame:${key}`));
   }
 
   lease(name: string): Promise<Lease | undefined> {
@@ -218,7 +214,8 @@ class RedisBuffer implements LogBuffer {
   }
 
   async #load(drain: string): Promise<DrainRecord | undefined> {
-    const text = (await this.#command("HGET", this.#recordKey(drain), "text")) as Buffer | null;
+    const found = await this.#timed(this.#command("HGET", this.#recordKey(drain), "text"));
+    const text = found as Buffer | null;
     if (text === null) return undefined;
     try {
       return JSON.parse(text.toString()) as DrainRecord;
@@ -230,13 +227,25 @@ class RedisBuffer implements LogBuffer {
 
   async #save(drain: string, record: DrainRecord): Promise<void> {
     const fence = this.#leases?.fenceOf(drain) ?? 0;
-    const kept = await this.#run(
-      SAVE,
-      [this.#recordKey(drain)],
-      [String(fence), JSON.stringify(record)],
-    );
+    const args = [String(fence), JSON.stringify(record)];
+    const kept = await this.#timed(this.#run(SAVE, [this.#recordKey(drain)], args));
     if (numberOf(kept) === 0)
       throw new LogplexError("conflict", `Drain ${drain} belongs to another process now.`);
+  }
+
+  /** Clients wait for a Redis that is away as long as it takes; who asks here must not. */
+  async #timed<T>(work: Promise<T>): Promise<T> {
+    let timer: unknown;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.setTimeout(() => {
+        reject(new LogplexError("unavailable", "Redis does not answer; check its connection."));
+      }, this.#options.ackTimeoutMs ?? 5000);
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      this.#clock.clearTimeout(timer);
+    }
   }
 
   #recordKey(drain: string): string {
