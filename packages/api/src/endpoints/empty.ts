@@ -128,6 +128,19 @@ const plural = (resource: string) =>
     "ies",
   );
 
+/** A 404 that says that there is no such kind of thing here, not just no such thing. */
+function noneHere(resource: string): ApiError {
+  if (resource === "oauth-session") return notFound(resourceName(resource));
+  const addon = /^(add-on|plan|log-drain)/.test(resource);
+  return new ApiError(
+    "not-found",
+    addon
+      ? "This platform offers no add-ons. Run the service yourself and set its URL with config:set."
+      : `This platform has no ${plural(resource)}.`,
+    { resource: resourceName(resource === "log-drain" ? "add-on" : resource) },
+  );
+}
+
 export const emptyEndpoints: readonly Endpoint[] = [
   ...lists.map(([resource, title, path, response]) =>
     defineEndpoint({
@@ -151,7 +164,7 @@ export const emptyEndpoints: readonly Endpoint[] = [
       verb: "read",
       summary: `Always 404: this platform has no ${plural(resource)}.`,
       handler: async () => {
-        throw notFound(resourceName(resource === "log-drain" ? "add-on" : resource));
+        throw noneHere(resource);
       },
     }),
   ),
@@ -164,7 +177,7 @@ export const emptyEndpoints: readonly Endpoint[] = [
       verb: "manage",
       summary: `Always 404: this platform has no ${plural(resource)}.`,
       handler: async () => {
-        throw notFound(resourceName(resource === "log-drain" ? "add-on" : resource));
+        throw noneHere(resource);
       },
     }),
   ),
@@ -190,8 +203,18 @@ export const emptyEndpoints: readonly Endpoint[] = [
       verb: "identity",
       summary: `Always 404: this platform has no ${plural(resource)}.`,
       handler: async () => {
-        throw notFound(resourceName(resource));
+        throw noneHere(resource);
       },
     }),
   ),
+  defineEndpoint({
+    resource: "usage",
+    title: "App Usage",
+    method: "GET",
+    path: "/apps/{app}/usage",
+    verb: "read",
+    summary: "What metered add-ons used: there are none.",
+    response: z.strictObject({ addons: z.array(addon) }).meta({ id: "usage" }),
+    handler: async () => ({ addons: [] }),
+  }),
 ];
