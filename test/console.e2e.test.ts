@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -31,6 +34,12 @@ const problems: string[] = [];
 async function open(hash: string) {
   await page.goto(`${platform.apiUrl}/console/#${hash}`);
 }
+
+/** Every view; with a slash those of the account. */
+const tabs = [
+  ...["overview", "logs", "traffic", "deploy", "config", "routing", "hooks", "access", "activity"],
+  ...["settings", "/pipelines", "/account"],
+];
 
 /** Serious accessibility faults of what is on the page now. */
 async function faults(): Promise<string[]> {
@@ -170,10 +179,31 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
   });
 
   test("drains and maintenance", async () => {
-    await open("/apps/from-console/settings");
+    const receiver = createServer((request, response) => {
+      request.resume();
+      response.end();
+    }).listen(0, "127.0.0.1");
+    await once(receiver, "listening");
+    const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/drain`;
+    await open("/apps/from-console/hooks");
     await page.getByLabel("Drain URL").fill("http://127.0.0.1:9/drain");
     await page.getByRole("button", { name: "Add drain" }).click();
-    await page.getByText("http://127.0.0.1:9/drain").waitFor();
+    await page.getByRole("alert").getByText("port 9 is not allowed").waitFor();
+    await page.getByLabel("Drain URL").fill(url);
+    await page.getByRole("button", { name: "Add drain" }).click();
+    await page.getByRole("button", { name: `Remove drain ${url}` }).waitFor();
+    await page.getByRole("button", { name: `Test drain ${url}` }).click();
+    await page
+      .getByRole("status")
+      .getByText(/after \d+ ms/)
+      .waitFor();
+    await platform.visit(`from-console.localhost:${platform.routerPort}`, "/drained");
+    await page.getByText(/healthy.*[1-9]\d* delivered, \d+ pending, 0 lost/).waitFor();
+    expect(await faults()).toEqual([]);
+    await page.screenshot({ path: join(artifacts, "drain-desktop-light.png") });
+    receiver.close();
+    receiver.closeAllConnections();
+    await open("/apps/from-console/settings");
     await page.getByRole("button", { name: "Turn on" }).click();
     await page.getByText("Maintenance mode is on.").waitFor();
     const answer = await platform.visit(`from-console.localhost:${platform.routerPort}`);
@@ -181,6 +211,135 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
     await page.getByRole("button", { name: "Turn off" }).click();
     await page.getByText("Maintenance mode is off.").waitFor();
     expect(await faults()).toEqual([]);
+  });
+
+  test("domains and certificates", async () => {
+    await open("/apps/from-console/routing");
+    await page.getByLabel("Host name").fill("www.example.com");
+    await page.getByRole("button", { name: "Add domain" }).click();
+    await page.getByText("www.example.com", { exact: true }).waitFor();
+    execFileSync("openssl", [
+      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+      ...["-keyout", join(home, "key.pem"), "-out", join(home, "chain.pem"), "-days", "30"],
+      ...["-subj", "/CN=www.example.com", "-addext", "subjectAltName=DNS:www.example.com"],
+    ]);
+    await page.getByText("Add a certificate").click();
+    await page.getByLabel("Certificate chain").fill(readFileSync(join(home, "chain.pem"), "utf8"));
+    await page.getByLabel("Private key").fill(readFileSync(join(home, "key.pem"), "utf8"));
+    await page.getByRole("button", { name: "Add certificate" }).click();
+    await page.getByText(/www\.example\.com; until \d{4}-/).waitFor();
+    expect(await page.getByLabel("Private key").inputValue()).toBe("");
+    expect(await faults()).toEqual([]);
+    // The first press asks, the second one removes.
+    await page.getByRole("button", { name: "Remove www.example.com" }).click();
+    await page.getByRole("button", { name: "Remove www.example.com for certain" }).click();
+    await page.getByText("www.example.com", { exact: true }).waitFor({ state: "detached" });
+  });
+
+  test("webhooks, with the key shown once and what was delivered", async () => {
+    await open("/apps/from-console/hooks");
+    await page.getByLabel("Webhook URL").fill("http://127.0.0.1:9/hook");
+    await page.getByLabel("api:formation").check();
+    await page.getByRole("button", { name: "Add webhook" }).click();
+    await page.getByText("Key of the signatures").waitFor();
+    await page.getByText("api:release, api:formation (notify)").waitFor();
+    await platform.api("PATCH", "/apps/from-console/formation", {
+      updates: [{ type: "web", quantity: 2 }],
+    });
+    await page
+      .getByText(/attempts?,/)
+      .first()
+      .waitFor();
+    expect(await faults()).toEqual([]);
+  });
+
+  test("access, features and what was done by whom, live", async () => {
+    await open("/apps/from-console/activity");
+    await page.getByText("live", { exact: true }).waitFor();
+    await page.getByText("app create", { exact: true }).waitFor();
+    await platform.api("PATCH", "/apps/from-console/config-vars", { LIVE: "1" });
+    await page.getByText("release create").first().waitFor();
+    expect(await faults()).toEqual([]);
+    await open("/apps/from-console/access");
+    await page.getByLabel("E-mail of an account").fill("nobody@example.com");
+    await page.getByRole("button", { name: "Give access" }).click();
+    await page.getByRole("alert").waitFor();
+    expect(await faults()).toEqual([]);
+    await open("/apps/from-console/settings");
+    const affinity = page.getByRole("checkbox", { name: /Session affinity/ });
+    await affinity.click();
+    await eventually(
+      () => platform.api("GET", "/apps/from-console/features/http-session-affinity"),
+      ({ json }) => json.enabled === true,
+    );
+  });
+
+  test("pipelines and tokens", async () => {
+    await platform.api("POST", "/apps", { name: "to-console" });
+    await open("/pipelines");
+    await page.getByLabel("Name of a new pipeline").fill("line");
+    await page.getByRole("button", { name: "Create pipeline" }).click();
+    const panel = page.getByRole("region", { name: "line", exact: true });
+    for (const [app, stage] of [
+      ["from-console", "staging"],
+      ["to-console", "production"],
+    ] as const) {
+      await panel.getByRole("combobox", { name: "App" }).selectOption({ label: app });
+      await panel.getByRole("combobox", { name: "Stage" }).selectOption(stage);
+      await panel.getByRole("button", { name: "Add to line" }).click();
+      await panel.getByRole("link", { name: app }).waitFor();
+    }
+    await panel.getByRole("button", { name: "Promote from-console" }).click();
+    await panel.getByText("Promoting from-console to to-console").waitFor();
+    expect(await faults()).toEqual([]);
+    await open("/account");
+    await page.getByLabel("What it is for").fill("from the console");
+    await page.getByRole("combobox", { name: "Scope" }).selectOption("read");
+    await page.getByRole("button", { name: "Make a token" }).click();
+    await page.getByText("The token, shown this once:").waitFor();
+    const token = await page.getByText("The token, shown this once:").locator("code").textContent();
+    const answer = await fetch(`${platform.apiUrl}/apps`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(answer.status).toBe(200);
+    expect(await faults()).toEqual([]);
+  });
+
+  test("hostile lines, names and values stay text", async () => {
+    const hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+    await platform.api("PATCH", "/apps/from-console/config-vars", { HOSTILE: hostile });
+    await open("/apps/from-console/config");
+    await page.getByRole("button", { name: "Show HOSTILE" }).click();
+    await page.getByText(hostile).waitFor();
+    await open("/apps/from-console/logs");
+    await page.getByText(/^Live/).waitFor();
+    const line = `${hostile} as a line`;
+    await platform.api("POST", "/apps/from-console/dynos", { command: `echo '${line}'` });
+    await page.getByText(line, { exact: true }).waitFor();
+    expect(await page.evaluate("window.hacked")).toBeUndefined();
+    expect(await page.locator(".line img, .line script, td img").count()).toBe(0);
+  });
+
+  test("5,000 lines a second do not freeze the page, whose rows are bounded", async () => {
+    await open("/apps/from-console/logs");
+    await page.locator(".line").first().waitFor();
+    const answer = await platform.api("POST", "/apps/from-console/dynos", {
+      command:
+        'node -e \'let n=0;const t=setInterval(()=>{let s="";for(let i=0;i<250;i++)s+="flood "+n++ +"\\n";process.stdout.write(s);if(n>=15000){clearInterval(t);console.log("flood is over")}},50)\'',
+    });
+    expect(answer.status).toBe(201);
+    await page
+      .getByText(/^flood \d+$/)
+      .first()
+      .waitFor();
+    // The page answers to the keyboard while lines come.
+    await page.keyboard.press("Control+k");
+    await page.getByRole("dialog").getByText("All apps").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByText("flood is over").waitFor();
+    const rows = await page.locator(".line").count();
+    expect(rows).toBeGreaterThan(1000);
+    expect(rows).toBeLessThanOrEqual(2000);
   });
 
   test("goes anywhere by keyboard", async () => {
@@ -192,7 +351,7 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
     await page.getByRole("heading", { name: /from-console/ }).waitFor();
   });
 
-  test("fits a phone and a desk, light and dark", async () => {
+  test("fits a phone and a desk, light and dark", { timeout: 180_000 }, async () => {
     for (const [size, width, height] of [
       ["desktop", 1280, 800],
       ["phone", 375, 740],
@@ -200,17 +359,43 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
       for (const colorScheme of ["light", "dark"] as const) {
         await page.setViewportSize({ width, height });
         await page.emulateMedia({ colorScheme });
-        for (const tab of ["overview", "logs", "traffic", "deploy", "config", "settings"]) {
-          await open(`/apps/from-console/${tab}`);
+        for (const tab of tabs) {
+          await open(tab.startsWith("/") ? tab : `/apps/from-console/${tab}`);
           await page.locator(".panel").first().waitFor();
-          await page.screenshot({ path: join(artifacts, `${tab}-${size}-${colorScheme}.png`) });
+          await page.screenshot({
+            path: join(artifacts, `${tab.replace("/", "")}-${size}-${colorScheme}.png`),
+          });
           const overflow = await page.evaluate<number>(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth",
           );
           expect(overflow, `${tab} at ${width} px`).toBeLessThanOrEqual(0);
-          expect(await faults(), `${tab} ${size} ${colorScheme}`).toEqual([]);
+          // Each width and each scheme once: the views share their colours and their layout.
+          if ((size === "phone") === (colorScheme === "dark"))
+            expect(await faults(), `${tab} ${size} ${colorScheme}`).toEqual([]);
         }
       }
+  });
+
+  test("goes on after the platform was away, without a new sign-in", async () => {
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await open("/apps/from-console/logs");
+    await page.getByText(/^Live/).waitFor();
+    await platform.stop();
+    await page.getByText(/Connecting/).waitFor();
+    const { port } = new URL(platform.apiUrl);
+    platform = await new PlatformProcess(join(home, "data"), ["--api-port", port]).ready();
+    await page.getByText(/^Live/).waitFor();
+    await eventually(
+      () => platform.visit(`from-console.localhost:${platform.routerPort}`, "/after-restart"),
+      ({ status }) => status === 200,
+    );
+    await page.getByText("saw /after-restart").first().waitFor();
+    // Calls that got no answer meanwhile are the browser's own messages.
+    problems.splice(
+      0,
+      problems.length,
+      ...problems.filter((problem) => !/ERR_|MIME type/.test(problem)),
+    );
   });
 
   test("the page itself reported no fault", () => {

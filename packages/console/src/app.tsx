@@ -57,7 +57,8 @@ export function App() {
             aria-current={place === "account" ? "page" : undefined}
             aria-label={`Account of ${account.email}`}
           >
-            {account.email}
+            <span class="long">{account.email}</span>
+            <span class="short">Account</span>
           </a>
           <button type="button" class="quiet" onClick={() => void signOut()}>
             Sign out

@@ -1,4 +1,5 @@
 import type { FunctionComponent } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { type AppResource, call } from "../api.ts";
 import { useLoaded } from "../ui/hooks.ts";
 import { Failure } from "../ui/parts.tsx";
@@ -37,6 +38,12 @@ export function AppView({ name, tab }: { name: string; tab: string }) {
     error,
     reload,
   } = useLoaded(() => call<AppResource>(`/apps/${name}`), [name], 10_000);
+  const strip = useRef<HTMLElement>(null);
+  // On a narrow screen the strip scrolls: the open view's name must be seen.
+  useEffect(() => {
+    const current = strip.current?.querySelector("[aria-current]");
+    current?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [tab]);
   const View = tabs.find(({ id }) => id === tab)?.view ?? DynosView;
   return (
     <>
@@ -50,7 +57,7 @@ export function AppView({ name, tab }: { name: string; tab: string }) {
           </a>
         )}
       </div>
-      <nav class="tabs" aria-label="Parts of the app">
+      <nav class="tabs" aria-label="Parts of the app" ref={strip}>
         {tabs.map(({ id, title }) => (
           <a key={id} href={`#/apps/${name}/${id}`} aria-current={id === tab ? "page" : undefined}>
             {title}

@@ -27,6 +27,11 @@ export function ConfigView({ app }: TabProps) {
     <Panel title="Config vars">
       <p class="muted">Every change makes a release and restarts the dynos.</p>
       <Failure message={error ?? config.error} />
+      {config.value === undefined ? (
+        <p class="muted">Loading…</p>
+      ) : (
+        Object.keys(config.value).length === 0 && <p class="muted">No config vars.</p>
+      )}
       <div class="scroll">
         <table>
           <tbody>

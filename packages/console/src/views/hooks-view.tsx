@@ -15,11 +15,10 @@ export function HooksView(props: TabProps) {
 }
 
 interface Ledger {
-  readonly state?: string;
-  readonly received?: number;
   readonly delivered?: number;
   readonly pending?: number;
-  readonly lost?: number;
+  readonly lostTotal?: number;
+  readonly health?: { readonly state?: string };
 }
 
 function Drains({ app }: TabProps) {
@@ -48,8 +47,8 @@ function Drains({ app }: TabProps) {
             <span class="what">
               <code>{drain.url}</code>
               <span class="muted">
-                <State value={ledger.state ?? "unknown"} /> {ledger.delivered ?? 0} delivered,{" "}
-                {ledger.pending ?? 0} pending, {ledger.lost ?? 0} lost
+                <State value={ledger.health?.state ?? "unknown"} /> {ledger.delivered ?? 0}{" "}
+                delivered, {ledger.pending ?? 0} pending, {ledger.lostTotal ?? 0} lost
               </span>
             </span>
             <span class="buttons">
@@ -61,10 +60,10 @@ function Drains({ app }: TabProps) {
                 onClick={() =>
                   run(async () => {
                     setTested(`Testing ${drain.url} …`);
-                    const result = await call<Record<string, unknown>>(`${path}/${drain.id}/test`, {
+                    const result = await call<TestReport>(`${path}/${drain.id}/test`, {
                       method: "POST",
                     });
-                    setTested(`${drain.url}: ${outcome(result)}`);
+                    setTested(`${drain.url}: ${summary(result)}`);
                     drains.reload();
                   })
                 }
@@ -113,12 +112,17 @@ function Drains({ app }: TabProps) {
   );
 }
 
+interface TestReport {
+  readonly outcome?: { readonly ok?: boolean; readonly kind?: string; readonly status?: number };
+  readonly latencyMs?: number;
+}
+
 /** What a test of a drain said, in a few words. */
-const outcome = (result: Readonly<Record<string, unknown>>) =>
-  Object.entries(result)
-    .filter(([, value]) => value !== null && typeof value !== "object")
-    .map(([key, value]) => `${key} ${String(value)}`)
-    .join(", ") || "sent";
+function summary({ outcome, latencyMs }: TestReport): string {
+  const what = outcome?.kind ?? (outcome?.ok === false ? "failed" : "delivered");
+  const status = outcome?.status === undefined ? "" : ` (${outcome.status})`;
+  return `${what}${status}${latencyMs === undefined ? "" : ` after ${Math.round(latencyMs)} ms`}`;
+}
 
 const entities = [
   "api:app",
