@@ -4,25 +4,37 @@
 //   shim.mjs shared <directory>      holds all that its socket below the directory is told of
 // Says one JSON line on stdout when the dyno runs or could not be started (shared: when it listens);
 // ends when its dynos have ended.
+import { readSync, writeSync } from "node:fs";
 import { rememberHome } from "./containment.mjs";
-import { serveShared } from "./shared.mjs";
 import { Supervisor } from "./supervisor.mjs";
 
-const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+// Plain reads and writes: the streams over them would cost every supervisor a megabyte.
+const INPUT = 0;
+const OUTPUT = 1;
 
-/** One line of stdin; undefined when the driver went away without a word, as it does with a spare. */
-async function order() {
-  const parts = [];
-  for await (const chunk of process.stdin) {
-    parts.push(chunk);
-    if (chunk.includes(10)) return JSON.parse(Buffer.concat(parts).toString("utf8"));
+function say(message) {
+  try {
+    writeSync(OUTPUT, `${JSON.stringify(message)}\n`);
+  } catch {
+    // The driver went away; its successor asks the socket.
   }
-  return undefined;
+}
+
+/** One line of input; undefined when the driver went away without a word, as it does with a spare. */
+function order() {
+  const parts = [];
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(65_536);
+    const length = readSync(INPUT, chunk);
+    if (length === 0) return undefined;
+    parts.push(chunk.subarray(0, length));
+    if (chunk.subarray(0, length).includes(10))
+      return JSON.parse(Buffer.concat(parts).toString("utf8"));
+  }
 }
 
 async function superviseOne() {
-  const wanted = await order();
-  process.stdin.destroy();
+  const wanted = order();
   if (!wanted) return;
   process.chdir(wanted.directory);
   const supervisor = new Supervisor(wanted.directory);
@@ -44,8 +56,9 @@ const [mode, directory] = process.argv.slice(2);
 // An import without a mode, as checks of packages make one, does nothing.
 if (mode !== undefined) {
   for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"]) process.on(signal, () => {});
-  process.stdout.on("error", () => {});
   rememberHome();
-  if (mode === "shared") await serveShared(directory, () => say({ ok: true }));
-  else await superviseOne();
+  if (mode === "shared") {
+    const { serveShared } = await import("./shared.mjs");
+    await serveShared(directory, () => say({ ok: true }));
+  } else await superviseOne();
 }

@@ -1,5 +1,4 @@
 // Holds one dyno: starts it, keeps its output, answers on its socket, tells how it ended.
-import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, openSync, renameSync, statSync, writeSync } from "node:fs";
 import { constants as system } from "node:os";
 import {
@@ -46,6 +45,7 @@ export class Supervisor {
   #stopping;
   #oom = false;
   #ended;
+  #runs = 0;
   #tellExit;
   /** Resolves with the result as soon as it is known. */
   exited;
@@ -181,7 +181,7 @@ export class Supervisor {
       setpriv: this.#spec.setpriv,
       around: (spawn) => spawnInside(this.#containment.groups, spawn),
     };
-    const id = randomUUID().slice(0, 8);
+    const id = ++this.#runs;
     if (tty) {
       const terminal = openTerminal();
       const process = await launch({
