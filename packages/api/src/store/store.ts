@@ -14,6 +14,7 @@ import { ApiError } from "../errors.ts";
 import { loadKeyFile, SecretBox } from "../secrets.ts";
 import { migrations } from "./migrations.ts";
 import { joinEmbedded, type Presence, SharedPresence } from "./presence.ts";
+import { keepStatements } from "./statements.ts";
 import type { Tables } from "./tables.ts";
 
 /** A query runs on the store itself or inside one of its transactions. */
@@ -166,7 +167,9 @@ function openEmbedded(directory: string): Kysely<Tables> {
       { cause },
     );
   }
-  return new Kysely<Tables>({ dialect: new SqliteDialect({ database: database as never }) });
+  return new Kysely<Tables>({
+    dialect: new SqliteDialect({ database: keepStatements(database as never) }),
+  });
 }
 
 async function openPostgres(url: string, max: number): Promise<Kysely<Tables>> {
