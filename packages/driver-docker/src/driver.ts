@@ -204,15 +204,15 @@ class DockerDriver implements DynoDriver {
   }
 
   async list(): Promise<readonly DriverHandle[]> {
-    const found = await this.#docker
-      .listContainers({ filters: { label: [`${LABEL.platform}=${this.#settings.platform}`] } })
-      .catch((error: unknown) => {
-        throw engineError(error, "Listing containers");
-      });
-    const infos = await Promise.all(
-      found.map(({ Id }) => this.#docker.getContainer(Id).inspect().catch(ignoreMissing)),
-    );
-    return infos.flatMap((info) => (info?.State.Running ? [this.#handle(info)] : []));
+    return (await this.#all(false))
+      .filter(({ State }) => State.Running)
+      .map((info) => this.#handle(info));
+  }
+
+  async listEnded(): Promise<readonly DriverHandle[]> {
+    const ended = ({ State }: Docker.ContainerInspectInfo) =>
+      !State.Running && State.Status !== "created";
+    return (await this.#all(true)).filter(ended).map((info) => this.#handle(info));
   }
 
   async signal(id: string, name: string): Promise<void> {
@@ -340,6 +340,20 @@ class DockerDriver implements DynoDriver {
       this.#open.delete(source);
       source.destroy();
     }
+  }
+
+  /** The containers of this platform, those that have ended only when asked for. */
+  async #all(all: boolean): Promise<readonly Docker.ContainerInspectInfo[]> {
+    const label = [`${LABEL.platform}=${this.#settings.platform}`];
+    const found = await this.#docker
+      .listContainers({ all, filters: { label } })
+      .catch((error: unknown) => {
+        throw engineError(error, "Listing containers");
+      });
+    const infos = await Promise.all(
+      found.map(({ Id }) => this.#docker.getContainer(Id).inspect().catch(ignoreMissing)),
+    );
+    return infos.filter((info) => info !== undefined);
   }
 
   /** One network for all starts; a failure is tried again by the next one. */

@@ -1,3 +1,4 @@
+import { Agent } from "node:http";
 import { DriverError } from "@dynokit/manifold";
 import Docker from "dockerode";
 import type { Settings } from "./options.ts";
@@ -39,7 +40,9 @@ export function engineError(cause: unknown, doing: string): DriverError {
 export const isMissing = (error: unknown) => (error as EngineFault).statusCode === 404;
 
 export function connect(settings: Settings): Docker {
-  return new Docker({ socketPath: settings.socketPath });
+  // A connection that is kept is one that an engine's restart breaks under the next question.
+  const agent = new Agent({ keepAlive: false });
+  return new Docker({ socketPath: settings.socketPath, agent } as Docker.DockerOptions);
 }
 
 /**

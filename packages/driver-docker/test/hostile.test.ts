@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DynoDriver, DynoSpec } from "@dynokit/manifold";
+import type { DriverHandle, DynoDriver, DynoSpec } from "@dynokit/manifold";
 import { DriverError } from "@dynokit/manifold";
 import Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -147,6 +147,19 @@ describe.skipIf(missing)(titled("hostile dynos in containers"), () => {
     await driver.destroy(id);
   });
 
+  it("are listed as ended until they are destroyed", async () => {
+    const id = await start("exit 3");
+    await driver.wait(id);
+    const ended = (await driver.listEnded?.()) ?? [];
+    expect(ended.map((handle) => handle.id)).toEqual([id]);
+    expect(await driver.recover(ended[0] as DriverHandle)).toMatchObject({
+      state: "exited",
+      result: { exitCode: 3 },
+    });
+    await driver.destroy(id);
+    expect(await driver.listEnded?.()).toEqual([]);
+  });
+
   it("do not reach each other", async () => {
     const server = await start("nc -l -p $PORT -e echo reached", { port: true });
     const { handle } = await driver.inspect(server);
@@ -162,7 +175,14 @@ describe.skipIf(missing)(titled("hostile dynos in containers"), () => {
     const directory = mkdtempSync(join(tmpdir(), "dynokit-docker-"));
     const path = join(directory, "sock");
     const open = new Set<Socket>();
+    let asked: () => void = () => {};
+    const waitIsAsked = new Promise<void>((done) => {
+      asked = done;
+    });
     const proxy = createServer((client) => {
+      client.on("data", (bytes) => {
+        if (bytes.includes("/wait")) asked();
+      });
       const engine = createConnection(socketPath);
       for (const [from, to] of [
         [client, engine],
@@ -184,8 +204,7 @@ describe.skipIf(missing)(titled("hostile dynos in containers"), () => {
       );
       await line(id, "ready");
       const waiting = rejection(cut.wait(id));
-      // The question must be on its way before the line is cut.
-      await cut.inspect(id);
+      await waitIsAsked;
       for (const socket of open) socket.destroy();
       expect(await waiting).toMatchObject({ code: "unavailable", retryable: true });
       const again = cut.wait(id);
