@@ -247,6 +247,82 @@ describe("an app's life over the API", () => {
     );
   }, 120_000);
 
+  test("killed in the middle of a release phase, it serves the old release and deploys again", async () => {
+    const archive = tarball(
+      app("never", { Procfile: "web: node web.js\nrelease: echo begun; sleep 600\n" }),
+    );
+    const build = await deploy(name, archive);
+    const releases = async () => (await platform.api("GET", `/apps/${name}/releases`)).json;
+    const pending = (await releases()).at(-1);
+    expect(pending).toMatchObject({ id: build.release.id, status: "pending", current: false });
+    await platform.stop("SIGKILL");
+    platform = await new PlatformProcess(data).ready();
+    const failed = await eventually(
+      async () => (await releases()).at(-1),
+      ({ status }) => status !== "pending",
+    );
+    expect(failed).toMatchObject({ id: pending.id, status: "failed", current: false });
+    await answers(name, /^first web\.\d blue/);
+    // The release command of the platform that died is gone too.
+    await eventually(
+      async () => (await platform.api("GET", `/apps/${name}/dynos`)).json,
+      (dynos) => dynos.every(({ type }: { type: string }) => type !== "release"),
+    );
+    expect((await deploy(name, tarball(app("first")))).status).toBe("succeeded");
+  }, 120_000);
+
+  test("two deploys at once are two releases, and the later one serves", async () => {
+    const versions = async () =>
+      (await platform.api("GET", `/apps/${name}/releases`)).json.map(
+        ({ version }: { version: number }) => version,
+      );
+    const before = await versions();
+    const built = await Promise.all(
+      ["racing-a", "racing-b"].map((text) => deploy(name, tarball(app(text)))),
+    );
+    expect(built.map(({ status }) => status)).toEqual(["succeeded", "succeeded"]);
+    const last = before.at(-1);
+    expect(await versions()).toEqual([...before, last + 1, last + 2]);
+    const current = await eventually(
+      async () =>
+        (await platform.api("GET", `/apps/${name}/releases`)).json.find(
+          (release: { current: boolean }) => release.current,
+        ),
+      ({ version }) => version === last + 2,
+    );
+    const winner = built.findIndex(({ release }) => release.id === current.id);
+    await answers(name, winner === 0 ? /^racing-a/ : /^racing-b/);
+    expect((await deploy(name, tarball(app("first")))).status).toBe("succeeded");
+    await answers(name, /^first web\.\d blue/);
+  }, 120_000);
+
+  test("a run over plain HTTP has input, both outputs and the exit status", async () => {
+    const run = await platform.api("POST", `/apps/${name}/dynos`, {
+      command: "cat; echo oops >&2; exit 3",
+      attach: true,
+      force_no_tty: true,
+    });
+    expect(run.status, run.text).toBe(201);
+    const secret = run.json.attach_url.split("/").at(-1);
+    const attached = await send(new URL(`/attach/${secret}`, platform.apiUrl), {
+      method: "POST",
+      headers: {},
+      body: "some input",
+    });
+    const lines = attached.text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const of = (stream: string) =>
+      lines
+        .filter((line) => line.stream === stream)
+        .map(({ data: text }) => Buffer.from(text, "base64").toString())
+        .join("");
+    expect(of("stdout")).toBe("some input");
+    expect(of("stderr")).toBe("oops\n");
+    expect(lines.at(-1)).toEqual({ exit_code: 3, signal: null });
+  });
+
   test("bad input is refused with the repair and changes nothing", async () => {
     const before = (await platform.api("GET", `/apps/${name}/releases`)).json.length;
     const json = { "content-type": "application/json" };
