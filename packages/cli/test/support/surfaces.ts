@@ -146,7 +146,7 @@ export const areas: Readonly<Record<string, readonly string[]>> = {
 
 /** Endpoints that say the same as another one, or that there is nothing, and for whom they are. */
 export function withoutCommand({ resource, method, path, summary }: EndpointLike) {
-  if (/this platform has n/.test(summary)) return "Heroku's clients ask for it";
+  if (/this platform has n|there are none/.test(summary)) return "Heroku's clients ask for it";
   if (path.startsWith("/teams/")) return "another path of collaborators";
   if (/^\/users\/(~|\{account\})/.test(path)) return "another path of the account";
   if (path === "/apps/{app}/sources") return "an older path of sources";
