@@ -51,6 +51,23 @@ async function heroku(...args: string[]): Promise<Ended> {
   return ended;
 }
 
+/** What the CLI says about something that it may not do: clear text, and status 2. */
+async function refused(...args: string[]): Promise<string> {
+  const ended = await command("heroku", args);
+  expect(ended.code, `heroku ${args.join(" ")}\n${ended.out}${ended.err}`).toBe(2);
+  expect(ended.err, args.join(" ")).not.toMatch(/^ +at /m);
+  return ended.err.replace(/\n ›\s+/g, " ");
+}
+
+/** As on a terminal of its own: a command that asks whether there is one is told so. */
+const onTerminal = (...args: string[]) =>
+  command("python3", [
+    "-c",
+    "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)",
+    "heroku",
+    ...args,
+  ]);
+
 async function push(): Promise<Ended> {
   return command("git", ["push", "heroku", "HEAD:main"]);
 }
@@ -88,6 +105,7 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
       HEROKU_NETRC_WRITE: "true",
       DISABLE_TELEMETRY: "true",
       HEROKU_SKIP_NEW_VERSION_CHECK: "true",
+      HEROKU_DISABLE_AUTOUPDATE: "true",
       NODE_EXTRA_CA_CERTS: ca,
       GIT_SSL_CAINFO: ca,
       GIT_TERMINAL_PROMPT: "0",
@@ -216,6 +234,109 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
     );
   });
 
+  test("run on a terminal, and inside a dyno", async () => {
+    const terminal = await onTerminal(
+      ...[
+        "run",
+        "-x",
+        "-a",
+        "cli-app",
+        "--",
+        'sh -c "test -t 0 && test -t 1 && stty size; exit 4"',
+      ],
+    );
+    expect(terminal.code, terminal.out).toBe(4);
+    expect(terminal.out).toMatch(/^\d+ \d+\r?$/m);
+    const inside = await heroku("run:inside", "web.1", "-a", "cli-app", "--", "echo in $DYNO");
+    expect(inside.out).toContain("in web.1");
+    const status = await command("heroku", [
+      ...["run:inside", "-x", "web.1", "-a", "cli-app", "--", 'sh -c "exit 5"'],
+    ]);
+    expect(status.code, status.err).toBe(5);
+    expect(await refused("run", "--size", "nope", "-a", "cli-app", "--", "ls")).toContain(
+      'There is no dyno size "nope"',
+    );
+  });
+
+  test("config is unset and refused", async () => {
+    await heroku("config:set", "WORD=blue", "OTHER=1", "-a", "cli-app");
+    await heroku("config:unset", "OTHER", "-a", "cli-app");
+    expect(await refused("config:set", "bad name=1", "-a", "cli-app")).toContain(
+      "can only contain letters, digits and underscores",
+    );
+  });
+
+  test("sizes, stops and what of logs is asked for", async () => {
+    expect((await heroku("ps:resize", "web=basic", "-a", "cli-app")).out).toMatch(/web +Basic/);
+    await heroku("ps:stop", "--dyno-name", "worker.1", "-a", "cli-app");
+    await heroku("ps:restart", "--process-type", "worker", "-a", "cli-app");
+    expect(await refused("ps:scale", "nope=1", "-a", "cli-app")).toContain(
+      "Couldn't find that process type (nope).",
+    );
+    expect(await refused("ps:resize", "web=nope", "-a", "cli-app")).toContain(
+      'There is no dyno size "nope"',
+    );
+    const { out } = await heroku("logs", "--source", "app", "-n", "20", "-a", "cli-app");
+    expect(out).toMatch(/ app\[/);
+    expect(out).not.toMatch(/ heroku\[/);
+  });
+
+  test("certificates, access, features, stacks and buildpacks", async () => {
+    const [key, chain] = [join(home, "key.pem"), join(home, "chain.pem")];
+    execFileSync(
+      "openssl",
+      [
+        ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=www.cert.test"],
+        ...["-days", "30", "-keyout", key, "-out", chain],
+      ],
+      { stdio: "ignore" },
+    );
+    await heroku("certs:add", chain, key, "-a", "cli-app");
+    expect((await heroku("certs", "-a", "cli-app")).out).toContain("www.cert.test");
+    await heroku("certs:remove", "-a", "cli-app", "--confirm", "cli-app");
+    expect((await heroku("access", "-a", "cli-app")).out).toMatch(/admin@\S+ +owner/);
+    expect(await refused("access:add", "bob@example.com", "-a", "cli-app")).toContain(
+      'There is no account "bob@example.com"',
+    );
+    await heroku("features:enable", "http-session-affinity", "-a", "cli-app");
+    expect((await heroku("features", "-a", "cli-app")).out).toContain("[+] http-session-affinity");
+    expect((await heroku("stack", "-a", "cli-app")).out).toContain("* heroku-24");
+    await heroku("buildpacks:set", "https://example.com/b.tgz", "-a", "cli-app");
+    expect((await heroku("buildpacks", "-a", "cli-app")).out).toContain(
+      "https://example.com/b.tgz",
+    );
+    await heroku("buildpacks:clear", "-a", "cli-app");
+  });
+
+  test("tokens and OAuth clients", async () => {
+    const made = await heroku("authorizations:create", "-d", "ci", "--short", "-s", "read");
+    expect(made.out.trim()).toMatch(/^HRKU-/);
+    expect((await heroku("authorizations")).out).toMatch(/ci .*read/);
+    const readOnly = await command("env", [
+      ...[`HEROKU_API_KEY=${made.out.trim()}`, "heroku", "config:set", "A=1", "-a", "cli-app"],
+    ]);
+    expect(readOnly.code).toBe(2);
+    expect(readOnly.err).toContain("forbidden");
+    expect((await heroku("clients:create", "c1", "https://example.com/cb")).out).toContain(
+      "HEROKU_OAUTH_SECRET=",
+    );
+  });
+
+  test("what is not offered is said in a line", async () => {
+    expect((await heroku("addons", "-a", "cli-app")).out).toContain("No add-ons");
+    expect(await refused("addons:create", "heroku-postgresql", "-a", "cli-app")).toContain(
+      "This platform offers no add-ons.",
+    );
+    expect((await heroku("usage:addons", "-a", "cli-app")).out).toContain("No usage found");
+    expect(await refused("rollback", "v99", "-a", "cli-app")).toContain(
+      "Couldn't find that release.",
+    );
+    expect(await refused("drains:add", "ftp://example.com", "-a", "cli-app")).toContain(
+      "The URL of a drain starts with",
+    );
+    expect(await refused("apps:info", "-a", "no-such-app")).toContain("Couldn't find that app.");
+  });
+
   test("releases and rollback", async () => {
     commit({ "web.js": web("two") }, "second");
     expect((await push()).code).toBe(0);
@@ -272,6 +393,16 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
       (text) => text.includes('"resource":"release"'),
     );
     await new Promise((resolve) => receiver.close(resolve));
+    expect((await heroku("webhooks:deliveries", "-a", "cli-app")).out).toMatch(
+      /succeeded .*api:release .*notify/,
+    );
+  });
+
+  test("rename, and a clone of what was pushed", async () => {
+    await heroku("apps:rename", "cli-name", "-a", "cli-app");
+    await heroku("git:clone", join(home, "clone"), "-a", "cli-name");
+    expect(existsSync(join(home, "clone", "web.js"))).toBe(true);
+    await heroku("apps:rename", "cli-app", "-a", "cli-name");
   });
 
   test("destroy", async () => {
