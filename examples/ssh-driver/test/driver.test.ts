@@ -88,7 +88,8 @@ describe.skipIf(missing)(
       };
       await driver.start({ ...base, id: "one", command: 'pwd; printf %s "$WORD"; exit 3' });
       const lines: string[] = [];
-      for await (const chunk of driver.logs("one", {})) lines.push(Buffer.from(chunk.bytes).toString());
+      for await (const chunk of driver.logs("one", {}))
+        lines.push(Buffer.from(chunk.bytes).toString());
       expect(lines).toEqual([home, 'it\'s "here"']);
       expect(await driver.wait("one")).toMatchObject({ exitCode: 3, signal: null });
 
