@@ -258,7 +258,18 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
     );
   });
 
-  test("config is unset and refused", async () => {
+  test("config is edited and refused", async () => {
+    const editor = join(home, "editor");
+    writeFileSync(editor, '#!/bin/sh\nsed -i s/blue/indigo/ "$1"\n', { mode: 0o700 });
+    const edited = await command(
+      "env",
+      [`EDITOR=${editor}`, `VISUAL=${editor}`, "heroku", "config:edit", "-a", "cli-app"],
+      "y\n",
+    );
+    expect(edited.code, edited.err).toBe(0);
+    expect(JSON.parse((await heroku("config", "--json", "-a", "cli-app")).out)).toEqual({
+      WORD: "indigo",
+    });
     await heroku("config:set", "WORD=blue", "OTHER=1", "-a", "cli-app");
     await heroku("config:unset", "OTHER", "-a", "cli-app");
     expect(await refused("config:set", "bad name=1", "-a", "cli-app")).toContain(
