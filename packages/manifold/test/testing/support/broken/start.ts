@@ -15,7 +15,7 @@ export const startBreaks: Breaks = {
   }),
   "fingerprint.first": () => ({
     async *fingerprint() {
-      await delay(4_000);
+      await delay(9_000);
       yield {};
     },
   }),
