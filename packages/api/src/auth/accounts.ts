@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { isoTime } from "../clock.ts";
 import { ApiError, notFound } from "../errors.ts";
-import { type Actor, type Platform, systemActor, type Unit } from "../platform/platform.ts";
+import { type Platform, systemActor, type Unit } from "../platform/platform.ts";
 import { hashPassword, sha256 } from "../secrets.ts";
 import type { AccountRow, AuthorizationRow } from "../store/tables.ts";
 import { checkScopes, splitScope } from "./scopes.ts";
@@ -165,9 +165,4 @@ export async function issue(
     data: { id: row.id, description: row.description, scope: JSON.parse(row.scope) },
   });
   return { row, token, refreshToken, code };
-}
-
-/** Account as the author of a change. */
-export function actorOf(account: AccountRow): Actor {
-  return { id: account.id, email: account.email };
 }

@@ -1,5 +1,5 @@
 export { ApiEdge, type ApiEdgeOptions, type ApiEdgeSettings, type EdgeApi } from "./api-edge.ts";
-export { createEdge, type Edge, type EdgeListenOptions, type EdgeOptions } from "./edge.ts";
+export type { Edge, EdgeListenOptions, EdgeOptions } from "./edge.ts";
 export type { GitAccess, GitAccessRequest, GitService } from "./git-access.ts";
 export type { GitOptions } from "./git-endpoint.ts";
 export type { GitPush, GitPushHandler } from "./git-push.ts";

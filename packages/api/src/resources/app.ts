@@ -105,8 +105,3 @@ export function buildpacksOf(
 ): readonly { readonly url: string; readonly name?: string }[] {
   return JSON.parse(row.buildpacks) as { url: string; name?: string }[];
 }
-
-/** `{id, name}` of an app. */
-export function appReference(row: AppRow): { readonly id: string; readonly name: string } {
-  return { id: row.id, name: row.name };
-}

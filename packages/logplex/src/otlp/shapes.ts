@@ -70,8 +70,3 @@ export const EXPORT_RESPONSE: Shape = {
     },
   },
 };
-
-/** `google.rpc.Status`, the body of a refusal. */
-export const STATUS: Shape = {
-  fields: { 1: { name: "code", type: "uint32" }, 2: { name: "message", type: "string" } },
-};

@@ -1,3 +1,2 @@
-export { QUERY_LIMITS } from "./limits.ts";
 export type { QueryPipeline } from "./pipeline.ts";
 export { type CompileOptions, compileQuery, compileRedactor, type Query } from "./query.ts";

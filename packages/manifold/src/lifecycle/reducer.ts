@@ -1,4 +1,3 @@
-import type { DynoState } from "../types.ts";
 import type { DynoInput, DynoRecord, ReduceContext, Step } from "./record.ts";
 import { transitions } from "./transitions.ts";
 
@@ -15,9 +14,4 @@ export function reduce(record: DynoRecord, input: DynoInput, context: ReduceCont
     input,
     context,
   );
-}
-
-/** Whether the dyno is over for good; a `crashed` or `idle` one may come back. */
-export function isEnded(state: DynoState): boolean {
-  return state === "down" || state === "complete";
 }

@@ -144,8 +144,3 @@ export class ChunkDecoder {
     return CHUNK_MORE;
   }
 }
-
-/** The size line of a chunk. */
-export function chunkSizeLine(size: number): string {
-  return `${size.toString(16)}\r\n`;
-}
