@@ -62,9 +62,30 @@ suite("bash", () => {
 });
 
 suite("zsh", () => {
-  test("is a script that zsh reads", async () => {
+  /** What stands in the line after Tab, typed into a zsh of its own in a terminal. */
+  async function completed(line: string, until: string): Promise<string> {
     const path = await script("zsh");
-    execFileSync("zsh", ["-f", "-c", `autoload -U compinit; compinit -D; . ${path}`]);
+    const typing = [
+      "zmodload zsh/zpty",
+      "zpty pty zsh -f -i",
+      "zpty -w pty \"PS1=; autoload -U compinit; compinit -D; . $1; print 'begin'ning\"",
+      "zpty -r -m pty out '*beginning*'",
+      "zpty -n -w pty \"$2\"$'\\t'",
+      'zpty -r -m pty out "*$3*"',
+      'print -r -- "$out"',
+      "zpty -d pty",
+    ].join("\n");
+    return execFileSync("zsh", ["-f", "-c", typing, "zsh", path, line, until], {
+      encoding: "utf8",
+      timeout: 30_000,
+    });
+  }
+
+  test("completes a command with its colon", async () => {
+    expect(await completed("dynokit releases:dif", "releases:diff")).toContain("releases:diff");
+  });
+  test("completes an option of a command", async () => {
+    expect(await completed("dynokit ps:scale --dr", "--dry-run")).toContain("--dry-run");
   });
 });
 
