@@ -271,6 +271,7 @@ class RunningApi implements Api {
       allowPrivate: options.webhooks?.allowPrivate ?? false,
     });
     this.#scheduleHousekeeping();
+    platform.usage.start();
   }
 
   get publicUrl(): string {
@@ -459,6 +460,7 @@ class RunningApi implements Api {
   async #close(): Promise<void> {
     this.platform.closing.abort();
     this.platform.clock.clearTimeout(this.#housekeeping);
+    this.platform.usage.close();
     const server = this.#server;
     if (server) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

@@ -49,6 +49,16 @@ export interface DynoPort {
   readonly updatedAt: number;
 }
 
+/** What one dyno was measured to use last. A field that can't be measured is absent. */
+export interface DynoUsagePort {
+  readonly dyno: string;
+  /** ms since the epoch. */
+  readonly at: number;
+  /** Share of one core: 1.5 is one and a half cores. */
+  readonly cpu?: number;
+  readonly memoryBytes?: number;
+}
+
 /** One transition of one dyno. */
 export interface DynoEventPort {
   readonly app: string;
@@ -128,6 +138,8 @@ export interface ManifoldPort {
     },
   ): Promise<SessionStreamsPort>;
   ps(app?: string): readonly DynoPort[];
+  /** The last measurement of each dyno of an app that runs. */
+  usage?(app: string): readonly DynoUsagePort[];
   on(event: "dyno", listener: (event: DynoEventPort) => void): unknown;
   off(event: "dyno", listener: (event: DynoEventPort) => void): unknown;
   /** Stops dynos of apps that nobody applied since the start. */

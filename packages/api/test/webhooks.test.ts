@@ -3,35 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Clock } from "../src/clock.ts";
+import { ManualClock } from "./support/clock.ts";
 import { Harness } from "./support/harness.ts";
-
-/** A clock that stands until it is told to go on. */
-class ManualClock implements Clock {
-  #now = Date.parse("2026-01-01T00:00:00Z");
-  readonly #timers = new Map<number, { at: number; run: () => void }>();
-  #next = 1;
-
-  now(): number {
-    return this.#now;
-  }
-
-  setTimeout(run: () => void, ms: number): unknown {
-    const id = this.#next++;
-    this.#timers.set(id, { at: this.#now + ms, run });
-    return id;
-  }
-
-  clearTimeout(id: unknown): void {
-    this.#timers.delete(id as number);
-  }
-
-  advance(ms: number): void {
-    this.#now += ms;
-    for (const [id, { at, run }] of [...this.#timers])
-      if (at <= this.#now && this.#timers.delete(id)) run();
-  }
-}
 
 interface Post {
   readonly headers: IncomingHttpHeaders;

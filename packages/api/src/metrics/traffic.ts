@@ -1,24 +1,20 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Clock } from "../clock.ts";
+import { type Resolution, resolutions, type Span, spans, stepOf } from "./resolution.ts";
 
-/** Seconds of one step of a series. */
-export const stepSeconds = 10;
-const steps = 180;
 const maxApps = 10_000;
 /** Upper borders of the service times in ms, each 1.25 times the one before. */
 const borders: readonly number[] = Array.from({ length: 56 }, (_unused, index) => 1.25 ** index);
 
 interface Step {
-  readonly at: number;
+  readonly step: number;
   requests: number;
   readonly status: Map<string, number>;
+  readonly codes: Map<string, number>;
   readonly times: Uint32Array;
 }
 
-interface AppTraffic {
-  readonly steps: Step[];
-  readonly codes: Map<string, number>;
-}
+type AppTraffic = Readonly<Record<Span, Step[]>>;
 
 /** What a router publishes when a request is over. */
 interface RequestEnd {
@@ -31,8 +27,8 @@ interface RequestEnd {
 const channelName = "dynokit:router:request:end";
 
 /**
- * Requests of the last 30 minutes by app, from the routers of this process. Percentiles come
- * from a histogram and are exact to 25 %.
+ * Requests of the last 24 hours by app, from the routers of this process, kept in every
+ * resolution. Percentiles come from a histogram and are exact to 25 %.
  */
 export class Traffic {
   readonly #apps = new Map<string, AppTraffic>();
@@ -49,42 +45,48 @@ export class Traffic {
     let traffic = this.#apps.get(app);
     if (!traffic) {
       if (this.#apps.size >= maxApps) return;
-      traffic = { steps: [], codes: new Map() };
+      traffic = { "30m": [], "24h": [] };
       this.#apps.set(app, traffic);
     }
-    const at = Math.floor(this.#clock.now() / 1000 / stepSeconds) * stepSeconds;
-    let step = traffic.steps.at(-1);
-    if (step?.at !== at) {
-      step = { at, requests: 0, status: new Map(), times: new Uint32Array(borders.length + 1) };
-      traffic.steps.push(step);
-      if (traffic.steps.length > steps) traffic.steps.shift();
-    }
-    step.requests++;
     const name =
       typeof status === "number" && status >= 100 ? `${Math.floor(status / 100)}xx` : "none";
-    step.status.set(name, (step.status.get(name) ?? 0) + 1);
-    if (typeof code === "string") traffic.codes.set(code, (traffic.codes.get(code) ?? 0) + 1);
-    if (typeof serviceMs === "number" && serviceMs >= 0) {
-      const index = borders.findIndex((border) => serviceMs <= border);
-      const slot = index < 0 ? borders.length : index;
-      step.times[slot] = (step.times[slot] ?? 0) + 1;
+    const border =
+      typeof serviceMs === "number" && serviceMs >= 0
+        ? borders.findIndex((border) => serviceMs <= border)
+        : undefined;
+    for (const span of spans) {
+      const step = current(traffic[span], resolutions[span], this.#clock.now());
+      step.requests++;
+      step.status.set(name, (step.status.get(name) ?? 0) + 1);
+      if (typeof code === "string") step.codes.set(code, (step.codes.get(code) ?? 0) + 1);
+      if (border !== undefined) {
+        const slot = border < 0 ? borders.length : border;
+        step.times[slot] = (step.times[slot] ?? 0) + 1;
+      }
     }
   }
 
   /** The series of an app; steps without requests are left out at the beginning only. */
-  series(app: string): TrafficSeries {
-    const traffic = this.#apps.get(app);
-    const last = Math.floor(this.#clock.now() / 1000 / stepSeconds) * stepSeconds;
-    const first = Math.max(traffic?.steps[0]?.at ?? last, last - (steps - 1) * stepSeconds);
-    const kept = new Map(traffic?.steps.map((step) => [step.at, step]) ?? []);
-    const time: number[] = [];
-    for (let at = first; at <= last; at += stepSeconds) time.push(at);
-    const list = time.map((at) => kept.get(at));
+  series(app: string, span: Span): TrafficSeries {
+    const { stepSeconds, steps } = resolutions[span];
+    const last = stepOf(resolutions[span], this.#clock.now());
+    const kept = new Map(
+      this.#apps
+        .get(app)
+        ?.[span].filter(({ step }) => step > last - steps && step <= last)
+        .map((step) => [step.step, step]),
+    );
+    const [first = last] = kept.keys();
+    const numbers = Array.from({ length: last - first + 1 }, (_unused, index) => first + index);
+    const list = numbers.map((step) => kept.get(step));
     const classes = new Set(list.flatMap((step) => [...(step?.status.keys() ?? [])]));
+    const codes = new Map<string, number>();
+    for (const step of kept.values())
+      for (const [code, count] of step.codes) codes.set(code, (codes.get(code) ?? 0) + count);
     const percentiles = (share: number) =>
       list.map((step) => (step ? percentile(step.times, share) : null));
     return {
-      time,
+      time: numbers.map((step) => step * stepSeconds),
       requests: list.map((step) => step?.requests ?? 0),
       p50_ms: percentiles(0.5),
       p95_ms: percentiles(0.95),
@@ -92,7 +94,7 @@ export class Traffic {
       status: Object.fromEntries(
         [...classes].sort().map((name) => [name, list.map((step) => step?.status.get(name) ?? 0)]),
       ),
-      codes: Object.fromEntries(traffic?.codes ?? []),
+      codes: Object.fromEntries(codes),
     };
   }
 
@@ -115,7 +117,26 @@ export interface TrafficSeries {
   readonly p95_ms: (number | null)[];
   readonly p99_ms: (number | null)[];
   readonly status: Record<string, number[]>;
+  /** Of the whole span. */
   readonly codes: Record<string, number>;
+}
+
+/** The step of now, made when there is none; those that the span has left behind go. */
+function current(list: Step[], resolution: Resolution, now: number): Step {
+  const step = stepOf(resolution, now);
+  const newest = list.at(-1);
+  if (newest?.step === step) return newest;
+  const made: Step = {
+    step,
+    requests: 0,
+    status: new Map(),
+    codes: new Map(),
+    times: new Uint32Array(borders.length + 1),
+  };
+  list.push(made);
+  const kept = list.findIndex((one) => one.step > step - resolution.steps);
+  list.splice(0, Math.max(kept, list.length - resolution.steps));
+  return made;
 }
 
 function percentile(times: Uint32Array, share: number): number | null {

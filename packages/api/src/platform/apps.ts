@@ -189,6 +189,8 @@ export async function destroyApp(
     for (const { id } of builds) platform.builds.get(id)?.abort();
     platform.traffic.forget(app.id);
     await reconcile(platform, app.id);
+    // Afterwards: until then its dynos may be measured.
+    platform.usage.forget(app.id);
     for (const { id } of drains) await quietly(platform, () => platform.logplex.removeDrain(id));
     await quietly(platform, () => platform.logplex.deleteChannel(app.id));
     for (const { id } of builds) platform.outputs.remove(id);

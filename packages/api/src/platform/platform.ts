@@ -7,6 +7,7 @@ import { type EventInput, insertEvent } from "../events/record.ts";
 import { requestOrigin } from "../http/origin.ts";
 import type { RateLimiter } from "../http/rate-limit.ts";
 import type { Logger } from "../logger.ts";
+import { DynoUsage } from "../metrics/dyno-usage.ts";
 import { Traffic } from "../metrics/traffic.ts";
 import { OutputStreams } from "../output/streams.ts";
 import type {
@@ -101,6 +102,7 @@ export class Platform {
   readonly applies: AppQueues;
   readonly outputs: OutputStreams;
   readonly traffic: Traffic;
+  readonly usage: DynoUsage;
   /** Builds under way, to cancel them. */
   readonly builds = new Map<string, AbortController>();
   /** Set by whoever can splice a client to an attached one-off. */
@@ -134,6 +136,7 @@ export class Platform {
     this.queues = new AppQueues(parts.limits.maxQueuedPerApp);
     this.applies = new AppQueues(10_000);
     this.traffic = new Traffic(parts.clock);
+    this.usage = new DynoUsage(parts);
     this.outputs = new OutputStreams(parts.store.directory);
   }
 
