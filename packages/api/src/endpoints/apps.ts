@@ -1,14 +1,18 @@
 import { z } from "zod";
 import { accountBy } from "../auth/accounts.ts";
-import { findApp, listApps } from "../auth/apps.ts";
+import { findApp, sliceApps } from "../auth/apps.ts";
+import type { Grant } from "../auth/scopes.ts";
 import { ApiError, invalid } from "../errors.ts";
 import { defineEndpoint, type Endpoint } from "../http/endpoint.ts";
+import type { RangeRequest } from "../http/range.ts";
 import { createApp, destroyApp, renameApp } from "../platform/apps.ts";
 import { reconcile } from "../platform/desired.ts";
-import { appSchema, presentApp, presentApps } from "../resources/app.ts";
+import type { Platform } from "../platform/platform.ts";
+import { type AppDocument, appSchema, presentApp, presentApps } from "../resources/app.ts";
 import { findNamed, regions, stacks } from "../resources/catalog.ts";
 import { appName, identityInput, identityOf } from "../resources/common.ts";
-import type { AppRow } from "../store/tables.ts";
+import { sliceOf } from "../store/slice.ts";
+import type { AccountRow, AppRow } from "../store/tables.ts";
 
 const createBody = z.object({
   name: appName.nullish(),
@@ -29,6 +33,19 @@ export function stackNamed(input: z.output<typeof identityInput>, field: string)
 }
 
 const ranges = ["name", "id"] as const;
+
+async function pageOfApps(
+  platform: Platform,
+  account: AccountRow,
+  grant: Grant,
+  all: boolean,
+  range: RangeRequest,
+): Promise<AppDocument[]> {
+  const rows = await sliceApps(platform.db, account, grant, all, (query) =>
+    sliceOf(query, platform.store.engine, range, "apps", { name: "text", id: "text" }),
+  );
+  return await presentApps(platform, platform.db, rows);
+}
 
 export const appEndpoints: readonly Endpoint[] = [
   defineEndpoint({
@@ -69,8 +86,8 @@ export const appEndpoints: readonly Endpoint[] = [
     summary: "Lists the apps you own or collaborate on; an administrator gets all.",
     response: appSchema,
     ranges,
-    handler: async ({ platform, account, grant }) =>
-      await presentApps(platform, platform.db, await listApps(platform.db, account, grant, true)),
+    handler: async ({ platform, account, grant, range }) =>
+      await pageOfApps(platform, account, grant, true, range()),
   }),
   defineEndpoint({
     resource: "app",
@@ -81,16 +98,12 @@ export const appEndpoints: readonly Endpoint[] = [
     summary: "Lists the apps an account owns or collaborates on.",
     response: appSchema,
     ranges,
-    handler: async ({ platform, account, grant, params }) => {
+    handler: async ({ platform, account, grant, params, range }) => {
       const key = params["account"] ?? "~";
       const wanted = key === "~" ? account : await accountBy(platform, key);
       if (wanted.id !== account.id && account.admin !== 1)
         throw new ApiError("not-found", "Couldn't find that account.", { resource: "account" });
-      return await presentApps(
-        platform,
-        platform.db,
-        await listApps(platform.db, wanted, grant, false),
-      );
+      return await pageOfApps(platform, wanted, grant, false, range());
     },
   }),
   defineEndpoint({

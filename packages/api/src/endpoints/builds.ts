@@ -5,6 +5,7 @@ import { failBuild, recordBuild, runBuild, sourceOf } from "../platform/builds.t
 import { findBuild } from "../platform/find.ts";
 import { buildSchema, presentBuild, presentSlug, slugSchema } from "../resources/build.ts";
 import { identityInput } from "../resources/common.ts";
+import { sliceOf } from "../store/slice.ts";
 import type { SlugRow } from "../store/tables.ts";
 import { stackNamed } from "./apps.ts";
 
@@ -84,13 +85,11 @@ export const buildEndpoints: readonly Endpoint[] = [
     summary: "Lists the builds of an app.",
     response: buildSchema,
     ranges: ["id"],
-    handler: async ({ platform, app }) => {
-      const rows = await platform.db
-        .selectFrom("builds")
-        .selectAll()
-        .where("app_id", "=", app.id)
-        .orderBy("created_at")
-        .execute();
+    handler: async ({ platform, app, range }) => {
+      const all = platform.db.selectFrom("builds").selectAll().where("app_id", "=", app.id);
+      const rows = await sliceOf(all, platform.store.engine, range(), "builds", {
+        id: "text",
+      }).execute();
       return rows.map((row) => presentBuild(platform, row));
     },
   }),

@@ -7,6 +7,7 @@ import { findRelease } from "../platform/find.ts";
 import { createRelease } from "../platform/releases.ts";
 import { identity, uuid } from "../resources/common.ts";
 import { presentRelease, releaseSchema } from "../resources/release.ts";
+import { sliceOf } from "../store/slice.ts";
 
 const createBody = z.object({
   slug: uuid.optional(),
@@ -25,13 +26,12 @@ export const releaseEndpoints: readonly Endpoint[] = [
     summary: "Lists the releases of an app.",
     response: releaseSchema,
     ranges: ["version", "id"],
-    handler: async ({ platform, app }) => {
-      const rows = await platform.db
-        .selectFrom("releases")
-        .selectAll()
-        .where("app_id", "=", app.id)
-        .orderBy("version")
-        .execute();
+    handler: async ({ platform, app, range }) => {
+      const all = platform.db.selectFrom("releases").selectAll().where("app_id", "=", app.id);
+      const rows = await sliceOf(all, platform.store.engine, range(), "releases", {
+        version: "integer",
+        id: "text",
+      }).execute();
       return rows.map((row) => presentRelease(platform, app, row));
     },
   }),

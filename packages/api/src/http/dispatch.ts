@@ -16,7 +16,7 @@ import { readBody, validate } from "./body.ts";
 import { type Context, type Endpoint, Reply } from "./endpoint.ts";
 import { beginIdempotent } from "./idempotency.ts";
 import { variantOf } from "./media-type.ts";
-import { pageOf, parseRange } from "./range.ts";
+import { pageOf, parseRange, type RangeRequest } from "./range.ts";
 import { commonHeaders, etagOf, jsonResponse, matchesEtag } from "./respond.ts";
 
 /** What a deployment may add to the built-in rights. */
@@ -135,6 +135,7 @@ export async function dispatch(options: DispatchOptions, call: Call): Promise<Re
       app: app as AppRow,
       preview,
       variant,
+      range: () => rangeOf(endpoint, request),
       write: (run) => platform.write(actor, run, preview),
     };
     if (endpoint.method !== "GET") await checkPrecondition(options, endpoint, context);
@@ -260,15 +261,19 @@ async function checkPrecondition(
   const reader = options.readerOf(endpoint);
   if (!reader || endpoint.open)
     throw new ApiError("precondition-failed", "If-Match does not apply to this request.");
-  const current = await reader.handler({ ...context, query: {}, body: undefined });
-  const shown = reader.ranges
-    ? pageOf(current as never, parseRange(null, reader.ranges), reader.ranges).items
-    : current;
+  const range = () => rangeOf(reader);
+  const current = await reader.handler({ ...context, query: {}, body: undefined, range });
+  const shown = reader.ranges ? pageOf(current as never, range(), reader.ranges).items : current;
   if (!matchesEtag(wanted, etagOf(JSON.stringify(shown))))
     throw new ApiError(
       "precondition-failed",
       "It was changed since you read it. Read it again and repeat your change.",
     );
+}
+
+/** The range of a request; without one that of a request that names none. */
+function rangeOf({ ranges }: Endpoint, request?: Request): RangeRequest {
+  return parseRange(request?.headers.get("range") ?? null, ranges ?? ["id"]);
 }
 
 function answer(
@@ -287,15 +292,11 @@ function answer(
   let status = reply.status ?? endpoint.status ?? 200;
   let body = reply.body ?? {};
   Object.assign(headers, reply.headers);
-  if (endpoint.ranges && Array.isArray(body)) {
-    const header = endpoint.method === "GET" ? request.headers.get("range") : "id ..; max=1000";
-    const range = parseRange(endpoint.method === "GET" ? header : null, endpoint.ranges);
-    if (endpoint.method === "GET") {
-      const page = pageOf(body, range, endpoint.ranges);
-      body = page.items;
-      status = page.status;
-      Object.assign(headers, page.headers);
-    }
+  if (endpoint.ranges && endpoint.method === "GET" && Array.isArray(body)) {
+    const page = pageOf(body, rangeOf(endpoint, request), endpoint.ranges);
+    body = page.items;
+    status = page.status;
+    Object.assign(headers, page.headers);
   }
   if (options.strict) checkAnswer(endpoint, body);
   return jsonResponse(request.method, status, body, headers, request.headers.get("if-none-match"));

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Grant } from "../auth/scopes.ts";
 import type { Actor, Platform, Unit } from "../platform/platform.ts";
 import type { AccountRow, AppRow } from "../store/tables.ts";
+import type { RangeRequest } from "./range.ts";
 
 /** What a token must be allowed to do for an endpoint (auth/scopes.ts). */
 export type Verb =
@@ -33,6 +34,13 @@ export interface Context<B = unknown, Q = unknown> {
   readonly preview: boolean;
   /** Variant after `version=3.`, such as `sdk`; empty for plain 3. */
   readonly variant: string;
+  /**
+   * The page of the list that is asked for, to read no more than that; the answer is cut to it in
+   * any case.
+   *
+   * @throws ApiError `bad-range`
+   */
+  range(): RangeRequest;
   write<T>(run: (unit: Unit) => Promise<T>): Promise<T>;
 }
 

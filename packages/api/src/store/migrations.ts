@@ -317,6 +317,29 @@ const owners: Migration = {
   },
 };
 
+/** What a page of a list is read by, in the order of bytes whatever the collation of the database. */
+const pages: Migration = {
+  async up(db: AnyDatabase) {
+    const bytes = isPostgres(db) ? sql` collate "C"` : sql``;
+    const by = async (table: string, field: string, ...owner: readonly string[]) => {
+      const name = `${[table, ...owner, field].join("_")}_page_idx`;
+      const columns = [...owner.map((column) => sql.ref(column)), sql`${sql.ref(field)}${bytes}`];
+      await sql`create index ${sql.ref(name)} on ${sql.ref(table)} (${sql.join(columns)})`.execute(
+        db,
+      );
+    };
+    if (isPostgres(db)) {
+      await by("apps", "name");
+      await by("apps", "id");
+    }
+    await by("apps", "name", "owner_id");
+    await by("apps", "id", "owner_id");
+    await by("releases", "id", "app_id");
+    await by("builds", "id", "app_id");
+    await index(db, "collaborators", ["account_id", "app_id"]);
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
@@ -325,4 +348,5 @@ function isPostgres(db: AnyDatabase): boolean {
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first": first,
   "0002-owners": owners,
+  "0003-pages": pages,
 };

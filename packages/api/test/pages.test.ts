@@ -1,0 +1,267 @@
+import { randomUUID } from "node:crypto";
+import fc from "fast-check";
+import { type CompiledQuery, sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { pageOf, parseRange } from "../src/http/range.ts";
+import type { AppRow, BuildRow, ReleaseRow } from "../src/store/tables.ts";
+import { engines } from "./support/engines.ts";
+import { type Answer, Harness } from "./support/harness.ts";
+
+const at = "2026-01-01T00:00:00.000Z";
+const stamps = { created_at: at, updated_at: at };
+const many = 1000;
+const nameOf = (index: number) => `${"abcxyz"[index % 6]}${index % 5 ? "-" : "0"}${index}-app`;
+
+for (const engine of engines)
+  describe.skipIf(engine.skip)(`pages on ${engine.name}`, () => {
+    let place: Awaited<ReturnType<typeof engine.open>>;
+    let harness: Harness;
+    let member = "";
+    let memberId = "";
+    const get = (path: string, range?: string, token = harness.token): Promise<Answer> =>
+      harness.call("GET", path, undefined, range === undefined ? {} : { range }, token);
+
+    async function fill(owner: string, guest: string): Promise<void> {
+      const { db } = harness.store;
+      const apps: AppRow[] = [];
+      for (let index = 0; index < many; index++)
+        apps.push({
+          id: randomUUID(),
+          name: nameOf(index),
+          owner_id: index % 4 === 0 ? guest : owner,
+          region: "us",
+          stack: "heroku-24",
+          build_stack: "heroku-24",
+          maintenance: 0,
+          acm: 0,
+          archived_at: null,
+          released_at: null,
+          buildpack_provided_description: null,
+          slug_size: null,
+          repo_size: null,
+          buildpacks: "[]",
+          config_settings: "{}",
+          ...stamps,
+        });
+      for (let start = 0; start < apps.length; start += 100)
+        await db
+          .insertInto("apps")
+          .values(apps.slice(start, start + 100))
+          .execute();
+      const shared = apps.filter((_app, index) => index % 10 === 1).slice(0, 12);
+      for (const { id } of shared)
+        await db
+          .insertInto("collaborators")
+          .values({
+            id: randomUUID(),
+            app_id: id,
+            account_id: guest,
+            role: "member",
+            permissions: "[]",
+            ...stamps,
+          })
+          .execute();
+    }
+
+    /** What a request reads: its statements and the rows that they return. */
+    async function counted(run: () => Promise<Answer>) {
+      const executor = harness.store.db.getExecutor();
+      const queries: CompiledQuery[] = [];
+      let rows = 0;
+      const execute = executor.executeQuery.bind(executor);
+      const spy = vi.spyOn(executor, "executeQuery").mockImplementation(async (query, ...rest) => {
+        queries.push(query);
+        const result = await execute(query, ...rest);
+        rows += result.rows.length;
+        return result as never;
+      });
+      try {
+        const answer = await run();
+        return { answer, queries, rows };
+      } finally {
+        spy.mockRestore();
+      }
+    }
+
+    /** The plan of a query, when tables are large. */
+    async function planOf(query: CompiledQuery): Promise<string> {
+      const { db } = harness.store;
+      if (harness.store.engine === "libsql") {
+        const plan = { ...query, sql: `explain query plan ${query.sql}` };
+        return JSON.stringify((await db.executeQuery(plan)).rows);
+      }
+      return await db.transaction().execute(async (tx) => {
+        await sql`set local enable_sort = off`.execute(tx);
+        await sql`set local enable_seqscan = off`.execute(tx);
+        const plan = { ...query, sql: `explain ${query.sql}` };
+        return JSON.stringify((await tx.executeQuery(plan)).rows);
+      });
+    }
+
+    const walks = (): [string, string, string][] => [
+      ["/apps", "name ..; max=50", harness.token],
+      ["/apps", "name m..; max=50, order=desc", harness.token],
+      ["/apps", "id ]4..; max=50", harness.token],
+      ["/apps/large/releases", "version ..; max=50, order=desc", harness.token],
+      ["/apps/large/releases", "id ]4..; max=50", harness.token],
+      ["/apps/large/builds", "id ]4..; max=50", harness.token],
+      ["/users/~/apps", "name a..; max=50", member],
+      ["/users/~/apps", "id 4..; max=50", member],
+    ];
+
+    beforeAll(async () => {
+      place = await engine.open();
+      harness = await new Harness(place.location).start();
+      const { db } = harness.store;
+      const account = { email: "member@example.test", password: "correct horse" };
+      await harness.api.createAccount(account);
+      member = await harness.api.createToken({ account: account.email });
+      const accounts = await db.selectFrom("accounts").select(["id", "email"]).execute();
+      memberId = accounts.find(({ email }) => email === account.email)?.id as string;
+      const owner = accounts.find(({ email }) => email !== account.email)?.id as string;
+      const large = await harness.app("large");
+      await fill(owner, memberId);
+      const first = (await db
+        .selectFrom("releases")
+        .selectAll()
+        .where("app_id", "=", large)
+        .executeTakeFirst()) as ReleaseRow;
+      const releases = Array.from({ length: 120 }, (_, index) => ({
+        ...first,
+        id: randomUUID(),
+        version: index + 2,
+        current: 0,
+      }));
+      await db.insertInto("releases").values(releases).execute();
+      const builds: BuildRow[] = releases.map(({ id }) => ({
+        id: randomUUID(),
+        app_id: large,
+        status: "succeeded",
+        buildpacks: null,
+        source: JSON.stringify({
+          url: "x",
+          version: null,
+          checksum: null,
+          version_description: null,
+        }),
+        stack: "heroku-24",
+        slug_id: null,
+        release_id: id,
+        user_id: owner,
+        user_email: "x@example.test",
+        owner: 0,
+        ...stamps,
+      }));
+      await db.insertInto("builds").values(builds).execute();
+    }, 60_000);
+    afterAll(async () => {
+      await harness.close();
+      await place.drop();
+    });
+
+    test("read a page of a thousand apps, not all of them", async () => {
+      for (const [path, range, token] of walks()) {
+        const { answer, queries, rows } = await counted(() => get(path, range, token));
+        const name = `${path} ${range}`;
+        expect(answer.status, name).toBe(206);
+        expect(answer.json, name).toHaveLength(50);
+        // The token, its account, that it was used, the app, the page, and the owners.
+        expect(queries.length, name).toBeLessThanOrEqual(6);
+        expect(rows, name).toBeLessThanOrEqual(2 * 51 + 8);
+        const lists = queries.filter((query) => /\blimit\b/.test(query.sql));
+        expect(lists.length, name).toBeGreaterThan(0);
+        for (const query of lists) {
+          const plan = await planOf(query);
+          // Apps of others are few for an account: they are found by its collaborations and sorted.
+          if (query.sql.includes("collaborators")) {
+            expect(plan, name).toMatch(/apps_owner_id_(name|id)_page_idx/);
+            expect(plan, name).toMatch(/collaborators_account_id_app_id_idx/);
+          } else expect(plan, name).not.toMatch(/B-TREE FOR ORDER|Sort/);
+        }
+      }
+    });
+
+    test("are not what one app is looked up in", async () => {
+      for (const path of ["/apps/large", `/apps/${nameOf(7)}`, "/apps/large/releases/60"]) {
+        const { answer, queries, rows } = await counted(() => get(path));
+        expect(answer.status, path).toBe(200);
+        expect(queries.length, path).toBeLessThanOrEqual(5);
+        expect(rows, path).toBeLessThanOrEqual(5);
+        for (const query of queries.filter(({ sql: text }) => text.startsWith("select")))
+          expect(await planOf(query), path).not.toMatch(/SCAN|Seq Scan/);
+      }
+    });
+
+    test("are those of the whole list, for every range", async () => {
+      const lists: [string, [string, ...string[]], string][] = [
+        ["/apps", ["name", "id"], harness.token],
+        ["/users/~/apps", ["name", "id"], member],
+        ["/apps/large/releases", ["version", "id"], harness.token],
+        ["/apps/large/builds", ["id"], harness.token],
+      ];
+      for (const [path, fields, token] of lists) {
+        const whole: Record<string, unknown>[] = [];
+        for (let next: string | null = `${fields[0]} ..; max=1000`; next !== null; ) {
+          const answer = await get(path, next, token);
+          whole.push(...answer.json);
+          next = answer.headers.get("next-range");
+        }
+        const edge = fc.oneof(
+          fc.constant(""),
+          fc
+            .nat(whole.length - 1)
+            .chain((index) =>
+              fc.constantFrom(...fields).map((field) => String(whole[index]?.[field])),
+            ),
+          fc.constantFrom("0", "-1", "60", "4", "m", "Z", "ÿ", "a-", "_", "99999999999999999999"),
+        );
+        const range = fc
+          .record({
+            field: fc.constantFrom(...fields),
+            from: edge,
+            to: edge,
+            open: fc.boolean(),
+            close: fc.boolean(),
+            max: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constantFrom(200, 1000)),
+            order: fc.constantFrom("asc", "desc"),
+          })
+          .map(
+            ({ field, from, to, open, close, max, order }) =>
+              `${field} ${open ? "]" : ""}${from}..${to}${close ? "[" : ""}; max=${max}, order=${order}`,
+          );
+        await fc.assert(
+          fc.asyncProperty(range, async (header) => {
+            const answer = await get(path, header, token);
+            const wanted = (() => {
+              try {
+                return pageOf(whole, parseRange(header, fields), fields);
+              } catch {
+                return undefined;
+              }
+            })();
+            expect(answer.status).toBe(wanted?.status ?? 416);
+            if (!wanted) return;
+            expect(answer.json).toEqual(wanted.items);
+            for (const name of ["Accept-Ranges", "Content-Range", "Next-Range"])
+              expect(answer.headers.get(name)).toBe(wanted.headers[name] ?? null);
+          }),
+          { numRuns: 40 },
+        );
+      }
+    }, 60_000);
+
+    test("lead a member through all of its apps once, its own and those of others", async () => {
+      const names: string[] = [];
+      for (let next: string | null = "name ..; max=37"; next !== null; ) {
+        const answer = await get("/apps", next, member);
+        names.push(...answer.json.map(({ name }: { name: string }) => name));
+        next = answer.headers.get("next-range");
+      }
+      const apps = await harness.store.db.selectFrom("apps").selectAll().execute();
+      const shared = await harness.store.db.selectFrom("collaborators").selectAll().execute();
+      const ids = new Set(shared.map(({ app_id }) => app_id));
+      const mine = apps.filter(({ id, owner_id }) => owner_id === memberId || ids.has(id));
+      expect(mine.some(({ owner_id }) => owner_id !== memberId)).toBe(true);
+      expect(names).toEqual(mine.map(({ name }) => name).sort((a, b) => (a < b ? -1 : 1)));
+    });
+  });
