@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { appOf, type CommandContext, clientOf, withApp, withJson } from "../context.ts";
 import { sparkline } from "../output/sparkline.ts";
 
@@ -16,6 +16,7 @@ interface Metrics {
     readonly codes: Readonly<Record<string, number>>;
   };
   readonly dyno_states: Readonly<Record<string, number>>;
+  readonly dynos?: Readonly<Record<string, { readonly memory_mb?: Column; readonly cpu?: Column }>>;
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
@@ -31,7 +32,7 @@ export function describeMetrics(metrics: Metrics): string[] {
   const minutes = Math.round((router.time.length * step) / 60);
   const total = sum(router.requests);
   const row = (label: string, values: Column, said: string) =>
-    `${`${label}:`.padEnd(10)} ${sparkline(values)}  ${said}`;
+    `${(label && `${label}:`).padEnd(10)} ${sparkline(values)}  ${said}`;
   const time = (value: number | null) => (value === null ? "-" : `${Math.round(value)} ms`);
   const lines = [
     row("requests", router.requests, `${total} in ${minutes} minutes`),
@@ -51,6 +52,11 @@ export function describeMetrics(metrics: Metrics): string[] {
         .join(", ") || "none"
     }`,
   );
+  for (const [dyno, { memory_mb: memory = [], cpu = [] }] of Object.entries(metrics.dynos ?? {})) {
+    const [bytes, share] = [latest(memory), latest(cpu)];
+    if (bytes !== null) lines.push(row(dyno, memory, `${Math.round(bytes)} MB of memory`));
+    if (share !== null) lines.push(row("", cpu, `${Math.round(share)} % of a core`));
+  }
   return lines;
 }
 
@@ -62,12 +68,15 @@ export function registerMetrics(program: Command, context: CommandContext): void
       program
         .command("metrics")
         .alias("apps:errors")
-        .description("show requests, response times, errors and states of dynos"),
+        .description("show requests, response times, errors and dynos")
+        .addOption(new Option("--span <span>", "what to look back on").choices(["30m", "24h"])),
     ),
   ).action(async (_, command: Command) => {
     const options = command.optsWithGlobals();
     const app = appOf(context, options);
-    const metrics = await clientOf(context, options).get<Metrics>(`/apps/${app}/metrics`);
+    const query = options["span"] === undefined ? "" : `?span=${options["span"]}`;
+    const path = `/apps/${app}/metrics${query}`;
+    const metrics = await clientOf(context, options).get<Metrics>(path);
     if (options["json"]) return terminal.out(JSON.stringify(metrics, null, 2));
     for (const line of describeMetrics(metrics)) terminal.out(line);
     return undefined;

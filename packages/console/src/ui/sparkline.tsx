@@ -3,15 +3,16 @@ export function Sparkline({
   values,
   unit,
 }: {
-  values: readonly number[] | undefined;
+  values: readonly (number | null)[] | undefined;
   unit: string;
 }) {
-  if (!values || values.length === 0) return <span class="muted">–</span>;
-  const last = values.at(-1) as number;
-  const top = Math.max(...values, 1);
+  const last = values?.findLast((value) => value !== null) ?? undefined;
+  if (!values || last === undefined) return <span class="muted">–</span>;
+  const top = Math.max(...values.map((value) => value ?? 0), 1);
   const step = 60 / Math.max(values.length - 1, 1);
-  const points = values.map(
-    (value, index) => `${(index * step).toFixed(1)},${(18 - (16 * value) / top).toFixed(1)}`,
+  // A gap is bridged: the line tells the course, the number beside it the present.
+  const points = values.flatMap((value, index) =>
+    value === null ? [] : [`${(index * step).toFixed(1)},${(18 - (16 * value) / top).toFixed(1)}`],
   );
   return (
     <span class="sparkline">

@@ -13,7 +13,10 @@ interface Preview {
 
 interface Metrics {
   readonly dynos?: Readonly<
-    Record<string, { readonly memory_mb: readonly number[]; readonly cpu: readonly number[] }>
+    Record<
+      string,
+      { readonly memory_mb?: readonly (number | null)[]; readonly cpu?: readonly (number | null)[] }
+    >
   >;
 }
 

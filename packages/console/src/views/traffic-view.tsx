@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { call } from "../api.ts";
@@ -17,10 +17,17 @@ export interface Series {
   readonly codes: Readonly<Record<string, number>>;
 }
 
+/** Spans that the API keeps, and what people call them. */
+const spans = [
+  ["30m", "30 minutes"],
+  ["24h", "24 hours"],
+] as const;
+
 export function TrafficView({ app }: TabProps) {
+  const [span, setSpan] = useState<string>("30m");
   const { value: metrics, error } = useLoaded(
-    () => call<{ router?: Series; step_seconds?: number }>(`/apps/${app.id}/metrics`),
-    [app.id],
+    () => call<{ router?: Series; step_seconds?: number }>(`/apps/${app.id}/metrics?span=${span}`),
+    [app.id, span],
     5000,
   );
   const value = metrics?.router;
@@ -28,7 +35,21 @@ export function TrafficView({ app }: TabProps) {
   return (
     <>
       <Failure message={error} />
-      <Panel title={`Requests per ${metrics?.step_seconds ?? 10} s`}>
+      <Panel
+        title={`Requests per ${metrics?.step_seconds ?? 10} s`}
+        aside={
+          <label>
+            Last{" "}
+            <select value={span} onChange={(event) => setSpan(event.currentTarget.value)}>
+              {spans.map(([value, name]) => (
+                <option key={value} value={value}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          </label>
+        }
+      >
         <Plot time={value?.time} lines={[["requests", value?.requests]]} />
       </Panel>
       <Panel title="Response time (ms)">
