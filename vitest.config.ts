@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 // The private condition points every package of ours at its source, so no build is needed first.
@@ -16,6 +17,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
+    // Most of the time is spent waiting for processes: one worker on two cores would leave both idle.
+    maxWorkers: Math.max(2, availableParallelism()),
     coverage: { include: ["packages/*/src/**"] },
   },
 });
