@@ -336,7 +336,8 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
     await page.keyboard.press("Control+k");
     await page.getByRole("dialog").getByText("All apps").waitFor();
     await page.keyboard.press("Escape");
-    await page.getByText("flood is over").waitFor();
+    // Exactly: the line that tells the command holds the words too.
+    await page.getByText("flood is over", { exact: true }).waitFor();
     const rows = await page.locator(".line").count();
     expect(rows).toBeGreaterThan(1000);
     expect(rows).toBeLessThanOrEqual(2000);
