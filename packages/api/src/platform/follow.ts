@@ -1,6 +1,6 @@
 import { reconcile } from "./desired.ts";
 import { messageOf, type Platform } from "./platform.ts";
-import { failUnfinished } from "./unfinished.ts";
+import { failUnfinished, stopCommands } from "./unfinished.ts";
 
 const pollMs = 1000;
 
@@ -60,7 +60,7 @@ export class ChangeFollower {
     }
     if (news) platform.events.wake();
     for (const app of apps) await reconcile(platform, app);
-    if (platform.presence.leader) await failUnfinished(platform);
+    if (platform.presence.leader) void stopCommands(platform, await failUnfinished(platform));
   }
 
   async close(): Promise<void> {

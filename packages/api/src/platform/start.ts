@@ -2,14 +2,14 @@ import { drainUrl } from "../endpoints/logs.ts";
 import { quietly } from "./apps.ts";
 import { reconcile } from "./desired.ts";
 import { messageOf, type Platform } from "./platform.ts";
-import { failUnfinished } from "./unfinished.ts";
+import { failUnfinished, stopCommands } from "./unfinished.ts";
 
 /**
  * Brings the neighbours to what the store says: what was under way when the last process died is
  * failed, every app is applied, every drain restored, and dynos that no app wants are ended.
  */
 export async function restore(platform: Platform): Promise<void> {
-  await failUnfinished(platform);
+  const failed = await failUnfinished(platform);
   const apps = await platform.db.selectFrom("apps").select(["id"]).execute();
   const waiting = [...apps];
   const worker = async () => {
@@ -34,4 +34,6 @@ export async function restore(platform: Platform): Promise<void> {
       );
     }
   await quietly(platform, () => platform.manifold.sweep?.());
+  // Not waited for: a command may take its time to end.
+  void stopCommands(platform, failed);
 }

@@ -1,6 +1,7 @@
 import { presentBuild } from "../resources/build.ts";
 import { presentRelease } from "../resources/release.ts";
 import type { ReleaseRow } from "../store/tables.ts";
+import { quietly } from "./apps.ts";
 import { type Platform, systemActor } from "./platform.ts";
 import { failRelease } from "./releases.ts";
 
@@ -30,11 +31,14 @@ async function deadOwners(platform: Platform): Promise<number[]> {
   return dead;
 }
 
-/** Fails the builds and releases that were under way in processes that died. */
-export async function failUnfinished(platform: Platform): Promise<void> {
+/**
+ * Fails the builds and releases that were under way in processes that died. Resolves to the
+ * releases, whose commands may still run: {@link stopCommands}.
+ */
+export async function failUnfinished(platform: Platform): Promise<readonly ReleaseRow[]> {
   const dead = await deadOwners(platform);
-  if (dead.length === 0) return;
-  await platform.write(systemActor, async (unit) => {
+  if (dead.length === 0) return [];
+  return await platform.write(systemActor, async (unit) => {
     const { tx, now } = unit;
     await tx.deleteFrom("idempotency").where("status", "=", 0).where("owner", "in", dead).execute();
     const releases = await tx
@@ -79,7 +83,24 @@ export async function failUnfinished(platform: Platform): Promise<void> {
         previous: { status: "pending" },
       });
     }
+    return releases;
   });
+}
+
+/** Ends the commands of failed releases: dynos outlive the process that waited for their result. */
+export async function stopCommands(
+  platform: Platform,
+  releases: readonly ReleaseRow[],
+): Promise<void> {
+  const { manifold } = platform;
+  await Promise.all(
+    releases.flatMap(({ id, app_id: app }) =>
+      manifold
+        .ps(app)
+        .filter(({ type, release }) => type === "release" && release.id === id)
+        .map(({ dyno }) => quietly(platform, () => manifold.stop(app, { dyno }))),
+    ),
+  );
 }
 
 /**
