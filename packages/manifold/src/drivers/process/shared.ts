@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DriverError } from "../../driver/errors.ts";
 import { Connection } from "./connection.ts";
@@ -18,16 +18,30 @@ export class SharedLauncher implements Launcher {
   }
 
   async start(directory: string, spec: LaunchSpec): Promise<void> {
+    if (await this.#ask(directory, spec)) return;
+    // It was gone already, and that was not known yet: nothing was begun.
+    if (!existsSync(join(directory, "status.json")) && (await this.#ask(directory, spec))) return;
+    throw new DriverError("unavailable", "The shared supervisor went while it started the dyno");
+  }
+
+  /** False when the supervisor went before it answered. */
+  async #ask(directory: string, spec: LaunchSpec): Promise<boolean> {
     const connection = await this.#connected();
-    const timer = setTimeout(() => connection.close(), this.#timeoutMs);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      connection.close();
+    }, this.#timeoutMs);
     try {
       await connection.ask({ op: "start", directory, spec });
+      return true;
     } catch (error) {
-      // Not the dyno but its supervisor went.
-      if (connection.closed)
+      if (late)
         throw new DriverError("unavailable", "The shared supervisor did not answer", {
           cause: error,
         });
+      // Not the dyno but its supervisor went.
+      if (connection.closed) return false;
       throw error;
     } finally {
       clearTimeout(timer);
