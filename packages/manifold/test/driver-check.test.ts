@@ -196,7 +196,7 @@ describe("describeDriver without a runner given", () => {
        import { describeDriver } from "@dynokit/manifold/testing";
        describeDriver(make, { ...options, name: "mine", only: ["info", "destroy", "stats.tree"] });`,
     );
-    const { status, stdout } = await execute(["--test", "kit.test.mjs"]);
+    const { status, stdout } = await execute(["--test", "--test-reporter=tap", "kit.test.mjs"]);
     expect(status).toBe(1);
     expect(stdout).toMatch(/^ *ok \d+ - 1 info\.shape: /m);
     expect(stdout).toMatch(/^ *not ok \d+ - 30 destroy\.running: /m);
@@ -234,7 +234,7 @@ describe("dynokit-driver-check init", () => {
       expect(readFileSync(join(made, file), "utf8")).not.toMatch(/template|MANIFOLD_VERSION/i);
 
     // The kit with the runner of the template, as `npm test` has it.
-    const kit = await execute(["--test", "test/driver.test.ts"], made);
+    const kit = await execute(["--test", "--test-reporter=tap", "test/driver.test.ts"], made);
     expect(kit.stdout, kit.stderr).toMatch(/^# fail 0$/m);
     expect(kit.status).toBe(0);
     expect(kit.stdout).toMatch(/^ok 1 - driver conformance$/m);

@@ -75,5 +75,7 @@ function certificateReason(code: string, error: unknown): string {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "hostname mismatch";
   if (code === "ERR_DRAIN_PIN_MISMATCH") return "public key is not pinned";
   if (code.startsWith("ERR_SSL_")) return code.slice(8).toLowerCase().replaceAll("_", " ");
-  return error instanceof Error ? error.message : code;
+  if (!(error instanceof Error)) return code;
+  // Newer versions of Node add advice for their own operator, which the owner of a drain is not.
+  return error.message.replace(/; if the root CA is installed locally.*$/s, "");
 }
