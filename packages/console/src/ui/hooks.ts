@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { ApiError } from "../api.ts";
+import { ApiError, call, type RequestOptions } from "../api.ts";
 
 export interface Loaded<T> {
   readonly value: T | undefined;
@@ -62,6 +62,8 @@ export function useAction(): {
   readonly busy: boolean;
   readonly error: string | undefined;
   readonly run: (action: () => Promise<unknown>) => void;
+  /** The action that is one request, with what follows its success. */
+  readonly request: (path: string, options: RequestOptions, done: () => void) => void;
 } {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
@@ -72,7 +74,12 @@ export function useAction(): {
       .catch((fault: Error) => setError(fault.message))
       .finally(() => setBusy(false));
   }, []);
-  return { busy, error, run };
+  const request = useCallback(
+    (path: string, options: RequestOptions, done: () => void) =>
+      run(() => call(path, options).then(() => done())),
+    [run],
+  );
+  return { busy, error, run, request };
 }
 
 /** The part of the address behind `#`, as path segments. */

@@ -11,7 +11,7 @@ export function AccessView({ app }: TabProps) {
   const [email, setEmail] = useState("");
   const [recipient, setRecipient] = useState("");
   const [offered, setOffered] = useState<string>();
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   const transfer = useAction();
   return (
     <>
@@ -29,10 +29,7 @@ export function AccessView({ app }: TabProps) {
                   name={person.user.email}
                   disabled={busy}
                   onRemove={() =>
-                    run(async () => {
-                      await call(`${path}/${person.id}`, { method: "DELETE" });
-                      people.reload();
-                    })
+                    request(`${path}/${person.id}`, { method: "DELETE" }, people.reload)
                   }
                 />
               )}

@@ -33,7 +33,7 @@ function Tokens() {
   const [description, setDescription] = useState("");
   const [scope, setScope] = useState<string>("global");
   const [made, setMade] = useState<string>();
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   return (
     <Panel title="API tokens">
       <Failure message={error ?? tokens.error} />
@@ -53,12 +53,7 @@ function Tokens() {
               name={token.description || token.id}
               verb="Revoke"
               disabled={busy}
-              onRemove={() =>
-                run(async () => {
-                  await call(`${path}/${token.id}`, { method: "DELETE" });
-                  tokens.reload();
-                })
-              }
+              onRemove={() => request(`${path}/${token.id}`, { method: "DELETE" }, tokens.reload)}
             />
           </>
         )}
@@ -103,7 +98,7 @@ function Tokens() {
 function Transfers({ email }: { email: string }) {
   const path = "/account/app-transfers";
   const transfers = useLoaded(() => list<Transfer>(path), [], 10_000);
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   const settle = (id: string, state: string) =>
     run(async () => {
       await call(`${path}/${id}`, { method: "PATCH", body: { state } });
@@ -150,10 +145,7 @@ function Transfers({ email }: { email: string }) {
                 verb="Take back"
                 disabled={busy}
                 onRemove={() =>
-                  run(async () => {
-                    await call(`${path}/${transfer.id}`, { method: "DELETE" });
-                    transfers.reload();
-                  })
+                  request(`${path}/${transfer.id}`, { method: "DELETE" }, transfers.reload)
                 }
               />
             )}

@@ -33,7 +33,7 @@ function Drains({ app }: TabProps) {
   const drains = useLoaded(load, [app.id], 5000);
   const [url, setUrl] = useState("");
   const [tested, setTested] = useState("");
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   return (
     <Panel title="Log drains">
       <Failure message={error ?? drains.error} />
@@ -73,12 +73,7 @@ function Drains({ app }: TabProps) {
               <RemoveButton
                 name={`drain ${drain.url}`}
                 disabled={busy}
-                onRemove={() =>
-                  run(async () => {
-                    await call(`${path}/${drain.id}`, { method: "DELETE" });
-                    drains.reload();
-                  })
-                }
+                onRemove={() => request(`${path}/${drain.id}`, { method: "DELETE" }, drains.reload)}
                 verb="Remove"
               />
             </span>
@@ -146,7 +141,7 @@ function Webhooks({ app }: TabProps) {
   const [url, setUrl] = useState("");
   const [include, setInclude] = useState<ReadonlySet<string>>(new Set(["api:release"]));
   const [secret, setSecret] = useState<string>();
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   const toggle = (entity: string) => {
     const next = new Set(include);
     if (!next.delete(entity)) next.add(entity);
@@ -180,10 +175,7 @@ function Webhooks({ app }: TabProps) {
               name={`webhook ${webhook.url}`}
               disabled={busy}
               onRemove={() =>
-                run(async () => {
-                  await call(`${path}/${webhook.id}`, { method: "DELETE" });
-                  webhooks.reload();
-                })
+                request(`${path}/${webhook.id}`, { method: "DELETE" }, webhooks.reload)
               }
             />
           </>

@@ -86,7 +86,7 @@ function Stages(props: {
   const [app, setApp] = useState("");
   const [stage, setStage] = useState<string>("staging");
   const [said, setSaid] = useState<string>();
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   const of = (one: string) => members.value?.filter(({ coupling }) => coupling.stage === one) ?? [];
   const promote = (member: Member, targets: readonly Member[]) =>
     run(async () => {
@@ -110,10 +110,7 @@ function Stages(props: {
           name={`pipeline ${pipeline.name}`}
           disabled={busy}
           onRemove={() =>
-            run(async () => {
-              await call(`/pipelines/${pipeline.id}`, { method: "DELETE" });
-              props.onRemoved();
-            })
+            request(`/pipelines/${pipeline.id}`, { method: "DELETE" }, props.onRemoved)
           }
         />
       }
@@ -151,12 +148,11 @@ function Stages(props: {
                       name={`${member.app.name} from ${pipeline.name}`}
                       disabled={busy}
                       onRemove={() =>
-                        run(async () => {
-                          await call(`/pipeline-couplings/${member.coupling.id}`, {
-                            method: "DELETE",
-                          });
-                          members.reload();
-                        })
+                        request(
+                          `/pipeline-couplings/${member.coupling.id}`,
+                          { method: "DELETE" },
+                          members.reload,
+                        )
                       }
                     />
                   </span>

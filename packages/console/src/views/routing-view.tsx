@@ -17,7 +17,7 @@ function Domains({ app }: TabProps) {
   const path = `/apps/${app.id}/domains`;
   const domains = useLoaded(() => list<Domain>(path), [app.id]);
   const [hostname, setHostname] = useState("");
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   return (
     <Panel title="Domains">
       <Failure message={error ?? domains.error} />
@@ -38,10 +38,7 @@ function Domains({ app }: TabProps) {
                 name={domain.hostname}
                 disabled={busy}
                 onRemove={() =>
-                  run(async () => {
-                    await call(`${path}/${domain.id}`, { method: "DELETE" });
-                    domains.reload();
-                  })
+                  request(`${path}/${domain.id}`, { method: "DELETE" }, domains.reload)
                 }
               />
             )}
@@ -81,7 +78,7 @@ function Certificates({ app }: TabProps) {
   const certificates = useLoaded(() => list<Certificate>(path), [app.id]);
   const [chain, setChain] = useState("");
   const [key, setKey] = useState("");
-  const { busy, error, run } = useAction();
+  const { busy, error, run, request } = useAction();
   return (
     <Panel title="Certificates">
       <Failure message={error ?? certificates.error} />
@@ -99,10 +96,7 @@ function Certificates({ app }: TabProps) {
               name={certificate.name}
               disabled={busy}
               onRemove={() =>
-                run(async () => {
-                  await call(`${path}/${certificate.id}`, { method: "DELETE" });
-                  certificates.reload();
-                })
+                request(`${path}/${certificate.id}`, { method: "DELETE" }, certificates.reload)
               }
             />
           </>
