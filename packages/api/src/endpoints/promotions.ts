@@ -6,14 +6,20 @@ import { ApiError, invalid, notFound } from "../errors.ts";
 import { defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { changeConfig } from "../platform/config.ts";
 import { currentRelease, headRelease } from "../platform/desired.ts";
-import { messageOf } from "../platform/platform.ts";
+import { messageOf, type Platform } from "../platform/platform.ts";
 import { createRelease } from "../platform/releases.ts";
 import { buildSchema, presentBuild } from "../resources/build.ts";
 import { defaultStack, findNamed, stacks } from "../resources/catalog.ts";
 import { identityInput, identityOf, reference, timestamp, uuid } from "../resources/common.ts";
 import { presentRelease, releaseSchema } from "../resources/release.ts";
 import type { Queries } from "../store/store.ts";
-import type { BuildRow, PromotionRow, PromotionTargetRow, ReleaseRow } from "../store/tables.ts";
+import type {
+  AppRow,
+  BuildRow,
+  PromotionRow,
+  PromotionTargetRow,
+  ReleaseRow,
+} from "../store/tables.ts";
 import { couplingsOf, pipelineBy } from "./pipelines.ts";
 
 const status = z.enum(["pending", "completed"]);
@@ -76,6 +82,40 @@ async function presentTarget(
     status: (release?.status ?? row.status) as "pending",
   };
 }
+
+/** What is shown of each app of a pipeline that has one and that the account may see. */
+const latestOfPipelines = [
+  {
+    resource: "pipeline-release",
+    path: "latest-releases",
+    summary: "Shows the current release of each app of a pipeline.",
+    response: releaseSchema,
+    present: async (platform: Platform, app: AppRow) => {
+      const release = await currentRelease(platform.db, app.id);
+      return release && presentRelease(platform, app, release);
+    },
+  },
+  {
+    resource: "pipeline-build",
+    path: "latest-builds",
+    summary: "Shows the latest build of each app of a pipeline.",
+    response: buildSchema,
+    present: async (platform: Platform, app: AppRow) => {
+      const build = await latestBuild(platform.db, app.id);
+      return build && presentBuild(platform, build);
+    },
+  },
+  {
+    resource: "pipeline-deployment",
+    path: "latest-deployments",
+    summary: "Shows the latest release with code of each app of a pipeline.",
+    response: releaseSchema,
+    present: async (platform: Platform, app: AppRow) => {
+      const release = await latestDeployment(platform.db, app.id);
+      return release && presentRelease(platform, app, release);
+    },
+  },
+] as const;
 
 export const promotionEndpoints: readonly Endpoint[] = [
   defineEndpoint({
@@ -193,44 +233,15 @@ export const promotionEndpoints: readonly Endpoint[] = [
       return await Promise.all(rows.map((row) => presentTarget(db, row)));
     },
   }),
-  defineEndpoint({
-    resource: "pipeline-release",
-    title: "List",
-    method: "GET",
-    path: "/pipelines/{pipeline}/latest-releases",
-    verb: "read",
-    summary: "Shows the current release of each app of a pipeline.",
-    response: releaseSchema,
-    ranges: ["id"],
-    handler: async (context) => {
-      const { platform, account, params } = context;
-      const { id } = await pipelineBy(platform.db, context, params["pipeline"] ?? "");
-      const documents: unknown[] = [];
-      for (const { app_id } of await couplingsOf(platform.db, id)) {
-        const app = await findApp(platform.db, account, app_id).catch(() => undefined);
-        const release = app && (await currentRelease(platform.db, app.id));
-        if (app && release) documents.push(presentRelease(platform, app, release));
-      }
-      return documents;
-    },
-  }),
-  ...(
-    [
-      ["pipeline-build", "latest-builds"],
-      ["pipeline-deployment", "latest-deployments"],
-    ] as const
-  ).map(([resource, path]) =>
+  ...latestOfPipelines.map(({ resource, path, summary, response, present }) =>
     defineEndpoint({
       resource,
       title: "List",
       method: "GET",
       path: `/pipelines/{pipeline}/${path}`,
       verb: "read",
-      summary:
-        resource === "pipeline-build"
-          ? "Shows the latest build of each app of a pipeline."
-          : "Shows the latest release with code of each app of a pipeline.",
-      response: resource === "pipeline-build" ? buildSchema : releaseSchema,
+      summary,
+      response,
       ranges: ["id"],
       handler: async (context) => {
         const { platform, account, params } = context;
@@ -238,14 +249,8 @@ export const promotionEndpoints: readonly Endpoint[] = [
         const documents: unknown[] = [];
         for (const { app_id } of await couplingsOf(platform.db, id)) {
           const app = await findApp(platform.db, account, app_id).catch(() => undefined);
-          if (!app) continue;
-          if (resource === "pipeline-build") {
-            const build = await latestBuild(platform.db, app.id);
-            if (build) documents.push(presentBuild(platform, build));
-            continue;
-          }
-          const release = await latestDeployment(platform.db, app.id);
-          if (release) documents.push(presentRelease(platform, app, release));
+          const document = app && (await present(platform, app));
+          if (document) documents.push(document);
         }
         return documents;
       },
