@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { constants } from "node:os";
 import * as kit from "@dynokit/manifold";
 
 /** The machine's side. Reads directory, count of words, words and environment, so that none is in a process list. */
@@ -23,8 +22,7 @@ let started = Math.floor(Math.random() * 12_000); // Each start has the next por
 /** Resolves when the dyno and its output have ended; above 128 is the number of a signal, as shells tell it. */
 async function exitOf(child: ChildProcess, startedAt: number): Promise<kit.ExitResult> {
   const [code] = await once(child, "close");
-  const [signal = null] =
-    Object.entries(constants.signals).find((it) => it[1] === code - 128) ?? [];
+  const signal = kit.signalOfStatus(code) ?? null;
   const exitCode = signal ? null : code;
   return { exitCode, signal, oomKilled: false, startedAt, endedAt: Date.now() };
 }

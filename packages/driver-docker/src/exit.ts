@@ -1,18 +1,10 @@
-import { constants } from "node:os";
-import type { ExitResult } from "@dynokit/manifold";
+import { type ExitResult, signalOfStatus } from "@dynokit/manifold";
 import type { ContainerInspectInfo } from "dockerode";
 
-const signalNames = new Map(
-  Object.entries(constants.signals).map(([name, number]) => [number, name]),
-);
-
-/**
- * The engine tells only a status: the init inside returns 128 + the signal's number for a program
- * that died by a signal. A program that itself exits with such a status cannot be told apart.
- */
+/** The engine tells only a status, which the init inside makes of a death by a signal too. */
 export function exitResult(info: ContainerInspectInfo): ExitResult {
   const { State: state } = info;
-  const signal = signalNames.get(state.ExitCode - 128);
+  const signal = signalOfStatus(state.ExitCode);
   const endedAt = Date.parse(state.FinishedAt);
   return {
     exitCode: signal === undefined ? state.ExitCode : null,

@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
-import { homedir, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { DriverError } from "@dynokit/manifold";
+import { resolve } from "node:path";
+import { DriverError, defaultStateDirectory } from "@dynokit/manifold";
 import { z } from "zod";
 
 const MIB = 1_048_576;
@@ -96,16 +94,8 @@ export function parseOptions(options: SandboxDriverOptions): Settings {
   return {
     ...rest,
     users: root ? users : undefined,
-    stateDirectory: resolve(stateDirectory ?? defaultDirectory(root)),
+    stateDirectory: resolve(
+      stateDirectory ?? defaultStateDirectory("sandbox", root ? "/var/lib/dynokit" : undefined),
+    ),
   };
-}
-
-function defaultDirectory(root: boolean): string {
-  const place = createHash("sha256").update(process.cwd()).digest("hex").slice(0, 16);
-  if (root) return join("/var/lib/dynokit/sandbox", place);
-  const home = homedir();
-  const state =
-    process.env["XDG_STATE_HOME"] ??
-    (home ? join(home, ".local", "state") : join(tmpdir(), `state-${process.getuid?.() ?? 0}`));
-  return join(state, "dynokit", "sandbox", place);
 }

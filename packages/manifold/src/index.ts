@@ -29,10 +29,12 @@ export type {
 } from "./driver/contract.ts";
 export type { DriverErrorCode, DriverErrorOptions } from "./driver/errors.ts";
 export { DriverError, driverErrorCodes } from "./driver/errors.ts";
+export { signalOfStatus } from "./driver/exit-status.ts";
 export { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts";
 export { LineSplitter } from "./driver/line-splitter.ts";
 export type { LogBufferOptions } from "./driver/log-buffer.ts";
 export { LogBuffer } from "./driver/log-buffer.ts";
+export { defaultStateDirectory } from "./driver/state-directory.ts";
 export type { StopSteps } from "./driver/stop.ts";
 export { escalatingStop } from "./driver/stop.ts";
 export type { Unsupported } from "./driver/unsupported.ts";

@@ -1,8 +1,7 @@
-import { createHash } from "node:crypto";
-import { homedir, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { DriverError } from "../../driver/errors.ts";
+import { defaultStateDirectory } from "../../driver/state-directory.ts";
 
 const schema = z.strictObject({
   stateDirectory: z.string().min(1).optional(),
@@ -97,15 +96,6 @@ export function parseOptions(options: ProcessDriverOptions): ParsedOptions {
   return {
     ...rest,
     users,
-    stateDirectory: resolve(stateDirectory ?? defaultDirectory()),
+    stateDirectory: resolve(stateDirectory ?? defaultStateDirectory("dynos")),
   };
-}
-
-function defaultDirectory(): string {
-  const place = createHash("sha256").update(process.cwd()).digest("hex").slice(0, 16);
-  const home = homedir();
-  const state =
-    process.env["XDG_STATE_HOME"] ??
-    (home ? join(home, ".local", "state") : join(tmpdir(), `state-${process.getuid?.() ?? 0}`));
-  return join(state, "dynokit", "dynos", place);
 }
