@@ -65,6 +65,7 @@ class DockerDriver implements DynoDriver {
   readonly configSchema = configSchema;
   readonly #docker: Docker;
   readonly #settings: Settings;
+  #closed = false;
   readonly #open = new Set<Readable>();
   #network: Promise<string> | undefined;
 
@@ -257,18 +258,39 @@ class DockerDriver implements DynoDriver {
     id: string,
     { since, signal }: { readonly since?: string; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogChunk> {
-    const info = await this.#inspect(id);
+    const { Config: config } = await this.#inspect(id);
+    let cursor = since;
+    // The engine ends a stream with the container, also before a slow reader had all of it: what is
+    // left is asked for until nothing is. A terminal's output has no records to continue after.
+    for (;;) {
+      const from = cursor;
+      for await (const chunk of this.#records(id, config.Tty, cursor, signal)) {
+        cursor = chunk.cursor;
+        yield chunk;
+      }
+      if (signal?.aborted || this.#closed || config.Tty || cursor === from) return;
+    }
+  }
+
+  /** What the engine has after a cursor, and what follows until it ends the stream. */
+  async *#records(
+    id: string,
+    tty: boolean,
+    since: string | undefined,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<LogChunk> {
     const position = since === undefined ? undefined : parsePosition(since);
-    const source = (await this.#container(id).logs({
-      follow: true,
-      stdout: true,
-      stderr: true,
-      timestamps: true,
-      ...(position ? { since: sinceOf(position.time) as unknown as number } : {}),
-    })) as Readable;
-    yield* this.#reading(source, signal, () =>
-      toChunks(demultiplex(source, info.Config.Tty), position),
-    );
+    const source = (await this.#container(id)
+      .logs({
+        follow: true,
+        stdout: true,
+        stderr: true,
+        timestamps: true,
+        ...(position ? { since: sinceOf(position.time) as unknown as number } : {}),
+      })
+      .catch(ignoreMissing)) as Readable | undefined;
+    if (!source) return;
+    yield* this.#reading(source, signal, () => toChunks(demultiplex(source, tty), position));
   }
 
   async *stats(
@@ -317,6 +339,7 @@ class DockerDriver implements DynoDriver {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     for (const stream of this.#open) stream.destroy();
     this.#open.clear();
   }
