@@ -30,9 +30,9 @@ import { innerExit } from "./exit.ts";
 import { fromInner, PORT_LABEL, SOCKET_LABEL, toInner } from "./handle.ts";
 import { type Home, makeHome } from "./home.ts";
 import { type Host, probeHost } from "./host.ts";
-import { joinLine, outerLimits, sandboxLine } from "./line.ts";
+import { joinLine, outerLimits, SIGNAL_RESET, sandboxLine } from "./line.ts";
 import { parseOptions, type SandboxDriverOptions, type Settings } from "./options.ts";
-import { mainProcess } from "./processes.ts";
+import { isPast, mainProcess } from "./processes.ts";
 
 const VERSION = "0.1.0";
 const POLL_MS = 2;
@@ -274,12 +274,13 @@ class SandboxDriver implements DynoDriver {
     return this.close();
   }
 
-  /** Until the dyno's program has been forked, or all is over already. */
+  /** Until the dyno's program runs, and can be reached by signals, or all is over already. */
   async #untilInside(id: string, signal: AbortSignal | undefined): Promise<void> {
     const deadline = Date.now() + this.#settings.startTimeoutMs;
     for (;;) {
       const outer = this.#inner.pid(id);
-      if (outer === undefined || mainProcess(outer) !== undefined) return;
+      const main = outer === undefined ? undefined : mainProcess(outer);
+      if (outer === undefined || (main !== undefined && isPast(main, SIGNAL_RESET))) return;
       if (signal?.aborted || Date.now() > deadline) {
         await this.#inner.destroy(id, { force: true });
         throwIfAborted(signal);

@@ -6,6 +6,12 @@ import type { Settings } from "./options.ts";
 /** Signals that the programs around the dyno ignore, and that the dyno gets back. */
 const SIGNALS = "HUP,INT,QUIT,TERM,USR1,USR2,ALRM,WINCH";
 
+/**
+ * Stands on the command line of everything that leads up to the dyno's program, and of nothing
+ * after: as long as it does, signals are ignored.
+ */
+export const SIGNAL_RESET = `--default-signal=${SIGNALS}`;
+
 // Heroku sources these before every command, the app's own file last (spec/dynos.md §3).
 const PROFILE =
   'for f in ./.profile.d/*.sh; do if [ -r "$f" ]; then . "$f"; fi; done; unset f; ' +
@@ -63,7 +69,7 @@ export function sandboxLine(
     "--",
     ...processLimit(pids, place.grouped),
     "/usr/bin/env",
-    `--default-signal=${SIGNALS}`,
+    SIGNAL_RESET,
     ...(typeof spec.command === "string"
       ? [host.shell, "-c", `${PROFILE}exec "$0" -c "$1"`, host.shell, spec.command]
       : ["--", ...spec.command]),

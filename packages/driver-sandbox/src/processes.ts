@@ -12,6 +12,12 @@ export function mainProcess(outer: number): number | undefined {
   return undefined;
 }
 
+/** Whether the process has become another program than those with `word` on their command line. */
+export function isPast(pid: number, word: string): boolean {
+  const line = read(`/proc/${pid}/cmdline`);
+  return line !== "" && !line.split("\0").includes(word);
+}
+
 /** Number in the innermost PID namespace. */
 function innerNumber(pid: number): number | undefined {
   const match = /^NSpid:\s+(.+)$/m.exec(read(`/proc/${pid}/status`));
