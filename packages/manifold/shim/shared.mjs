@@ -135,7 +135,7 @@ class PipeStore {
   #fill() {
     if (this.#filling) return;
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const names = Array.from({ length: 128 }, () => `${this.#directory}/${this.#made++}`);
+    const names = this.#names(128);
     const child = spawn("mkfifo", ["-m", "600", ...names], { stdio: "ignore" });
     this.#filling = new Promise((done) => {
       child.once("error", () => done(1));

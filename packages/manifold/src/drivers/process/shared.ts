@@ -18,10 +18,12 @@ export class SharedLauncher implements Launcher {
   }
 
   async start(directory: string, spec: LaunchSpec): Promise<void> {
-    if (await this.#ask(directory, spec)) return;
-    // It was gone already, and that was not known yet: nothing was begun.
-    if (!existsSync(join(directory, "status.json")) && (await this.#ask(directory, spec))) return;
-    throw new DriverError("unavailable", "The shared supervisor went while it started the dyno");
+    const deadline = Date.now() + this.#timeoutMs;
+    while (!(await this.#ask(directory, spec))) {
+      // It was killed already, and that was not known yet: nothing was begun.
+      if (!existsSync(join(directory, "status.json")) && Date.now() < deadline) continue;
+      throw new DriverError("unavailable", "The shared supervisor went while it started the dyno");
+    }
   }
 
   /** False when the supervisor went before it answered. */
@@ -64,17 +66,20 @@ export class SharedLauncher implements Launcher {
 
   async #connect(): Promise<Connection> {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    let connection: Connection;
-    try {
-      connection = await Connection.open(this.#directory);
-    } catch {
-      const complaints = join(this.#directory, "shim.log");
+    const complaints = join(this.#directory, "shim.log");
+    const deadline = Date.now() + this.#timeoutMs;
+    let connection = await Connection.open(this.#directory).catch(() => undefined);
+    while (!connection) {
       const child = spawnShim(["shared", this.#directory], complaints);
       await answerOf(child, this.#timeoutMs, complaints).catch((error: unknown) => {
         // Another driver was faster: its supervisor is as good.
         if (!DriverError.is(error) || error.code !== "failed") throw error;
       });
-      connection = await Connection.open(this.#directory);
+      // Not the one that was faster, perhaps, but one that is about to die: then once more.
+      connection = await Connection.open(this.#directory).catch((error: unknown) => {
+        if (Date.now() > deadline) throw error;
+        return undefined;
+      });
     }
     if (this.#closed) connection.close();
     this.#connection = connection;
