@@ -19,6 +19,9 @@ const parts: readonly (readonly [id: string, title: string])[] = [
   ["settings", "settings"],
 ];
 
+/** All that does not grow with the number of apps, and some of those; typing finds the others. */
+const maxShown = 20;
+
 /** Ctrl-K or ⌘K: go to any app, and to any part of the one that is open. */
 export function Palette({ app }: { app: string | undefined }) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -50,10 +53,10 @@ export function Palette({ app }: { app: string | undefined }) {
     ...(app === undefined
       ? []
       : parts.map(([id, title]) => ({ title: `${app}: ${title}`, hash: `#/apps/${app}/${id}` }))),
-    ...apps.map((name) => ({ title: name, hash: `#/apps/${name}` })),
     { title: "All apps", hash: "#/" },
     { title: "Pipelines", hash: "#/pipelines" },
     { title: "Account and tokens", hash: "#/account" },
+    ...apps.map((name) => ({ title: name, hash: `#/apps/${name}` })),
   ].filter(({ title }) => title.toLowerCase().includes(text.toLowerCase()));
 
   const go = (command: Command | undefined) => {
@@ -84,7 +87,7 @@ export function Palette({ app }: { app: string | undefined }) {
           onKeyDown={keys}
         />
         <ul>
-          {commands.slice(0, 12).map((command, index) => (
+          {commands.slice(0, maxShown).map((command, index) => (
             <li key={command.hash}>
               <button
                 type="button"
