@@ -87,7 +87,7 @@ for (const [way, controlGroups] of ways) {
           `perl -e 'kill STOP => $$; sleep 1000' ${mark} &`,
           `perl -e 'setpgrp; ${stubborn}' ${mark} &`,
           "while [ $(grep -ls",
-          `${mark} /proc/[0-9]*/cmdline | wc -l) -lt 5 ]; do :; done; echo up; trap '' TERM; while :; do sleep 1000; done # ${mark}`,
+          `${mark} /proc/[0-9]*/cmdline | wc -l) -lt 5 ]; do :; done; trap '' TERM; echo up; while :; do sleep 1000; done # ${mark}`,
         ]
           .join("\n")
           .replace("-ls\n", "-ls "),

@@ -70,7 +70,8 @@ describe("supervisors", () => {
     const driver = open();
     for (const { id } of await driver.list()) await driver.destroy(id, { force: true });
     for (const one of drivers.splice(0)) await one.close();
-    rmSync(directory, { recursive: true, force: true });
+    // What a killed supervisor had started may still make its files.
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
   });
 
   function open(options: ProcessDriverOptions = {}): DynoDriver {
