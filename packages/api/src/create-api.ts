@@ -198,13 +198,16 @@ function checkUrl(text: string): string {
 
 /** There is always one account, so that a first token can be made. */
 async function ensureAdministrator(platform: Platform): Promise<void> {
-  const any = await platform.db.selectFrom("accounts").select("id").executeTakeFirst();
-  if (!any)
-    await createAccount(platform, {
-      email: `admin@${platform.appDomain}`,
-      name: "Administrator",
-      admin: true,
-    });
+  const any = () => platform.db.selectFrom("accounts").select("id").executeTakeFirst();
+  if (await any()) return;
+  await createAccount(platform, {
+    email: `admin@${platform.appDomain}`,
+    name: "Administrator",
+    admin: true,
+  }).catch(async (error: unknown) => {
+    // Another process that starts on the same store may have been quicker.
+    if (!(await any())) throw error;
+  });
 }
 
 class RunningApi implements Api {

@@ -23,19 +23,19 @@ async function cycle(context: CheckContext, count: number): Promise<void> {
   await Promise.all([worker(), worker(), worker(), worker()]);
 }
 
-function zombieChildren(): number {
-  let count = 0;
+function zombieChildren(): Set<string> {
+  const found = new Set<string>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
       const stat = readFileSync(`/proc/${name}/stat`, "latin1");
       const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (state === "Z" && Number(parent) === process.pid) count++;
+      if (state === "Z" && Number(parent) === process.pid) found.add(name);
     } catch {
       // Gone meanwhile.
     }
   }
-  return count;
+  return found;
 }
 
 function resources(): { readonly descriptors: number; readonly active: number } {
@@ -114,10 +114,14 @@ export const hygieneChecks: readonly Check[] = [
     passes: "no defunct children after many cycles",
     skip: () => (process.platform === "linux" ? undefined : "needs /proc"),
     async run(context) {
-      // Others that the program has are not the driver's.
+      // Others that the program has are not the driver's, and may be reaped meanwhile: told apart
+      // by their ids, as a count would let one of ours take the place of one of theirs.
       const before = zombieChildren();
       await cycle(context, context.options.cycles ?? 100);
-      await context.until(() => zombieChildren() <= before, "defunct children are left");
+      await context.until(
+        () => [...zombieChildren()].every((pid) => before.has(pid)),
+        "defunct children are left",
+      );
     },
   },
   {
