@@ -259,7 +259,8 @@ export interface DynoDriver {
   ): AsyncIterable<LogChunk>;
   /**
    * The lines up to and including `cursor` are delivered. A driver that keeps output across
-   * restarts of the manifold lets `logs` without `since` continue after this position.
+   * restarts of the manifold lets `logs` without `since` continue after this position. May come
+   * for every line: a driver that has to ask far away keeps one call under way and the newest cursor.
    */
   acknowledge?(id: string, cursor: string): void;
   stats?(
