@@ -9,8 +9,9 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { seededRandom } from "../../src/testing/random.ts";
 
-// DYNOKIT_SOAK=1 lasts ten minutes; DYNOKIT_SEED repeats a run.
-const soak = process.env["DYNOKIT_SOAK"] === "1";
+// DYNOKIT_SOAK=10 lasts ten minutes, as `node scripts/soak.mjs` does; DYNOKIT_SEED repeats a run.
+const soakMinutes = Number(process.env["DYNOKIT_SOAK"] ?? 0);
+const soak = soakMinutes > 0;
 const seed = Number(process.env["DYNOKIT_SEED"] ?? (soak ? Date.now() % 1_000_000 : 4));
 const program = fileURLToPath(new URL("./fixtures/platform.ts", import.meta.url));
 const reason = process.platform === "linux" ? "" : " (skipped: no /proc on this system)";
@@ -82,11 +83,12 @@ const linesOf = (path: string) =>
 
 describe.skipIf(reason !== "")(`a platform that is killed again and again${reason}`, () => {
   test(`runs each wanted dyno once, loses no line and knows every exit (seed ${seed})`, {
-    timeout: soak ? 900_000 : 120_000,
+    timeout: soakMinutes * 60_000 + 300_000,
   }, async () => {
     const directory = mkdtempSync(join(tmpdir(), "dynokit-chaos-"));
     const random = seededRandom(seed);
-    const until = Date.now() + 600_000;
+    const until = Date.now() + soakMinutes * 60_000;
+    let lives = 0;
     let platform: Platform | undefined;
     try {
       for (let life = 0; soak ? Date.now() < until : life < 6; life++) {
@@ -95,6 +97,7 @@ describe.skipIf(reason !== "")(`a platform that is killed again and again${reaso
         if (random() < 0.75) await platform.said("ready");
         await delay(random() * 1_500);
         await platform.end("SIGKILL");
+        lives++;
       }
       platform = new Platform(directory, seed);
       await platform.said("ready");
@@ -168,6 +171,13 @@ describe.skipIf(reason !== "")(`a platform that is killed again and again${reaso
         if (ran.has(id)) expect([id, known.get(id)]).toEqual([id, Number(status)]);
       }
       expect(seen.size).toBeGreaterThan(5);
+      if (soak) {
+        const lines = [...seen.values()].reduce((sum, last) => sum + last + 1, 0);
+        const exits = linesOf(join(directory, "truth", "exits")).length;
+        console.log(
+          `${lives} lives ended by SIGKILL, ${ran.size} dynos, ${exits} exits and ${lines} lines known, ${repeated} lines twice`,
+        );
+      }
     } finally {
       await platform?.end("SIGKILL");
       const { processDriver } = await import("../../src/index.ts");
