@@ -10,6 +10,7 @@ import type { Engine } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import { keptTrailers } from "./fields.ts";
 import { buildResponseHead, buildSwitchHead } from "./response-head.ts";
+import { ReadLease } from "./shared-read.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
@@ -25,6 +26,8 @@ const DISCARD_MS = 2000;
 const MAX_STASH = 65_536;
 /** Up to this size one copy is cheaper than a gather write. */
 const COPY_LIMIT = 131_072;
+/** A body that comes in reads of this size gets buffers of its own, which are not copied. */
+const LARGE_READ = 16_384;
 
 const owner = Symbol("owner");
 type OwnedSocket = Socket & { [owner]?: ClientConnection };
@@ -33,8 +36,8 @@ type OwnedSocket = Socket & { [owner]?: ClientConnection };
 function onData(this: OwnedSocket, chunk: Buffer): void {
   this[owner]?.onData(chunk);
 }
-function onRead(this: OwnedSocket, bytes: number): void {
-  this[owner]?.onRead(bytes);
+function onRead(this: OwnedSocket, bytes: number, buffer: Buffer): void {
+  this[owner]?.onRead(bytes, buffer);
 }
 function onDrain(this: OwnedSocket): void {
   this[owner]?.onDrain();
@@ -110,11 +113,22 @@ export class ClientConnection extends ClientSide {
     return this.#tunnel;
   }
 
-  /** Octets in the shared buffer. */
-  onRead(bytes: number): void {
-    const chunk = this.#engine.reader.buffer.subarray(0, bytes);
-    if (this.#state === EXCHANGE || this.#state === TUNNEL) this.onData(Buffer.from(chunk));
-    else this.onData(chunk);
+  /** Octets in the shared buffer, or in one that was lent for a large body. */
+  onRead(bytes: number, buffer: Buffer): void {
+    const { reader, writes } = this.#engine;
+    const chunk = buffer.subarray(0, bytes);
+    const lent = buffer !== reader.buffer;
+    if (lent && this.#state === EXCHANGE && !this.#bodyDone) {
+      const lease = new ReadLease(() => writes.giveBack(buffer));
+      // What stays behind for the next request keeps the buffer.
+      if (this.#feed(chunk, 0, lease)) lease.release();
+    } else if (lent || this.#state === EXCHANGE || this.#state === TUNNEL) {
+      this.onData(Buffer.from(chunk));
+      if (lent) writes.giveBack(buffer);
+    } else this.onData(chunk);
+    if (bytes >= LARGE_READ && this.#state === EXCHANGE && !this.#bodyDone)
+      reader.next = writes.takeLarge();
+    else if (lent) reader.next = reader.buffer;
   }
 
   onData(chunk: Buffer): void {
@@ -125,7 +139,7 @@ export class ClientConnection extends ClientSide {
         break;
       case EXCHANGE:
         if (this.#bodyDone) this.#keep(chunk);
-        else this.#feed(chunk, 0);
+        else this.#feed(chunk, 0, null);
         break;
       case TUNNEL:
         this.#tunnel?.fromClient(chunk);
@@ -219,12 +233,16 @@ export class ClientConnection extends ClientSide {
     if (this.#bodyDone) {
       exchange.requestDone = true;
       if (next < chunk.length) this.#keep(chunk.subarray(next));
-    } else if (next < chunk.length) this.#feed(chunk, next);
+    } else if (next < chunk.length) this.#feed(chunk, next, null);
     if (!exchange.finished) exchange.start();
   }
 
-  /** Hands the request's body on; what follows it is the next request. */
-  #feed(chunk: Buffer, position: number): void {
+  /**
+   * Hands the request's body on; what follows it is the next request.
+   *
+   * @returns whether nothing but the exchange keeps octets of the chunk.
+   */
+  #feed(chunk: Buffer, position: number, lease: ReadLease | null): boolean {
     const exchange = this.#exchange as Exchange;
     if (this.#decoder === null) {
       const length = Math.min(this.#left, chunk.length - position);
@@ -232,19 +250,21 @@ export class ClientConnection extends ClientSide {
       const end = position + length;
       exchange.requestData(
         position === 0 && end === chunk.length ? chunk : chunk.subarray(position, end),
+        lease,
       );
-      if (this.#left > 0) return;
+      if (this.#left > 0) return true;
       this.#bodyDone = true;
       if (end < chunk.length) this.#keep(chunk.subarray(end));
       exchange.requestEnded(null);
-      return;
+      return end === chunk.length;
     }
     const decoder = this.#decoder;
     let at = position;
     while (!exchange.finished) {
       const event = decoder.next(chunk, at);
       at = decoder.position;
-      if (event === CHUNK_DATA) exchange.requestData(chunk.subarray(decoder.start, decoder.end));
+      if (event === CHUNK_DATA)
+        exchange.requestData(chunk.subarray(decoder.start, decoder.end), lease);
       else if (event === CHUNK_DONE) {
         this.#bodyDone = true;
         this.#decoder = null;
@@ -255,12 +275,13 @@ export class ClientConnection extends ClientSide {
             ? null
             : keptTrailers(trailers, () => this.#engine.trailerDropped(exchange)),
         );
-        return;
+        return at === chunk.length;
       } else {
         if (event === CHUNK_FAULT) exchange.requestFault(decoder.fault as Fault);
-        return;
+        return true;
       }
     }
+    return true;
   }
 
   onDrain(): void {

@@ -13,6 +13,7 @@ import type { ClientSide } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
 import { fieldIdentity, type Identity } from "./identity.ts";
 import { buildRequestHead } from "./request-head.ts";
+import type { ReadLease } from "./shared-read.ts";
 import { startTunnelCheck } from "./upgrade.ts";
 import type { ConnectFailure, UpstreamConnection, UpstreamUser } from "./upstream.ts";
 
@@ -419,7 +420,7 @@ export class Exchange implements Waiter, UpstreamUser {
     else {
       socket.cork();
       socket.write(text, "latin1");
-      for (const piece of this.#retained) this.#writeBody(piece);
+      for (const piece of this.#retained) this.#writeBody(piece, null);
       if (this.requestDone) this.#writeEnd();
       socket.uncork();
     }
@@ -442,15 +443,18 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#retainedBytes = 0;
   }
 
-  #writeBody(piece: Buffer): boolean {
+  #writeBody(piece: Buffer, lease: ReadLease | null): void {
     const socket = (this.upstream as UpstreamConnection).socket;
-    if ((this.meaning as RequestMeaning).length !== CHUNKED) return socket.write(piece);
+    lease?.hold();
+    if ((this.meaning as RequestMeaning).length !== CHUNKED) {
+      socket.write(piece, lease?.release);
+      return;
+    }
     socket.cork();
     socket.write(`${piece.length.toString(16)}\r\n`, "latin1");
-    socket.write(piece);
-    const more = socket.write("\r\n", "latin1");
+    socket.write(piece, lease?.release);
+    socket.write("\r\n", "latin1");
     socket.uncork();
-    return more;
   }
 
   #writeEnd(): void {
@@ -468,8 +472,11 @@ export class Exchange implements Waiter, UpstreamUser {
     }
   }
 
-  /** Octets of the request body, in order. The buffer stays untouched after the call. */
-  requestData(data: Buffer): void {
+  /**
+   * Octets of the request body, in order. The buffer stays untouched after the call, or, when it
+   * is lent, as long as the lease is held.
+   */
+  requestData(data: Buffer, lease: ReadLease | null): void {
     this.received += data.length;
     if (this.finished || this.#responseDone) return;
     const app = this.app;
@@ -480,13 +487,14 @@ export class Exchange implements Waiter, UpstreamUser {
     const { upstream } = this;
     if (this.#headSent && upstream !== null) {
       if (this.#upstreamBroken) return;
-      if (this.#retainable) this.#retain(data);
-      this.#writeBody(data);
+      if (this.#retainable && this.#retain(data)) lease?.hold();
+      this.#writeBody(data, lease);
       if (upstream.socket.writableLength > MAX_RETAINED) this.#pauseClient();
       if (this.phase === "send") this.#limit(this.#timeouts.idleMs);
       else if (this.phase === "relay") this.#touch();
       return;
     }
+    lease?.hold();
     this.#retained.push(data);
     this.#retainedBytes += data.length;
     if (this.#buffering) {
@@ -495,13 +503,14 @@ export class Exchange implements Waiter, UpstreamUser {
     } else if (this.#retainedBytes >= MAX_RETAINED) this.#pauseClient();
   }
 
-  #retain(data: Buffer): void {
+  #retain(data: Buffer): boolean {
     if (!this.#mayRetain() || this.#retainedBytes + data.length > MAX_RETAINED) {
       this.#forgetBody();
-      return;
+      return false;
     }
     this.#retained.push(data);
     this.#retainedBytes += data.length;
+    return true;
   }
 
   #pauseClient(): void {

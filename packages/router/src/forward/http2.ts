@@ -271,7 +271,7 @@ export class Http2Client extends ClientSide {
       this.#exchange?.requestFault(FAULTS.http2);
       return;
     }
-    this.#exchange?.requestData(chunk);
+    this.#exchange?.requestData(chunk, null);
   }
 
   #onClose(): void {

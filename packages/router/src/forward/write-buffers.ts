@@ -15,14 +15,24 @@ export class WriteBuffers {
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SIZE);
   }
 
+  /** A buffer for one large read, to be given back with {@link giveBack}. */
+  takeLarge(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(SIZE);
+  }
+
+  /** Takes back a buffer that nobody reads or writes any more. */
+  giveBack(buffer: Buffer): void {
+    if (this.#spare.length < SPARE) this.#spare.push(buffer);
+  }
+
   /** Writes the first octets of a buffer; it is taken back when the system has them. */
   write(socket: Socket, buffer: Buffer, bytes: number): void {
     if (buffer.length !== SIZE) {
       socket.write(buffer);
       return;
     }
-    socket.write(buffer.subarray(0, bytes), () => {
-      if (this.#spare.length < SPARE) this.#spare.push(buffer);
+    socket.write(buffer.subarray(0, bytes), (error) => {
+      if (error === undefined || error === null) this.giveBack(buffer);
     });
   }
 }
