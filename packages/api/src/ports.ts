@@ -254,6 +254,13 @@ export interface BuilderPort {
     readonly checksum?: string;
     readonly processTypes: Readonly<Record<string, string>>;
   }): Promise<BuiltSlugPort>;
+  /** A file in the root of a source; without this method apps can't be set up by an `app.json`. */
+  readFile?(input: {
+    readonly source: BuildSourcePort;
+    readonly checksum?: string;
+    readonly name: string;
+    readonly signal?: AbortSignal;
+  }): Promise<Uint8Array | undefined>;
   removeSlug(id: string): Promise<void>;
   clearCache(appId: string): Promise<void>;
 }

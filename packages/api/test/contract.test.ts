@@ -97,6 +97,9 @@ function steps(world: World, friend: string, other: string): Readonly<Record<str
       params: { pipeline_coupling: "review" },
       body: { A: "1" },
     },
+    "POST /app-setups": {
+      body: { source_blob: { url: world.setupSource }, app: { name: "another-set-up" } },
+    },
     "POST /account/app-transfers": { body: { app: "prod", recipient: "friend@example.test" } },
     "PATCH /account/app-transfers/{app_transfer}": { body: { state: "declined" }, token: other },
     "PUT /users/~/capabilities": { body: { capabilities: [{ capability: "deploy" }] } },

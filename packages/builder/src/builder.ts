@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,16 +25,18 @@ import {
   type BuilderOptions,
   checkAppId,
   checkOptions,
+  checkReadFile,
   checkRequest,
   checkSlugInput,
   systemClock,
 } from "./options.ts";
 import { BuildOutput } from "./output.ts";
 import { readProcfile } from "./procfile-reader.ts";
+import { readRootFile } from "./read-file.ts";
 import { type CollectOptions, SlugStore } from "./slug-store.ts";
 import { applySlugIgnore } from "./slugignore.ts";
 import { materialiseSource, stripSingleDirectory, verifyArchive } from "./source.ts";
-import type { BuildRequest, BuiltSlug, ImportSlugInput } from "./types.ts";
+import type { BuildRequest, BuiltSlug, ImportSlugInput, ReadFileInput } from "./types.ts";
 import { removeTree, WorkDirectory } from "./work-directory.ts";
 
 /**
@@ -130,6 +133,22 @@ export class Builder {
     );
   }
 
+  /**
+   * Reads one file of a source without building anything; `undefined` when there is none of that
+   * name. Takes a place in the queue like a build, since it unpacks the whole source.
+   *
+   * @throws BuilderError `bad-source-file` for a link, a directory or a file that is too long
+   */
+  async readFile(input: ReadFileInput): Promise<Uint8Array | undefined> {
+    checkReadFile(input);
+    return await this.#enqueue(`read ${randomUUID()}`, input.signal, (signal, refuse) =>
+      this.#inWorkDirectory(refuse, async (work) => {
+        await this.#fetchSource(input, work, signal);
+        return await readRootFile(work.app, input.name, input.maxBytes ?? 1024 * 1024);
+      }),
+    );
+  }
+
   /** Removes a slug's archive. An unknown id is fine; dynos that unpack it right now finish. */
   async removeSlug(id: string): Promise<void> {
     await this.#slugs.remove(id);
@@ -206,7 +225,7 @@ export class Builder {
   }
 
   async #fetchSource(
-    request: BuildRequest,
+    request: Pick<BuildRequest, "source" | "checksum">,
     work: WorkDirectory,
     signal: AbortSignal,
   ): Promise<void> {

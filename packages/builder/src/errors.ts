@@ -8,6 +8,7 @@ const MARKER: unique symbol = Symbol.for("@dynokit/builder.BuilderError") as nev
  */
 export const builderErrors = {
   "bad-procfile": { status: 422 },
+  "bad-source-file": { status: 422 },
   "unsafe-archive": { status: 422 },
   "bad-archive": { status: 422 },
   "too-large": { status: 422 },

@@ -21,6 +21,7 @@ export type {
   DirectorySource,
   GitSource,
   ImportSlugInput,
+  ReadFileInput,
   TarballSource,
   UrlSource,
 } from "./types.ts";

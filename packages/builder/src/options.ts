@@ -4,7 +4,7 @@ import type { BuildRunner } from "./buildpack/runner.ts";
 import { BuilderError } from "./errors.ts";
 import { type BuilderLimits, defaultLimits } from "./limits.ts";
 import type { NetworkOptions } from "./network/download.ts";
-import type { BuildRequest, ImportSlugInput } from "./types.ts";
+import type { BuildRequest, ImportSlugInput, ReadFileInput } from "./types.ts";
 
 /** The part of a clock that builds need; for tests. */
 export interface BuilderClock {
@@ -103,6 +103,13 @@ const slug = z.object({
   stack: name.optional(),
 });
 
+const readFile = z.object({
+  source,
+  checksum: z.string().optional(),
+  name,
+  maxBytes: positive.optional(),
+});
+
 /** @throws BuilderError `bad-request` */
 export function checkOptions(value: BuilderOptions): void {
   check(options, value, "The builder's options");
@@ -116,6 +123,11 @@ export function checkRequest(value: BuildRequest): void {
 /** @throws BuilderError `bad-request` */
 export function checkSlugInput(value: ImportSlugInput): void {
   check(slug, value, "The slug to import");
+}
+
+/** @throws BuilderError `bad-request` */
+export function checkReadFile(value: ReadFileInput): void {
+  check(readFile, value, "The file to read");
 }
 
 /** @throws BuilderError `bad-request` */

@@ -93,3 +93,15 @@ export interface ImportSlugInput {
   readonly stack?: string;
   readonly signal?: AbortSignal;
 }
+
+/** A file to look at before anything is built, such as `app.json`. */
+export interface ReadFileInput {
+  readonly source: BuildSource;
+  /** `SHA256:<hex>` of the tarball as received; only for `tarball` and `url`. */
+  readonly checksum?: string;
+  /** Name of a file in the root of the source, without a directory. */
+  readonly name: string;
+  /** Default 1 MiB. */
+  readonly maxBytes?: number;
+  readonly signal?: AbortSignal;
+}

@@ -251,6 +251,37 @@ describe("slugs", () => {
   });
 });
 
+describe("Builder.readFile", () => {
+  it("reads a file in the root of a source, and nothing that is no file of it", async () => {
+    const bench = await makeBench();
+    const path = await tarball([
+      { path: "repo/app.json", content: '{"name":"x"}' },
+      { path: "repo/deep/app.json", content: "{}" },
+      { path: "repo/link", type: "SymbolicLink", linkpath: "app.json" },
+      { path: "repo/folder", type: "Directory" },
+    ]);
+    const source = { kind: "tarball", path } as const;
+    const read = (name: string, maxBytes?: number) =>
+      bench.builder.readFile({ source, name, ...(maxBytes ? { maxBytes } : {}) });
+    expect(String(await read("app.json"))).toBe('{"name":"x"}');
+    expect(await read("none.json")).toBeUndefined();
+    for (const [name, problem] of [
+      ["link", /is a link/],
+      ["folder", /is not a file/],
+    ] as const)
+      await expect(read(name)).rejects.toMatchObject({
+        code: "bad-source-file",
+        message: expect.stringMatching(problem),
+      });
+    await expect(read("app.json", 5)).rejects.toThrow("12 bytes long; at most 5");
+    await expect(read("../app.json")).rejects.toMatchObject({ code: "bad-request" });
+    await expect(
+      bench.builder.readFile({ source, name: "app.json", checksum: `SHA256:${"0".repeat(64)}` }),
+    ).rejects.toMatchObject({ code: "checksum-mismatch" });
+    expect(await bench.leftovers()).toEqual([]);
+  });
+});
+
 describe("options", () => {
   it("are checked when the builder is made", () => {
     expect(() => new Builder({ directory: "relative" })).toThrow(BuilderError);

@@ -9,7 +9,8 @@ import { sliceOf } from "../store/slice.ts";
 import type { SlugRow } from "../store/tables.ts";
 import { stackNamed } from "./apps.ts";
 
-const checksum = z
+/** Checksum of an archive as clients write it. */
+export const checksum = z
   .string()
   .regex(/^SHA256:[0-9a-fA-F]{64}$/, 'must be "SHA256:" and 64 hex digits');
 const buildpacks = z

@@ -21,6 +21,7 @@ import { pipelineEndpoints } from "./pipelines.ts";
 import { promotionEndpoints } from "./promotions.ts";
 import { releaseEndpoints } from "./releases.ts";
 import { settingEndpoints } from "./settings.ts";
+import { setupEndpoints } from "./setups.ts";
 import { teamAppEndpoints } from "./team-apps.ts";
 import { transferEndpoints } from "./transfers.ts";
 import { webhookEndpoints } from "./webhooks.ts";
@@ -50,6 +51,7 @@ export const endpoints: readonly Endpoint[] = [
   ...pipelineEndpoints,
   ...promotionEndpoints,
   ...transferEndpoints,
+  ...setupEndpoints,
   ...teamAppEndpoints,
   ...catalogEndpoints,
   ...emptyEndpoints,

@@ -150,7 +150,6 @@ const ownTables = [
   "deliveries",
   "couplings",
   "transfers",
-  "setups",
 ] as const;
 
 /** Removes an app and everything of it; the audit trail stays. */
@@ -182,6 +181,11 @@ export async function destroyApp(
       );
     await deletion.execute();
   }
+  await tx
+    .deleteFrom("setups")
+    .where("app_id", "=", app.id)
+    .where("status", "!=", "failed")
+    .execute();
   await tx.deleteFrom("features").where("owner_id", "=", app.id).execute();
   await tx.deleteFrom("apps").where("id", "=", app.id).execute();
   await unit.event({ app: app.id, resource: "app", action: "destroy", data: document });

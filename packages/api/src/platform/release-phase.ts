@@ -77,7 +77,7 @@ export async function runReleasePhase(
 }
 
 /** Copies what an attached one-off prints; a driver that cannot attach runs it all the same. */
-async function copyOutput(
+export async function copyOutput(
   platform: Platform,
   appId: string,
   session: OneOffSessionPort,
@@ -95,7 +95,10 @@ async function copyOutput(
     }
   } catch (error) {
     // The command's own end decides; without its output it is still the command that counts.
-    platform.logger.warn({ app: appId, error: messageOf(error) }, "release output was lost");
+    platform.logger.warn(
+      { app: appId, error: messageOf(error) },
+      "the output of a command was lost",
+    );
   }
   await log(lines.end());
 }

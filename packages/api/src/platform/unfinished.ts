@@ -1,5 +1,7 @@
 import { presentBuild } from "../resources/build.ts";
 import { presentRelease } from "../resources/release.ts";
+import { announce } from "../setup/announce.ts";
+import { postdeployType } from "../setup/postdeploy.ts";
 import type { ReleaseRow } from "../store/tables.ts";
 import { quietly } from "./apps.ts";
 import { type Platform, systemActor } from "./platform.ts";
@@ -10,7 +12,7 @@ const turnMs = 250;
 /** Numbers of the processes that began something and are gone; 0 stands for none at all. */
 async function deadOwners(platform: Platform): Promise<number[]> {
   const owners = new Set<number>();
-  for (const table of ["releases", "builds"] as const)
+  for (const table of ["releases", "builds", "setups"] as const)
     for (const { owner } of await platform.db
       .selectFrom(table)
       .select("owner")
@@ -31,11 +33,19 @@ async function deadOwners(platform: Platform): Promise<number[]> {
   return dead;
 }
 
+/** A command that may still run though nobody waits for its result any more. */
+export interface LeftCommand {
+  readonly app: string;
+  readonly type: string;
+  /** Id of the release it runs for; absent: whichever. */
+  readonly release?: string;
+}
+
 /**
- * Fails the builds and releases that were under way in processes that died. Resolves to the
- * releases, whose commands may still run: {@link stopCommands}.
+ * Fails the builds, releases and setups that were under way in processes that died. Resolves to
+ * their commands, which may still run: {@link stopCommands}.
  */
-export async function failUnfinished(platform: Platform): Promise<readonly ReleaseRow[]> {
+export async function failUnfinished(platform: Platform): Promise<readonly LeftCommand[]> {
   const dead = await deadOwners(platform);
   if (dead.length === 0) return [];
   return await platform.write(systemActor, async (unit) => {
@@ -83,22 +93,41 @@ export async function failUnfinished(platform: Platform): Promise<readonly Relea
         previous: { status: "pending" },
       });
     }
-    return releases;
+    const setups = await tx
+      .selectFrom("setups")
+      .selectAll()
+      .where("status", "=", "pending")
+      .where("owner", "in", dead)
+      .execute();
+    for (const setup of setups) {
+      const failed = {
+        status: "failed",
+        failure_message: "The platform stopped during the setup. Deploy to the app, or remove it.",
+        updated_at: now,
+      };
+      await tx.updateTable("setups").set(failed).where("id", "=", setup.id).execute();
+      await announce(platform, unit, { ...setup, ...failed }, "update");
+    }
+    return [
+      ...releases.map(({ id, app_id }) => ({ app: app_id, type: "release", release: id })),
+      ...setups.map(({ app_id }) => ({ app: app_id, type: postdeployType })),
+    ];
   });
 }
 
-/** Ends the commands of failed releases: dynos outlive the process that waited for their result. */
+/** Ends commands: dynos outlive the process that waited for their result. */
 export async function stopCommands(
   platform: Platform,
-  releases: readonly ReleaseRow[],
+  left: readonly LeftCommand[],
 ): Promise<void> {
   const { manifold } = platform;
   await Promise.all(
-    releases.flatMap(({ id, app_id: app }) =>
+    left.flatMap((command) =>
       manifold
-        .ps(app)
-        .filter(({ type, release }) => type === "release" && release.id === id)
-        .map(({ dyno }) => quietly(platform, () => manifold.stop(app, { dyno }))),
+        .ps(command.app)
+        .filter(({ type }) => type === command.type)
+        .filter(({ release }) => [undefined, release.id].includes(command.release))
+        .map(({ dyno }) => quietly(platform, () => manifold.stop(command.app, { dyno }))),
     ),
   );
 }

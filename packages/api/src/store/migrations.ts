@@ -340,6 +340,42 @@ const pages: Migration = {
   },
 };
 
+/** Nothing was ever kept in the table of this name before. */
+const setups: Migration = {
+  async up(db: AnyDatabase) {
+    await db.schema.dropTable("setups").execute();
+    await createTable(db, "setups", {
+      id: "id",
+      app_id: "text",
+      app_name: "text",
+      account_id: "text",
+      build_id: "text?",
+      status: "text",
+      failure_message: "text?",
+      manifest_errors: "text",
+      success_url: "text?",
+      postdeploy_code: "int?",
+      postdeploy_output: "text?",
+      owner: "int",
+      ...stamps,
+    });
+    await index(db, "setups", ["app_id"]);
+  },
+};
+
+/** What is under way is looked for every second, and is little among all that ever was. */
+const unfinished: Migration = {
+  async up(db: AnyDatabase) {
+    for (const table of ["releases", "builds", "setups"])
+      await sql`create index ${sql.ref(`${table}_pending_idx`)} on ${sql.ref(table)} (owner) where status = 'pending'`.execute(
+        db,
+      );
+    await sql`create index idempotency_pending_idx on idempotency (owner) where status = 0`.execute(
+      db,
+    );
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
@@ -349,4 +385,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first": first,
   "0002-owners": owners,
   "0003-pages": pages,
+  "0004-setups": setups,
+  "0005-unfinished": unfinished,
 };

@@ -236,12 +236,21 @@ export interface TransferRow extends Stamped {
   state: string;
 }
 
+/** Outlives its app when it failed, so that the reason can be read. */
 export interface SetupRow extends Stamped {
   app_id: string;
+  app_name: string;
+  account_id: string;
   build_id: string | null;
   status: string;
   failure_message: string | null;
   manifest_errors: string;
+  success_url: string | null;
+  postdeploy_code: number | null;
+  /** `null` until a postdeploy script has ended. */
+  postdeploy_output: string | null;
+  /** Number of the process that sets up. */
+  owner: number;
 }
 
 export interface IdempotencyRow {

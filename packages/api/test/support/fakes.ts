@@ -208,7 +208,8 @@ export class FakeBuilder implements BuilderPort {
       }),
     ]);
     const path = "path" in request.source ? request.source.path : "";
-    return this.#slug(path, JSON.parse(readFileSync(path, "utf8")));
+    const { "app.json": _manifest, ...types } = JSON.parse(readFileSync(path, "utf8"));
+    return this.#slug(path, types);
   }
 
   async importSlug({ path, processTypes }: Parameters<BuilderPort["importSlug"]>[0]) {
@@ -227,6 +228,13 @@ export class FakeBuilder implements BuilderPort {
       stack: "heroku-24",
       buildpackDescription: "Node.js",
     };
+  }
+
+  /** The archive is JSON of process types; with `app.json` as one of them that is the file. */
+  async readFile({ source, name }: Parameters<NonNullable<BuilderPort["readFile"]>>[0]) {
+    const text = readFileSync("path" in source ? source.path : "", "utf8");
+    const content: unknown = JSON.parse(text)[name];
+    return typeof content === "string" ? Buffer.from(content) : undefined;
   }
 
   async removeSlug(id: string): Promise<void> {

@@ -26,6 +26,8 @@ export function makeCertificate(name: string): { readonly chain: string; readonl
 export interface World {
   /** Value of each path parameter that leads to something. */
   readonly params: Readonly<Record<string, string>>;
+  /** URL of a source with an `app.json`. */
+  readonly setupSource: string;
   /** Names and ids that mean something here. */
   readonly words: readonly string[];
 }
@@ -98,6 +100,18 @@ export async function fillWorld(harness: Harness): Promise<World> {
     redirect_uri: "https://program.example.test/back",
   });
   const authorization = await make("POST", "/oauth/authorizations", { scope: ["read"] });
+  const { source_blob: manifest } = await make("POST", "/sources");
+  await harness.call(
+    "PUT",
+    manifest.put_url,
+    JSON.stringify({ web: "x", "app.json": "{}" }),
+    {},
+    null,
+  );
+  const setup = await make("POST", "/app-setups", {
+    source_blob: { url: manifest.get_url },
+    app: { name: "set-up" },
+  });
   await harness.api.platform.settled();
   const [dyno] = await make("GET", "/apps/fuzz/dynos");
   const [event] = await make("GET", "/apps/fuzz/webhook-events");
@@ -107,6 +121,7 @@ export async function fillWorld(harness: Harness): Promise<World> {
     account_feature: "idempotent-requests",
     app: "fuzz",
     team_app: "fuzz",
+    app_setup: setup.id,
     app_feature: "log-runtime-metrics",
     app_transfer: transfer.id,
     app_webhook: webhook.id,
@@ -147,6 +162,7 @@ export async function fillWorld(harness: Harness): Promise<World> {
     "staging",
     "https://build.example.test/pack.tgz",
     "WORD",
+    manifest.get_url,
   ];
-  return { params, words };
+  return { params, words, setupSource: manifest.get_url };
 }

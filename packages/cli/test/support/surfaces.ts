@@ -153,6 +153,8 @@ export function withoutCommand({ resource, method, path, summary }: EndpointLike
   if (path.includes("/formation") && !path.endsWith("/formation"))
     return "the list of the formation says the same";
   if (resource === "oauth-token") return "for programs that sign in with OAuth";
+  if (resource === "app-setup")
+    return "for deploy buttons and scripts; `apps:create`, `config:set` and `deploy` are its steps";
   if (resource === "filter-apps") return "for clients with many apps";
   if (resource === "pipeline-config-var") return "Heroku's clients ask for it";
   if (/^\/pipelines\/\{pipeline\}\/(latest-builds|latest-deployments|pipeline-stack)$/.test(path))
