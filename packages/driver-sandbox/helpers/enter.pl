@@ -1,14 +1,16 @@
 # First program of a dyno. Takes the dyno's variables out of its environment, where they are behind a "+" so that
 # nothing outside obeys them, hands them to bubblewrap by a descriptor, and becomes bubblewrap.
-# With a socket it makes a network of its own first, and leaves a bridge from the socket to the port in it.
-# Usage: enter.pl <filter file or ""> <socket or ""> <port> <memory limit or 0> bwrap-arguments ... -- command ...
+# With "own" it makes a network of its own first; with a socket it leaves a bridge from it to the port in there.
+# With a gate it waits until that file exists: until root has given the network a way out, or the code its disk.
+# Usage: enter.pl <filter file or ""> <"own" or ""> <gate or ""> <seconds> <socket or ""> <port> <memory limit or 0>
+#   bwrap-arguments ... -- command ...
 use strict;
 use warnings;
 use POSIX ();
 use Socket qw(AF_UNIX AF_INET AF_INET6 SOCK_STREAM SOMAXCONN pack_sockaddr_un pack_sockaddr_in pack_sockaddr_in6);
 use Fcntl qw(F_GETFL F_SETFL O_NONBLOCK);
 
-my ($filter, $path, $port, $memory, @arguments) = @ARGV;
+my ($filter, $network, $gate, $seconds, $path, $port, $memory, @arguments) = @ARGV;
 my $arm = (POSIX::uname())[4] eq "aarch64";
 my ($PRCTL, $UNSHARE) = $arm ? (167, 97) : (157, 272);
 
@@ -45,7 +47,7 @@ if ($filter ne "") {
   push @options, "--seccomp", fileno($file);
 }
 
-if ($path ne "") {
+if ($network ne "") {
   my ($uid, $gid) = ($>, $) + 0);
   # A user namespace owns the network namespace: no privilege is needed for it.
   syscall($UNSHARE, 0x10000000 | 0x40000000) == 0 or die "no network namespace: $!\n";
@@ -56,6 +58,15 @@ if ($path ne "") {
   my $request = pack("a16 s x22", "lo", 0x1 | 0x40);
   ioctl($any, 0x8914, $request) or die "no loopback: $!\n";
   close($any);
+}
+if ($gate ne "") {
+  my $until = time() + $seconds;
+  until (-e $gate) {
+    die "nobody made the network or the disk ready within $seconds s\n" if time() > $until;
+    select(undef, undef, undef, 0.005);
+  }
+}
+if ($path ne "") {
   my $self = $$;
   my $pid = fork() // die "fork: $!\n";
   bridge($self) if $pid == 0;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -31,6 +31,7 @@ import { fromInner, PORT_LABEL, SOCKET_LABEL, toInner } from "./handle.ts";
 import { type Home, makeHome } from "./home.ts";
 import { type Host, probeHost } from "./host.ts";
 import { joinLine, outerLimits, SIGNAL_RESET, sandboxLine } from "./line.ts";
+import { hasOwnNetwork, Network } from "./network.ts";
 import { parseOptions, type SandboxDriverOptions, type Settings } from "./options.ts";
 import { isPast, mainProcess } from "./processes.ts";
 
@@ -65,10 +66,14 @@ class SandboxDriver implements DynoDriver {
   readonly #home: Home;
   readonly #inner: ReturnType<typeof processDriver>;
   readonly #capabilities: DriverCapabilities;
+  /** With a way out for dynos. */
+  readonly #network: Network | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#host = probeHost(settings.readOnly);
+    this.#network = settings.policy && new Network(settings.policy);
     this.#home = makeHome(settings);
     this.#inner = processDriver({
       stateDirectory: settings.stateDirectory,
@@ -87,7 +92,7 @@ class SandboxDriver implements DynoDriver {
         env: true,
         filesystem: true,
         processes: true,
-        network: settings.egress === "none",
+        network: settings.egress !== "host",
       },
       missingBinary: "exit-127",
     });
@@ -118,15 +123,17 @@ class SandboxDriver implements DynoDriver {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<DriverHandle> {
     checkSpec(spec, this.#capabilities);
-    const own = this.#settings.egress === "none";
+    const own = this.#settings.egress !== "host";
     const socket =
       spec.port && own ? join(this.#home.sockets, randomBytes(16).toString("hex")) : undefined;
     const port = socket === undefined ? undefined : this.#settings.port;
+    const gate = this.#network ? join(this.#settings.stateDirectory, spec.id, "gate") : undefined;
     const line = sandboxLine(
       spec,
       {
         directory: spec.cwd ?? join(this.#settings.stateDirectory, spec.id, "app"),
         socket,
+        gate,
         grouped: this.#capabilities.limits.pids === "hard",
       },
       this.#host,
@@ -151,12 +158,14 @@ class SandboxDriver implements DynoDriver {
       },
       options,
     );
+    if (gate !== undefined) await this.#makeReady(spec.id, gate, options.signal);
     await this.#untilInside(spec.id, options.signal);
     return fromInner(handle);
   }
 
   async recover(handle: DriverHandle): Promise<RecoverResult> {
     const found = await this.#inner.recover(toInner(handle));
+    if (found.state === "running") await this.#network?.putBack();
     return found.state === "exited" ? { ...found, result: innerExit(found.result) } : found;
   }
 
@@ -267,20 +276,49 @@ class SandboxDriver implements DynoDriver {
   }
 
   close(): Promise<void> {
-    return this.#inner.close();
+    this.#closed ??= this.#inner.close().then(() => this.#network?.sweep());
+    return this.#closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
+  /** Does what root has to do for a dyno that waits for it, and lets it go on. */
+  async #makeReady(id: string, gate: string, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      const pid = await this.#until(id, signal, (outer) => hasOwnNetwork(outer));
+      // Ended already: its output and its result say why.
+      if (pid === undefined) return;
+      await this.#network?.attach(pid);
+      await writeFile(gate, "");
+    } catch (error) {
+      // Stopped meanwhile: then there is nothing left to get ready.
+      if (DriverError.is(error) && error.code === "failed" && this.#inner.pid(id) === undefined)
+        return;
+      await this.#inner.destroy(id, { force: true });
+      throw error;
+    }
+  }
+
   /** Until the dyno's program runs, and can be reached by signals, or all is over already. */
   async #untilInside(id: string, signal: AbortSignal | undefined): Promise<void> {
+    await this.#until(id, signal, (outer) => {
+      const main = mainProcess(outer);
+      return main !== undefined && isPast(main, SIGNAL_RESET);
+    });
+  }
+
+  /** The outermost process once it is so far; undefined when it has ended. */
+  async #until(
+    id: string,
+    signal: AbortSignal | undefined,
+    isSoFar: (outer: number) => boolean,
+  ): Promise<number | undefined> {
     const deadline = Date.now() + this.#settings.startTimeoutMs;
     for (;;) {
       const outer = this.#inner.pid(id);
-      const main = outer === undefined ? undefined : mainProcess(outer);
-      if (outer === undefined || (main !== undefined && isPast(main, SIGNAL_RESET))) return;
+      if (outer === undefined || isSoFar(outer)) return outer;
       if (signal?.aborted || Date.now() > deadline) {
         await this.#inner.destroy(id, { force: true });
         throwIfAborted(signal);

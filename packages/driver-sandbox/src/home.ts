@@ -24,6 +24,8 @@ export interface Home {
   readonly filter: string;
   /** Generated parts of `/etc`. */
   readonly etc: string;
+  /** The dyno's `/etc/resolv.conf`. */
+  readonly resolver: string;
   /** Where the sockets of the bridges are. */
   readonly sockets: string;
 }
@@ -33,7 +35,6 @@ const ETC = {
   group: "root:x:0:\ndyno:x:1000:\n",
   hosts: "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
   "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
-  "resolv.conf": "",
 } as const;
 
 // By its own name: the folder lies elsewhere seen from `src` than from the bundle.
@@ -56,6 +57,7 @@ export function makeHome(settings: Settings): Home {
     chmodSync(path, root ? 0o755 : 0o700);
   }
   for (const [name, text] of Object.entries(ETC)) put(join(etc, name), text);
+  const resolver = resolverOf(settings, etc);
   const filter = settings.seccomp ? seccompFilter() : undefined;
   if (settings.seccomp && !filter) {
     throw new DriverError(
@@ -70,8 +72,21 @@ export function makeHome(settings: Settings): Home {
     join: join(directory, "join.pl"),
     filter: filter ? join(directory, "filter") : "",
     etc,
+    resolver,
     sockets: socketDirectory(settings.stateDirectory, root),
   };
+}
+
+/** One for each list of name servers: drivers with other ones may share the directory. */
+function resolverOf(settings: Settings, etc: string): string {
+  if (settings.egress === "host") return "/etc/resolv.conf";
+  const text = (settings.policy?.nameservers ?? [])
+    .map((address) => `nameserver ${address}\n`)
+    .join("");
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, 8);
+  const path = join(etc, text === "" ? "resolv.conf" : `resolv.conf.${hash}`);
+  put(path, text);
+  return path;
 }
 
 /** Replaced as a whole: a dyno that starts meanwhile reads the old one or the new. */

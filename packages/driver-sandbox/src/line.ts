@@ -28,6 +28,8 @@ export interface Place {
   readonly socket: string | undefined;
   /** As root or with delegation: the groups limit the processes. */
   readonly grouped: boolean;
+  /** File for which the dyno waits, until all that root does for it is done; undefined: nothing is. */
+  readonly gate: string | undefined;
 }
 
 /** The command line of one dyno, as the process driver gets it (spec/drivers.md §5.2). */
@@ -38,15 +40,19 @@ export function sandboxLine(
   home: Home,
   settings: Settings,
 ): string[] {
-  const own = settings.egress === "none";
+  const own = settings.egress !== "host";
+  // The bridge, or the link, has to be in a network made around bubblewrap.
+  const around = own && (place.socket !== undefined || settings.policy !== undefined);
   const { memoryBytes, memoryKillBytes, pids } = spec.limits ?? {};
   const memory = memoryBytes ?? memoryKillBytes ?? 0;
   const bytes = String(settings.tmpBytes);
-  const resolver = own ? `${home.etc}/resolv.conf` : "/etc/resolv.conf";
   return [
     host.perl,
     home.enter,
     home.filter,
+    around ? "own" : "",
+    place.gate ?? "",
+    String(Math.ceil(settings.startTimeoutMs / 1000)),
     place.socket ?? "",
     String(settings.port),
     String(Math.floor(memory)),
@@ -57,14 +63,13 @@ export function sandboxLine(
       `${home.etc}/${name}`,
       `/etc/${name}`,
     ]),
-    ...["--ro-bind-try", resolver, "/etc/resolv.conf"],
+    ...["--ro-bind-try", home.resolver, "/etc/resolv.conf"],
     ...["--proc", "/proc", "--dev", "/dev"],
     ...["--perms", "1777", "--size", bytes, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
     ...["--perms", "1777", "--size", bytes, "--tmpfs", "/tmp", "--symlink", "/tmp", "/var/tmp"],
     ...["--bind", place.directory, "/app", "--chdir", "/app", "--remount-ro", "/"],
     ...["--unshare-user", "--uid", "1000", "--gid", "1000", "--unshare-all"],
-    // With a bridge the network namespace is made around bubblewrap.
-    ...(own && place.socket === undefined ? [] : ["--share-net"]),
+    ...(own && !around ? [] : ["--share-net"]),
     ...["--hostname", hostName(spec), "--die-with-parent", "--cap-drop", "ALL"],
     "--",
     ...processLimit(pids, place.grouped),

@@ -1,12 +1,23 @@
 import { resolve } from "node:path";
 import { DriverError, defaultStateDirectory } from "@dynokit/manifold";
 import { z } from "zod";
+import { type EgressPolicy, hostNameservers, isPool, isTarget } from "./egress.ts";
 
 const MIB = 1_048_576;
 
 const schema = z.strictObject({
   stateDirectory: z.string().min(1).optional(),
-  egress: z.enum(["none", "open"]).default("none"),
+  egress: z.enum(["none", "allow-list", "open", "host"]).default("none"),
+  allow: z
+    .array(
+      z.string().refine(isTarget, "must be an IPv4 address with optional /BITS and :PORT[-PORT]"),
+    )
+    .default([]),
+  nameservers: z.array(z.ipv4()).optional(),
+  addresses: z
+    .string()
+    .refine(isPool, "must be an IPv4 network with 8 to 28 bits, as 10.201.0.0/16")
+    .default("10.201.0.0/16"),
   readOnly: z.array(z.string().startsWith("/")).default([]),
   tmpBytes: z
     .int()
@@ -44,17 +55,29 @@ export interface SandboxDriverOptions {
    */
   readonly stateDirectory?: string;
   /**
-   * What dynos reach: `none` (default) nothing but their own loopback, `open` what the host
-   * reaches. With `open` they share the host's network: its ports, its loopback, its abstract sockets.
+   * What dynos reach (spec/drivers.md §5.3). `none` (default): nothing but their own loopback.
+   * `allow-list`: what `allow` lists. `open`: the internet and what `allow` lists, but neither this
+   * host, nor private networks, metadata services, or other dynos. Both of these need root,
+   * iproute2, nftables and a host that forwards. `host`: the host's network, with its ports, its
+   * loopback and its abstract sockets.
    */
-  readonly egress?: "none" | "open";
+  readonly egress?: "none" | "allow-list" | "open" | "host";
+  /** `ADDRESS[/BITS][:PORT[-PORT]]`, IPv4, TCP and UDP; this host's own addresses too. Default none. */
+  readonly allow?: readonly string[];
+  /**
+   * IPv4 addresses that dynos ask for names, and reach at port 53. Default with `open`: those of
+   * the host's `/etc/resolv.conf` not on its loopback; with `allow-list` none, as names can carry data out.
+   */
+  readonly nameservers?: readonly string[];
+  /** With `allow-list` and `open`: network out of which each dyno gets an address. Default `10.201.0.0/16`. */
+  readonly addresses?: string;
   /** Absolute paths of the host that dynos see read-only beside `/usr`, such as `/opt/node`. Default none. */
   readonly readOnly?: readonly string[];
   /** Bytes of `/tmp` and of `/dev/shm`, each; they count as the dyno's memory. Default 64 MiB. */
   readonly tmpBytes?: number;
   /** `PORT` of a dyno with a network of its own; the same for all. Default 5000. */
   readonly port?: number;
-  /** Loopback ports of the host for dynos with `egress: "open"`; default that of the process driver. */
+  /** Loopback ports of the host for dynos with `egress: "host"`; default that of the process driver. */
   readonly ports?: { readonly from: number; readonly to: number };
   /** As root: user ids of the host, one for each dyno. Default 50 000 from 400 000. Without root all run as the current user. */
   readonly users?: { readonly from: number; readonly count: number };
@@ -73,7 +96,12 @@ export interface SandboxDriverOptions {
 }
 
 /** The options with their defaults. */
-export type Settings = Omit<z.output<typeof schema>, "stateDirectory" | "users"> & {
+export type Settings = Omit<
+  z.output<typeof schema>,
+  "stateDirectory" | "users" | "allow" | "nameservers" | "addresses"
+> & {
+  /** With `allow-list` and `open`. */
+  readonly policy: EgressPolicy | undefined;
   readonly stateDirectory: string;
   /** Undefined without root. */
   readonly users: { readonly from: number; readonly count: number } | undefined;
@@ -90,12 +118,36 @@ export function parseOptions(options: SandboxDriverOptions): Settings {
     );
   }
   const root = process.getuid?.() === 0;
-  const { stateDirectory, users, ...rest } = result.data;
+  const { stateDirectory, users, allow, nameservers, addresses, ...rest } = result.data;
   return {
     ...rest,
+    policy: policyOf(rest.egress, allow, nameservers, addresses),
     users: root ? users : undefined,
     stateDirectory: resolve(
       stateDirectory ?? defaultStateDirectory("sandbox", root ? "/var/lib/dynokit" : undefined),
     ),
   };
+}
+
+function policyOf(
+  egress: Settings["egress"],
+  allow: readonly string[],
+  nameservers: readonly string[] | undefined,
+  addresses: string,
+): EgressPolicy | undefined {
+  if (egress === "none" || egress === "host") {
+    if (allow.length === 0 && nameservers === undefined) return undefined;
+    throw new DriverError(
+      "invalid-spec",
+      `"allow" and "nameservers" have no effect with egress "${egress}"; set it to "allow-list" or "open"`,
+    );
+  }
+  if (egress === "open")
+    return { mode: egress, allow, nameservers: nameservers ?? hostNameservers(), addresses };
+  if (allow.length === 0)
+    throw new DriverError(
+      "invalid-spec",
+      'The egress is "allow-list" and "allow" is empty; list what dynos may reach, or set it to "none"',
+    );
+  return { mode: egress, allow, nameservers: nameservers ?? [], addresses };
 }
