@@ -28,6 +28,8 @@ const MAX_STASH = 65_536;
 const COPY_LIMIT = 131_072;
 /** A body that comes in reads of this size gets buffers of its own, which are not copied. */
 const LARGE_READ = 16_384;
+/** More pieces than this are cheaper to copy than to gather. */
+const MAX_GATHER = 4;
 
 const owner = Symbol("owner");
 type OwnedSocket = Socket & { [owner]?: ClientConnection };
@@ -403,7 +405,10 @@ export class ClientConnection extends ClientSide {
     return this.#write("", parts, ended, trailers);
   }
 
-  /** One buffer, one write: head, chunk framing and body. Parts are copied, they are borrowed. */
+  /**
+   * One buffer, one write: head, chunk framing and body. Parts are copied, they are borrowed;
+   * unless their buffer is lent.
+   */
   #write(text: string, parts: BodyParts, ended: boolean, trailers: Head | null): number {
     let before = text;
     let after = "";
@@ -421,6 +426,19 @@ export class ClientConnection extends ClientSide {
       }
     }
     const total = before.length + parts.bytes + after.length;
+    const { lease } = parts;
+    if (lease !== null && parts.bytes >= LARGE_READ && parts.list.length <= MAX_GATHER) {
+      const socket = this.#socket;
+      socket.cork();
+      if (before !== "") socket.write(before, "latin1");
+      for (const piece of parts.list) {
+        lease.hold();
+        socket.write(piece, lease.release);
+      }
+      if (after !== "") socket.write(after, "latin1");
+      socket.uncork();
+      return total;
+    }
     if (total > COPY_LIMIT * 2) {
       this.#socket.cork();
       if (before !== "") this.#socket.write(before, "latin1");
@@ -450,7 +468,7 @@ export class ClientConnection extends ClientSide {
     this.#chunkedAnswer = false;
     return this.#write(
       text,
-      { list: bare ? [] : [body], bytes: bare ? 0 : body.length },
+      { list: bare ? [] : [body], bytes: bare ? 0 : body.length, lease: null },
       true,
       null,
     );

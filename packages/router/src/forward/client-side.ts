@@ -3,6 +3,7 @@ import type { ResponseMeaning } from "../codec/response.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Exchange } from "./exchange.ts";
+import type { ReadLease } from "./shared-read.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
 /** What is known of the other end of a client connection. */
@@ -54,6 +55,8 @@ export class ConnectionPlace {
 export interface BodyParts {
   readonly list: readonly Buffer[];
   readonly bytes: number;
+  /** Not null: their buffer is lent, so that they need no copy while it is held. */
+  readonly lease: ReadLease | null;
 }
 
 /**

@@ -549,7 +549,13 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 
   /** {@link UpstreamUser} */
-  onUpstreamData(chunk: Buffer): boolean {
+  get expectsBody(): boolean {
+    return this.#response !== null && !this.#responseDone;
+  }
+
+  /** {@link UpstreamUser} */
+  onUpstreamData(chunk: Buffer, lease: ReadLease | null): boolean {
+    PARTS.lease = lease;
     try {
       let position = 0;
       while (position < chunk.length && !this.finished) {
@@ -1068,5 +1074,5 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 }
 
-const PARTS = { list: [] as Buffer[], bytes: 0 };
-const NO_PARTS = Object.freeze({ list: [] as Buffer[], bytes: 0 });
+const PARTS = { list: [] as Buffer[], bytes: 0, lease: null as ReadLease | null };
+const NO_PARTS = Object.freeze({ list: [] as Buffer[], bytes: 0, lease: null });

@@ -83,6 +83,11 @@ export class Tunnel implements UpstreamUser {
     }
   }
 
+  /** Tunnels are many and quiet: none keeps a buffer of its own. */
+  get expectsBody(): boolean {
+    return false;
+  }
+
   /** {@link UpstreamUser} */
   onUpstreamData(chunk: Buffer): boolean {
     if (this.#ended || this.#closeSent) return true;
@@ -251,6 +256,7 @@ export class Tunnel implements UpstreamUser {
 const NOBODY: UpstreamUser = {
   onConnected() {},
   onConnectFailed() {},
+  expectsBody: false,
   onUpstreamData: () => true,
   onUpstreamDrain() {},
   onUpstreamEnd() {},

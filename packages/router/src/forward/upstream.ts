@@ -2,6 +2,7 @@ import type { NetConnectOpts, Socket } from "node:net";
 import type { Backend } from "../table/backend.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Engine } from "./engine.ts";
+import { ReadLease } from "./shared-read.ts";
 
 /** Why a connect failed. `local` is this machine's fault: no sockets or ports left. */
 export type ConnectFailure = "refused" | "timeout" | "local";
@@ -10,8 +11,13 @@ export type ConnectFailure = "refused" | "timeout" | "local";
 export interface UpstreamUser {
   onConnected(connection: UpstreamConnection): void;
   onConnectFailed(connection: UpstreamConnection, reason: ConnectFailure): void;
-  /** `chunk` is only valid during the call. Returns false to pause. */
-  onUpstreamData(chunk: Buffer): boolean;
+  /**
+   * `chunk` is only valid during the call, or, when it is lent, as long as the lease is held.
+   * Returns false to pause.
+   */
+  onUpstreamData(chunk: Buffer, lease: ReadLease | null): boolean;
+  /** Much more is likely to come, so that a buffer of its own pays. */
+  readonly expectsBody: boolean;
   onUpstreamDrain(): void;
   /** The backend sent FIN. */
   onUpstreamEnd(): void;
@@ -28,6 +34,8 @@ const LOCAL_FAULTS = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "E
 
 // One buffer for all reads from backends: every octet kept longer than its callback is copied.
 const SHARED = Buffer.allocUnsafeSlow(65_536);
+/** A body that comes in reads of this size gets buffers of its own, which are not copied. */
+const LARGE_READ = 16_384;
 
 interface StreamState {
   autoDestroy?: boolean;
@@ -71,6 +79,8 @@ export class UpstreamConnection extends Timed {
   announcedIdleMs = 0;
   idleLimitMs = 60_000;
   #error: Error | null = null;
+  /** Where the next read goes. */
+  #buffer: Buffer = SHARED;
 
   constructor(pool: Pool, backend: Backend, connectMs: number) {
     super();
@@ -84,8 +94,8 @@ export class UpstreamConnection extends Timed {
         : { host: address.host, port: address.port, noDelay: true }),
       allowHalfOpen: true,
       onread: {
-        buffer: SHARED,
-        callback: (bytes: number) => this.#onRead(bytes),
+        buffer: () => this.#buffer,
+        callback: (bytes: number, buffer: Uint8Array) => this.#onRead(bytes, buffer as Buffer),
       },
     };
     this.socket = pool.engine.connect(options as NetConnectOpts);
@@ -111,15 +121,21 @@ export class UpstreamConnection extends Timed {
     this.user?.onConnected(this);
   }
 
-  #onRead(bytes: number): boolean {
+  #onRead(bytes: number, buffer: Buffer): boolean {
     const { user } = this;
+    this.#buffer = SHARED;
     if (user === null) {
       // Octets that nobody asked for: the next request must never see them.
       this.pool.desync(this);
       this.destroy();
       return true;
     }
-    return user.onUpstreamData(SHARED.subarray(0, bytes));
+    const { writes } = this.pool.engine;
+    const lease = buffer === SHARED ? null : new ReadLease(() => writes.giveBack(buffer));
+    const more = user.onUpstreamData(buffer.subarray(0, bytes), lease);
+    lease?.release();
+    if (bytes >= LARGE_READ && this.user?.expectsBody === true) this.#buffer = writes.takeLarge();
+    return more;
   }
 
   #onEnd(): void {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { Agent, createServer, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { rig } from "./support/harness.ts";
@@ -124,3 +124,41 @@ test("a large upload to a kept connection that the app has closed is sent again 
   await expect.poll(() => text).toContain(digest(body));
   expect(connections).toBe(2);
 });
+
+test("large downloads arrive as the app sent them, whatever their framing and the reader", async () => {
+  const server = createServer(async (request, response) => {
+    const body = pattern(BYTES, Number(request.url?.slice(1)));
+    if (request.headers["x-length"] !== undefined) response.setHeader("Content-Length", BYTES);
+    for (let at = 0; at < BYTES; at += 100_000)
+      if (!response.write(body.subarray(at, at + 100_000))) await once(response, "drain");
+    response.end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, "close");
+  });
+  const { port } = await rig([(server.address() as { port: number }).port]);
+  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  onTestFinished(() => agent.destroy());
+  const one = async (seed: number, length: boolean, slow: boolean) => {
+    const asked = request({
+      port,
+      agent,
+      path: `/${seed}`,
+      headers: { host: "app.test", ...(length ? { "x-length": "1" } : {}) },
+    }).end();
+    const [response] = await once(asked, "response");
+    const hash = createHash("sha256");
+    for await (const chunk of response) {
+      hash.update(chunk);
+      if (slow) await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(hash.digest("hex")).toBe(digest(pattern(BYTES, seed)));
+  };
+  await Promise.all(
+    [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => one(seed, seed % 2 === 0, seed % 3 === 0)),
+  );
+}, 30_000);
