@@ -64,16 +64,16 @@ export function findProgram(program, env, directory) {
 }
 
 /** Makes FIFOs by the system's program; there is no other way to them from here. */
-export function makePipes(paths) {
+export function makePipes(directory, names) {
+  const paths = names.map((name) => join(directory, name));
   const made = spawnSync("mkfifo", ["-m", "600", ...paths], { stdio: "ignore" });
   if (made.status !== 0) throw new LaunchError("failed", "mkfifo failed; is coreutils installed?");
+  return paths;
 }
 
 /** FIFOs and not sockets, or `/dev/stdout` could not be opened in the dyno. */
 export function openPipes(directory, names, uid, make = makePipes) {
-  const paths = names.map((name) => join(directory, name));
-  make(paths);
-  return paths.map((path) => {
+  return make(directory, names).map((path) => {
     if (uid !== undefined) chownSync(path, uid, uid);
     const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const keep = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);

@@ -22,7 +22,7 @@ export class SegmentWriter {
   #directory;
   #segmentBytes;
   #segments;
-  #number = 0;
+  #number = 1;
   #sequence = 0;
   #size = 0;
   #fd;
@@ -32,7 +32,6 @@ export class SegmentWriter {
     this.#directory = directory;
     this.#segmentBytes = segmentBytes;
     this.#segments = segments;
-    this.#rotate();
   }
 
   /** Number of the last record. */
@@ -59,6 +58,8 @@ export class SegmentWriter {
   /** Writes what was added; a reader sees it from now on. */
   flush() {
     if (this.#pending.length === 0) return;
+    // Not before: a dyno that prints nothing needs no file.
+    this.#fd ??= this.#open();
     const data = Buffer.concat(this.#pending);
     this.#pending = [];
     for (let offset = 0; offset < data.length; )
@@ -80,11 +81,16 @@ export class SegmentWriter {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#number++;
     this.#size = 0;
-    this.#fd = openSync(`${this.#directory}/log.${this.#number}`, "a", 0o600);
+    // At once: a reader leaves the full one, and makes room, when there is a next one.
+    this.#fd = this.#open();
     try {
       unlinkSync(`${this.#directory}/log.${this.#number - this.#segments}`);
     } catch {
       // The first ones, or acknowledged and gone already.
     }
+  }
+
+  #open() {
+    return openSync(`${this.#directory}/log.${this.#number}`, "a", 0o600);
   }
 }

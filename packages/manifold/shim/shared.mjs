@@ -1,6 +1,14 @@
 // One supervisor for many dynos: a socket takes their specs, each dyno has its own socket as ever.
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
 import { createConnection, createServer } from "node:net";
 import { makePipes } from "./launch.mjs";
 import { readStat } from "./proc.mjs";
@@ -8,6 +16,11 @@ import { Supervisor } from "./supervisor.mjs";
 import { encodeMessage, FrameReader, KIND_MESSAGE, withSocketPath } from "./wire.mjs";
 
 const STOP_MS = 10_000;
+/** A dyno takes two or three pipes; below the first number more are made, at most that many at once. */
+const FEW_PIPES = 256;
+const MAX_BATCH = 1_024;
+const MEMORY = "/dev/shm/";
+const PIPES_IN_MEMORY = /^\/dev\/shm\/dynokit-pipes-\w+$/;
 
 /** Serves until no driver is connected and no dyno is left. */
 export async function serveShared(directory, ready) {
@@ -17,7 +30,7 @@ export async function serveShared(directory, ready) {
   removeOldPipes(directory);
   const dynos = new Set();
   const clients = new Set();
-  const pipes = new PipeStore(`${directory}/pipes.${process.pid}`);
+  const pipes = new PipeStore(directory);
   const server = createServer((socket) => {
     clients.add(socket);
     const reader = new FrameReader();
@@ -45,9 +58,10 @@ export async function serveShared(directory, ready) {
   };
 
   const start = async ({ id, directory: place, spec }, socket) => {
-    const supervisor = new Supervisor(place, (paths) => pipes.take(paths));
+    const supervisor = new Supervisor(place, (...pipe) => pipes.take(...pipe));
     dynos.add(supervisor);
     try {
+      await pipes.reserve(3);
       await supervisor.start(spec);
       socket.write(encodeMessage({ id, ok: true }));
       await supervisor.finished;
@@ -101,31 +115,68 @@ function isServed(directory) {
 function removeOldPipes(directory) {
   for (const name of readdirSync(directory)) {
     const pid = /^pipes\.(\d+)$/.exec(name)?.[1];
-    if (pid !== undefined && !readStat(Number(pid)))
-      rmSync(`${directory}/${name}`, { recursive: true, force: true });
+    if (pid === undefined || readStat(Number(pid))) continue;
+    const link = `${directory}/${name}`;
+    try {
+      const place = readlinkSync(link);
+      if (PIPES_IN_MEMORY.test(place)) rmSync(place, { recursive: true, force: true });
+    } catch {
+      // A directory: there was no file system in memory.
+    }
+    rmSync(link, { recursive: true, force: true });
   }
 }
 
-/** Pipes made in advance, many by one run of the program that makes them. */
+/**
+ * Pipes made in advance, many by one run of the program that makes them, in memory where that can
+ * be: a file system on a disk takes many times as long for each, and they have a name for moments only.
+ */
 class PipeStore {
   #directory;
+  #link;
   #ready = [];
   #made = 0;
+  #batch = 64;
   #filling;
 
   constructor(directory) {
-    this.#directory = directory;
+    this.#link = `${directory}/pipes.${process.pid}`;
   }
 
-  take(paths) {
-    if (this.#ready.length < paths.length) makePipes(paths);
-    else for (const path of paths) renameSync(this.#ready.pop(), path);
-    if (this.#ready.length < 32) this.#fill();
+  /** What a burst of starts has used up is waited for: a run for each of them would take far longer. */
+  async reserve(count) {
+    while (this.#ready.length < count) {
+      this.#fill();
+      if (!(await this.#filling)) return;
+    }
+  }
+
+  /** As many paths of pipes as there are names; who opens them removes them. */
+  take(directory, names) {
+    if (this.#ready.length < FEW_PIPES) this.#fill();
+    if (this.#ready.length >= names.length) return names.map(() => this.#ready.pop());
+    return makePipes(directory, names);
   }
 
   async close() {
     await this.#filling;
-    rmSync(this.#directory, { recursive: true, force: true });
+    for (const path of [this.#directory, this.#link])
+      if (path) rmSync(path, { recursive: true, force: true });
+  }
+
+  #make() {
+    // Of an earlier process with this number.
+    rmSync(this.#link, { recursive: true, force: true });
+    let place;
+    try {
+      place = mkdtempSync(`${MEMORY}dynokit-pipes-`);
+      symlinkSync(place, this.#link);
+      return place;
+    } catch {
+      if (place) rmSync(place, { recursive: true, force: true });
+      mkdirSync(this.#link, { mode: 0o700 });
+      return this.#link;
+    }
   }
 
   #names(count) {
@@ -134,8 +185,10 @@ class PipeStore {
 
   #fill() {
     if (this.#filling) return;
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const names = this.#names(128);
+    this.#directory ??= this.#make();
+    const names = this.#names(this.#batch);
+    // One that starts a few dynos needs no more; one that starts hundreds has them ready.
+    this.#batch = Math.min(MAX_BATCH, this.#batch * 2);
     const child = spawn("mkfifo", ["-m", "600", ...names], { stdio: "ignore" });
     this.#filling = new Promise((done) => {
       child.once("error", () => done(1));
@@ -143,6 +196,7 @@ class PipeStore {
     }).then((code) => {
       this.#filling = undefined;
       if (code === 0) this.#ready.push(...names);
+      return code === 0;
     });
   }
 }

@@ -54,7 +54,7 @@ export class Supervisor {
 
   #makePipes;
 
-  /** `makePipes(paths)` makes the pipes of a dyno; shared supervisors have some ready. */
+  /** `makePipes(directory, names)` returns paths of pipes; shared supervisors have some ready. */
   constructor(directory, makePipes) {
     this.#directory = directory;
     this.#makePipes = makePipes;
