@@ -22,9 +22,11 @@ import {
   checkSpec,
   DriverError,
   defineCapabilities,
+  isDynoId,
   processDriver,
   throwIfAborted,
 } from "@dynokit/manifold";
+import { canMountDisks, MIN_DISK_BYTES, mountDisk, unmountBelow } from "./disk.ts";
 import { carried, outerEnvironment } from "./environment.ts";
 import { innerExit } from "./exit.ts";
 import { fromInner, PORT_LABEL, SOCKET_LABEL, toInner } from "./handle.ts";
@@ -74,6 +76,12 @@ class SandboxDriver implements DynoDriver {
     this.#settings = settings;
     this.#host = probeHost(settings.readOnly);
     this.#network = settings.policy && new Network(settings.policy);
+    if (settings.diskBytes !== undefined && !canMountDisks())
+      throw new DriverError(
+        "unavailable",
+        'The option "diskBytes" needs root, loop devices, e2fsprogs and the right to mount; leave it out',
+        { retryable: false },
+      );
     this.#home = makeHome(settings);
     this.#inner = processDriver({
       stateDirectory: settings.stateDirectory,
@@ -87,7 +95,11 @@ class SandboxDriver implements DynoDriver {
     this.#capabilities = defineCapabilities({
       ...inner,
       containment: "complete",
-      limits: { ...inner.limits, pids: inner.limits.pids === "none" ? "uid" : inner.limits.pids },
+      limits: {
+        ...inner.limits,
+        pids: inner.limits.pids === "none" ? "uid" : inner.limits.pids,
+        disk: canMountDisks(),
+      },
       isolation: {
         env: true,
         filesystem: true,
@@ -127,11 +139,13 @@ class SandboxDriver implements DynoDriver {
     const socket =
       spec.port && own ? join(this.#home.sockets, randomBytes(16).toString("hex")) : undefined;
     const port = socket === undefined ? undefined : this.#settings.port;
-    const gate = this.#network ? join(this.#settings.stateDirectory, spec.id, "gate") : undefined;
+    const disk = this.#diskOf(spec);
+    const directory = join(this.#settings.stateDirectory, spec.id);
+    const gate = this.#network || disk !== undefined ? join(directory, "gate") : undefined;
     const line = sandboxLine(
       spec,
       {
-        directory: spec.cwd ?? join(this.#settings.stateDirectory, spec.id, "app"),
+        directory: spec.cwd ?? join(directory, "app"),
         socket,
         gate,
         grouped: this.#capabilities.limits.pids === "hard",
@@ -158,8 +172,9 @@ class SandboxDriver implements DynoDriver {
       },
       options,
     );
-    if (gate !== undefined) await this.#makeReady(spec.id, gate, options.signal);
+    if (gate !== undefined) await this.#makeReady(spec.id, gate, disk, options.signal);
     await this.#untilInside(spec.id, options.signal);
+    if (disk !== undefined) await unmountBelow(directory);
     return fromInner(handle);
   }
 
@@ -184,6 +199,9 @@ class SandboxDriver implements DynoDriver {
 
   async destroy(id: string, options: { readonly force?: boolean } = {}): Promise<void> {
     const socket = await this.#socketOf(id);
+    // Somebody who started it and was killed may have left its disk mounted.
+    if (canMountDisks() && isDynoId(id))
+      await unmountBelow(join(this.#settings.stateDirectory, id));
     await this.#inner.destroy(id, options);
     if (socket !== undefined) await rm(socket, { force: true });
   }
@@ -284,19 +302,51 @@ class SandboxDriver implements DynoDriver {
     return this.close();
   }
 
+  /** Size of the dyno's disk; undefined: its code is on that of the host. */
+  #diskOf(spec: DynoSpec): number | undefined {
+    const asked = spec.limits?.diskBytes;
+    if (asked === undefined) return spec.cwd === undefined ? this.#settings.diskBytes : undefined;
+    if (!this.#capabilities.limits.disk)
+      throw new DriverError(
+        "not-supported",
+        'The limit "diskBytes" needs root, loop devices, e2fsprogs and the right to mount; leave it out',
+      );
+    if (spec.cwd !== undefined)
+      throw new DriverError(
+        "not-supported",
+        'The limit "diskBytes" is for the copy of a slug, not for a "cwd"; leave it out',
+      );
+    if (asked < MIN_DISK_BYTES)
+      throw new DriverError(
+        "invalid-spec",
+        `The limit "diskBytes" is ${asked}; it must be at least ${MIN_DISK_BYTES}`,
+      );
+    return asked;
+  }
+
   /** Does what root has to do for a dyno that waits for it, and lets it go on. */
-  async #makeReady(id: string, gate: string, signal: AbortSignal | undefined): Promise<void> {
+  async #makeReady(
+    id: string,
+    gate: string,
+    disk: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     try {
-      const pid = await this.#until(id, signal, (outer) => hasOwnNetwork(outer));
-      // Ended already: its output and its result say why.
-      if (pid === undefined) return;
-      await this.#network?.attach(pid);
+      const directory = join(this.#settings.stateDirectory, id);
+      if (disk !== undefined)
+        await mountDisk(join(directory, "app"), join(directory, "disk"), disk);
+      if (this.#network) {
+        const pid = await this.#until(id, signal, hasOwnNetwork);
+        // Ended already: its output and its result say why.
+        if (pid === undefined) return;
+        await this.#network.attach(pid);
+      }
       await writeFile(gate, "");
     } catch (error) {
       // Stopped meanwhile: then there is nothing left to get ready.
       if (DriverError.is(error) && error.code === "failed" && this.#inner.pid(id) === undefined)
         return;
-      await this.#inner.destroy(id, { force: true });
+      await this.destroy(id, { force: true });
       throw error;
     }
   }
@@ -320,7 +370,7 @@ class SandboxDriver implements DynoDriver {
       const outer = this.#inner.pid(id);
       if (outer === undefined || isSoFar(outer)) return outer;
       if (signal?.aborted || Date.now() > deadline) {
-        await this.#inner.destroy(id, { force: true });
+        await this.destroy(id, { force: true });
         throwIfAborted(signal);
         throw new DriverError(
           "unavailable",

@@ -23,6 +23,7 @@ const schema = z.strictObject({
     .int()
     .min(4096)
     .default(64 * MIB),
+  diskBytes: z.int().min(MIB).optional(),
   port: z.int().min(1).max(65_535).default(5000),
   ports: z
     .strictObject({ from: z.int().min(1).max(65_535), to: z.int().min(1).max(65_535) })
@@ -75,6 +76,11 @@ export interface SandboxDriverOptions {
   readonly readOnly?: readonly string[];
   /** Bytes of `/tmp` and of `/dev/shm`, each; they count as the dyno's memory. Default 64 MiB. */
   readonly tmpBytes?: number;
+  /**
+   * Bytes of `/app` for dynos whose spec has no `limits.diskBytes`, at least 1 MiB; as root on a
+   * host with loop devices. The file system takes a part of them. Default: not limited.
+   */
+  readonly diskBytes?: number;
   /** `PORT` of a dyno with a network of its own; the same for all. Default 5000. */
   readonly port?: number;
   /** Loopback ports of the host for dynos with `egress: "host"`; default that of the process driver. */
