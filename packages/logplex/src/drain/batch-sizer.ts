@@ -32,7 +32,9 @@ export class BatchSizer {
    */
   lingerMs(unread: number, now: number): number {
     if (unread === 0 || unread >= this.#baseMessages) return 0;
-    return Math.max(0, Math.min(this.#lingerMs, this.#lastCutMs + this.#lingerMs - now));
+    // A clock that was set back must not make messages wait until it has caught up.
+    this.#lastCutMs = Math.min(this.#lastCutMs, now);
+    return Math.max(0, this.#lastCutMs + this.#lingerMs - now);
   }
 
   /** A batch was cut and `unread` messages stay behind. */

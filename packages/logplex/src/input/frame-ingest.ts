@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Channel } from "../channel/channel.ts";
 import { MAX_LINE_BYTES } from "../frame/split.ts";
-import { type InputDialect, type SyslogHeader, SyslogParser } from "../frame/syslog-parser.ts";
+import { type InputDialect, SyslogParser } from "../frame/syslog-parser.ts";
 import { FLAG } from "../message.ts";
 import { Batch } from "../ring/batch.ts";
 import { createHead, type Head } from "../ring/head.ts";
@@ -12,6 +12,13 @@ import { safeProcid } from "./procid.ts";
 export interface Destination {
   readonly channel: Channel;
   readonly token: Token;
+}
+
+/** What a header leads to, until tokens change. */
+interface Known {
+  readonly version: number;
+  /** Undefined: an unknown token. */
+  readonly route: Route | undefined;
 }
 
 interface Route extends Destination {
@@ -41,8 +48,6 @@ export class FrameIngest {
   readonly #batch = new Batch();
   readonly #resolve: (appName: string) => Destination | undefined;
   readonly #bound: Destination | undefined;
-  /** By the header object, which is the same for the same octets; null: unknown token. */
-  #routes = new WeakMap<SyslogHeader, Route | null>();
   #channel: Channel | undefined;
   readonly #touched = new Set<Channel>();
   #receivedAt = 0;
@@ -61,10 +66,7 @@ export class FrameIngest {
 
   /** Begins a buffer; `receivedAt` in µs. A new `version` means that tokens have changed. */
   begin(buffer: Buffer, receivedAt: number, version: number): void {
-    if (version !== this.#version) {
-      this.#routes = new WeakMap();
-      this.#version = version;
-    }
+    this.#version = version;
     this.#receivedAt = receivedAt;
     this.#parser.validBuffer = isUtf8(buffer) ? buffer : undefined;
   }
@@ -129,14 +131,15 @@ export class FrameIngest {
 
   #route(parsed: boolean): Route | undefined {
     const { header } = this.#parser;
-    const known = this.#routes.get(header);
-    if (known !== undefined) return known ?? undefined;
+    // The header object is the same for the same octets.
+    const known = header.memo as Known | undefined;
+    if (known !== undefined && known.version === this.#version) return known.route;
     let destination = this.#bound;
     if (destination === undefined && parsed && header.appName.startsWith("t."))
       destination = this.#resolve(header.appName);
-    const route = destination === undefined ? null : { ...destination, heads: [] };
-    this.#routes.set(header, route);
-    return route ?? undefined;
+    const route = destination === undefined ? undefined : { ...destination, heads: [] };
+    header.memo = { version: this.#version, route } satisfies Known;
+    return route;
   }
 
   #head(route: Route, parser: SyslogParser): Head {

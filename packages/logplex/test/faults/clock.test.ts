@@ -50,4 +50,21 @@ describe.each([
     await logplex.close({ timeoutMs: 0 });
     await receiver.close();
   });
+
+  it("does not keep what comes after a delivered batch waiting", async () => {
+    const receiver = await startReceiver();
+    const clock = settable();
+    const logplex = new Logplex({
+      clock,
+      drains: { policy: { allowInsecure: true, allowPrivate: true } },
+    });
+    const { id } = await logplex.addDrain("a", `http://127.0.0.1:${receiver.port}/`);
+    for (const [at, text] of ["one", "two"].entries()) {
+      await logplex.channel("a").write(text);
+      await until(() => logplex.ledger(id).delivered === at + 1);
+      clock.shift = shift;
+    }
+    await logplex.close({ timeoutMs: 0 });
+    await receiver.close();
+  });
 });
