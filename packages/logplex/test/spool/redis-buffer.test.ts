@@ -60,7 +60,7 @@ describeRedis("a buffer on Redis", () => {
       .history({ limit })
       .map(({ seq, body }) => `${seq} ${Buffer.from(body)}`);
   async function until(check: () => boolean): Promise<void> {
-    const end = Date.now() + 20_000;
+    const end = Date.now() + 50_000;
     while (!check()) {
       if (Date.now() > end) throw new Error("never");
       await new Promise((resolve) => setTimeout(resolve, 5));
