@@ -23,7 +23,7 @@ import { ManifoldError } from "./errors.ts";
 import { fenceDriver } from "./lease/fence.ts";
 import { LeaseKeeper } from "./lease/keeper.ts";
 import type { Lease } from "./lease/lease.ts";
-import { leaseLookMs } from "./lease/lease.ts";
+import { lateLooks, leaseLookMs } from "./lease/lease.ts";
 import type { Logger } from "./logger.ts";
 import { silentLogger } from "./logger.ts";
 import type { PolicyOptions, PresetName } from "./policy/policy.ts";
@@ -445,6 +445,7 @@ export class Manifold {
       })
       .finally(() => this.#host.cleanups.delete(told));
     this.#host.cleanups.add(told);
+    if (!this.#keeper) recovery.then(() => this.#lookForStrays(lateLooks)).catch(() => {});
     return recovery;
   }
 
@@ -457,10 +458,13 @@ export class Manifold {
     if (holds) for (const handler of this.#leadHandlers) this.#callLeadHandler(handler);
   }
 
-  /** What a predecessor started while it had lost the lease without knowing is not wanted twice. */
-  async #lookForStrays(): Promise<void> {
+  /**
+   * What a predecessor started while it had lost the lease without knowing, or began to start and
+   * was killed, is not wanted twice.
+   */
+  async #lookForStrays(times = Number.POSITIVE_INFINITY): Promise<void> {
     const { closed, clock } = this.#host;
-    while (!closed.aborted) {
+    for (let look = 0; look < times && !closed.aborted; look++) {
       await sleep(clock, leaseLookMs, closed);
       if (closed.aborted || !this.leads || !this.#recovery) continue;
       const isOurs = (app: string) => this.#apps.has(app);

@@ -21,3 +21,5 @@ export const leaseMarginMs = 2000;
 export const leaseAnswerMs = 3000;
 /** ms between two looks of the holder for what a predecessor started late. */
 export const leaseLookMs = 15_000;
+/** Looks without a lease: a start that a predecessor had begun when it was killed is done by then. */
+export const lateLooks = 4;

@@ -128,10 +128,18 @@ describe.skipIf(reason !== "")(`a platform that is killed again and again${reaso
 
       expect(running(directory)).toEqual(new Map());
       // A start that was cut short has no status yet; its directory goes when nothing can come of it.
-      const left = readdirSync(join(directory, "state")).filter((name) =>
-        existsSync(join(directory, "state", name, "status.json")),
-      );
-      expect(left).toEqual([]);
+      const left = () =>
+        readdirSync(join(directory, "state")).filter((name) =>
+          existsSync(join(directory, "state", name, "status.json")),
+        );
+      if (left().length > 0) {
+        // Begun by a life that was killed, ended after the last one had looked: that is a successor's.
+        platform = new Platform(directory, seed);
+        await platform.said("ready");
+        await platform.end("SIGTERM");
+        expect(running(directory)).toEqual(new Map());
+      }
+      expect(left()).toEqual([]);
 
       const events = linesOf(join(directory, "events")).map((line) => JSON.parse(line) as Event);
       const ran = new Set(

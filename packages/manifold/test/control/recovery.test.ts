@@ -68,6 +68,27 @@ describe("after a restart of the manifold", () => {
     await next.close();
   });
 
+  test("what a predecessor had begun to start when it was killed is not wanted twice", async () => {
+    const { world, clock } = await left({ web: process() });
+    const next = harness({ world, clock });
+    await (await next.manifold.apply(formation(1, { web: process() }))).done;
+    const driver = memoryDriver({ world, clock });
+    const [dyno] = world.dynos.values();
+    // Done only now, after the look at what runs.
+    await driver.start({ ...dyno!.spec, id: "late" });
+    await driver.start({
+      ...dyno!.spec,
+      id: "foreign",
+      labels: { ...dyno!.spec.labels, app: "foreign" },
+    });
+    await clock.advance(15_000);
+    await clock.settle();
+    expect(next.manifold.ps().map(({ id }) => id)).toEqual([dyno!.spec.id]);
+    const live = [...world.dynos.values()].filter(({ isLive }) => isLive);
+    expect(live.map(({ spec }) => spec.id)).toEqual([dyno!.spec.id, "foreign"]);
+    await next.close();
+  });
+
   test("nothing of an app is touched before it is applied; sweep ends the rest", async () => {
     const { world, clock } = await left({ web: process(2) });
     const next = harness({ world, clock });
