@@ -1,10 +1,11 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { rm, rmdir, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DriverError } from "@dynokit/manifold";
+import { run } from "./run.ts";
 
 /** Below it a file system has no room for anything. */
 export const MIN_DISK_BYTES = 1_048_576;
@@ -61,21 +62,4 @@ export async function unmountBelow(directory: string): Promise<void> {
     );
     if (path.startsWith(`${directory}/`)) await run("umount", ["--lazy", path]);
   }
-}
-
-function run(program: string, parameters: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, parameters, { stdio: ["ignore", "ignore", "pipe"] });
-    let message = "";
-    child.stderr.on("data", (chunk: Buffer) => {
-      if (message.length < 2_000) message += chunk.toString("utf8");
-    });
-    child.once("error", (cause) =>
-      reject(new DriverError("unavailable", `"${program}" can't be run`, { cause })),
-    );
-    child.once("close", (code) => {
-      if (code === 0) resolve();
-      else reject(new DriverError("failed", `"${program}" ended with ${code}: ${message.trim()}`));
-    });
-  });
 }

@@ -35,7 +35,8 @@ import { type Host, probeHost } from "./host.ts";
 import { joinLine, outerLimits, SIGNAL_RESET, sandboxLine } from "./line.ts";
 import { hasOwnNetwork, Network } from "./network.ts";
 import { parseOptions, type SandboxDriverOptions, type Settings } from "./options.ts";
-import { isPast, mainProcess } from "./processes.ts";
+import { configSchema, type HostPath, hostPathsOf, mountPaths } from "./paths.ts";
+import { isPast, mainProcess, userOf } from "./processes.ts";
 
 const VERSION = "0.1.0";
 const POLL_MS = 2;
@@ -62,7 +63,7 @@ export function sandboxDriver(options: SandboxDriverOptions = {}): DynoDriver {
 }
 
 class SandboxDriver implements DynoDriver {
-  readonly configSchema = { type: "object", additionalProperties: false } as const;
+  readonly configSchema = configSchema;
   readonly #settings: Settings;
   readonly #host: Host;
   readonly #home: Home;
@@ -141,11 +142,17 @@ class SandboxDriver implements DynoDriver {
     const port = socket === undefined ? undefined : this.#settings.port;
     const disk = this.#diskOf(spec);
     const directory = join(this.#settings.stateDirectory, spec.id);
-    const gate = this.#network || disk !== undefined ? join(directory, "gate") : undefined;
+    const root = this.#settings.users !== undefined;
+    const paths = hostPathsOf(spec, this.#settings.hostPaths, root ? directory : undefined);
+    if (paths && spec.cwd === undefined)
+      throw new DriverError("invalid-spec", '"config.paths" needs a "cwd" in one of them');
+    const mounts = disk !== undefined || (root && paths !== undefined);
+    const gate = this.#network || mounts ? join(directory, "gate") : undefined;
     const line = sandboxLine(
       spec,
       {
         directory: spec.cwd ?? join(directory, "app"),
+        paths,
         socket,
         gate,
         grouped: this.#capabilities.limits.pids === "hard",
@@ -172,9 +179,9 @@ class SandboxDriver implements DynoDriver {
       },
       options,
     );
-    if (gate !== undefined) await this.#makeReady(spec.id, gate, disk, options.signal);
+    if (gate !== undefined) await this.#makeReady(spec.id, gate, disk, paths, options.signal);
     await this.#untilInside(spec.id, options.signal);
-    if (disk !== undefined) await unmountBelow(directory);
+    if (mounts) await unmountBelow(directory);
     return fromInner(handle);
   }
 
@@ -199,8 +206,8 @@ class SandboxDriver implements DynoDriver {
 
   async destroy(id: string, options: { readonly force?: boolean } = {}): Promise<void> {
     const socket = await this.#socketOf(id);
-    // Somebody who started it and was killed may have left its disk mounted.
-    if (canMountDisks() && isDynoId(id))
+    // Somebody who started it and was killed may have left its disk or its paths mounted.
+    if (this.#settings.users && isDynoId(id))
       await unmountBelow(join(this.#settings.stateDirectory, id));
     await this.#inner.destroy(id, options);
     if (socket !== undefined) await rm(socket, { force: true });
@@ -329,15 +336,21 @@ class SandboxDriver implements DynoDriver {
     id: string,
     gate: string,
     disk: number | undefined,
+    paths: readonly HostPath[] | undefined,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     try {
       const directory = join(this.#settings.stateDirectory, id);
       if (disk !== undefined)
         await mountDisk(join(directory, "app"), join(directory, "disk"), disk);
+      const outer = this.#inner.pid(id);
+      if (paths && this.#settings.users) {
+        // Ended already: its output and its result say why.
+        if (outer === undefined) return;
+        await mountPaths(paths, directory, userOf(outer));
+      }
       if (this.#network) {
         const pid = await this.#until(id, signal, hasOwnNetwork);
-        // Ended already: its output and its result say why.
         if (pid === undefined) return;
         await this.#network.attach(pid);
       }

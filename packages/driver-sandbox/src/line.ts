@@ -2,6 +2,7 @@ import type { DynoSpec } from "@dynokit/manifold";
 import type { Home } from "./home.ts";
 import type { Host } from "./host.ts";
 import type { Settings } from "./options.ts";
+import type { HostPath } from "./paths.ts";
 
 /** Signals that the programs around the dyno ignore, and that the dyno gets back. */
 const SIGNALS = "HUP,INT,QUIT,TERM,USR1,USR2,ALRM,WINCH";
@@ -24,6 +25,8 @@ const AROUND = 4;
 export interface Place {
   /** Its code on the host. */
   readonly directory: string;
+  /** Paths of the host that it has where they are; undefined: its code alone, as `/app`. */
+  readonly paths: readonly HostPath[] | undefined;
   /** Of the bridge; undefined without a network of its own, or without a port. */
   readonly socket: string | undefined;
   /** As root or with delegation: the groups limit the processes. */
@@ -67,7 +70,10 @@ export function sandboxLine(
     ...["--proc", "/proc", "--dev", "/dev"],
     ...["--perms", "1777", "--size", bytes, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
     ...["--perms", "1777", "--size", bytes, "--tmpfs", "/tmp", "--symlink", "/tmp", "/var/tmp"],
-    ...["--bind", place.directory, "/app", "--chdir", "/app", "--remount-ro", "/"],
+    ...(place.paths === undefined
+      ? ["--bind", place.directory, "/app", "--chdir", "/app"]
+      : withPaths(place.directory, place.paths)),
+    ...["--remount-ro", "/"],
     ...["--unshare-user", "--uid", "1000", "--gid", "1000", "--unshare-all"],
     ...(own && !around ? [] : ["--share-net"]),
     ...["--hostname", hostName(spec), "--die-with-parent", "--cap-drop", "ALL"],
@@ -79,6 +85,16 @@ export function sandboxLine(
       ? [host.shell, "-c", `${PROFILE}exec "$0" -c "$1"`, host.shell, spec.command]
       : ["--", ...spec.command]),
   ];
+}
+
+/** As builds are: an empty `/app`, and all else where it is on the host (spec/drivers.md §12.1). */
+function withPaths(directory: string, paths: readonly HostPath[]): string[] {
+  const binds = paths.flatMap(({ path, writable, source }) => [
+    writable ? "--bind" : "--ro-bind",
+    source,
+    path,
+  ]);
+  return ["--dir", "/app", ...binds, "--chdir", directory];
 }
 
 /** The command line of a program beside it. */

@@ -19,6 +19,7 @@ const schema = z.strictObject({
     .refine(isPool, "must be an IPv4 network with 8 to 28 bits, as 10.201.0.0/16")
     .default("10.201.0.0/16"),
   readOnly: z.array(z.string().startsWith("/")).default([]),
+  hostPaths: z.array(z.string().startsWith("/")).default([]),
   tmpBytes: z
     .int()
     .min(4096)
@@ -74,6 +75,11 @@ export interface SandboxDriverOptions {
   readonly addresses?: string;
   /** Absolute paths of the host that dynos see read-only beside `/usr`, such as `/opt/node`. Default none. */
   readonly readOnly?: readonly string[];
+  /**
+   * Directories of the host below which `config.paths` of a dyno may lie: how builds get the code
+   * they work on. As root such a path is given to the dyno's user. Default none.
+   */
+  readonly hostPaths?: readonly string[];
   /** Bytes of `/tmp` and of `/dev/shm`, each; they count as the dyno's memory. Default 64 MiB. */
   readonly tmpBytes?: number;
   /**

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { DriverError } from "@dynokit/manifold";
 
 /**
  * The main process of a dyno, seen from the process that became bubblewrap: the first child of
@@ -16,6 +17,13 @@ export function mainProcess(outer: number): number | undefined {
 export function isPast(pid: number, word: string): boolean {
   const line = read(`/proc/${pid}/cmdline`);
   return line !== "" && !line.split("\0").includes(word);
+}
+
+/** User of the host that it runs as; throws `failed` when it is gone. */
+export function userOf(pid: number): number {
+  const uid = /^Uid:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1];
+  if (uid === undefined) throw new DriverError("failed", "The dyno ended while it was started");
+  return Number(uid);
 }
 
 /** Number in the innermost PID namespace. */
