@@ -27,9 +27,18 @@ interface Ended {
   readonly err: string;
 }
 
-function command(program: string, args: readonly string[], input = ""): Promise<Ended> {
+function command(
+  program: string,
+  args: readonly string[],
+  input = "",
+  environment = env,
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd: repository, env, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(program, args, {
+      cwd: repository,
+      env: environment,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     let out = "";
     let err = "";
     child.stdout.on("data", (chunk) => {
@@ -67,6 +76,62 @@ const onTerminal = (...args: string[]) =>
     "heroku",
     ...args,
   ]);
+
+/** Types on a terminal: each text after the output that it answers. */
+const typist = `
+import json, os, pty, re, sys
+steps = json.loads(sys.argv[1])
+pid, fd = pty.fork()
+if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
+seen = ""
+while True:
+    try: part = os.read(fd, 4096)
+    except OSError: break
+    if not part: break
+    sys.stdout.write(part.decode("utf8", "replace")); sys.stdout.flush()
+    seen += part.decode("utf8", "replace")
+    if steps and re.search(steps[0][0], seen):
+        os.write(fd, steps.pop(0)[1].encode())
+        seen = ""
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
+
+/** Somebody with a home of their own who signs in: no token comes from the environment. */
+function personOf(name: string, password: string) {
+  const place = join(home, name);
+  mkdirSync(place);
+  const browser = join(place, "browser");
+  const form = `email=${name}@example.test&password=${encodeURIComponent(password)}`;
+  writeFileSync(browser, `#!/bin/sh\nexec curl -s -o /dev/null -d '${form}' "$1"\n`, {
+    mode: 0o700,
+  });
+  const { HEROKU_API_KEY: _, ...shared } = env;
+  const own = {
+    ...shared,
+    HOME: place,
+    XDG_CONFIG_HOME: join(place, "config"),
+    XDG_DATA_HOME: join(place, "share"),
+    XDG_CACHE_HOME: join(place, "cache"),
+    HEROKU_LOGIN_HOST: env["HEROKU_HOST"],
+    BROWSER: browser,
+  };
+  const run = async (program: string, args: readonly string[]) =>
+    await command(program, args, "", own);
+  return {
+    heroku: async (...args: string[]) => {
+      const ended = await run("heroku", args);
+      expect(ended.code, `heroku ${args.join(" ")}\n${ended.out}${ended.err}`).toBe(0);
+      return ended;
+    },
+    fails: async (...args: string[]) => {
+      const ended = await run("heroku", args);
+      expect(ended.code, `heroku ${args.join(" ")}`).not.toBe(0);
+      return { ...ended, err: ended.err.replace(/\n ›\s+/g, " ") };
+    },
+    types: async (args: string[], steps: readonly (readonly [after: string, text: string])[]) =>
+      await run("python3", ["-c", typist, JSON.stringify(steps), "heroku", ...args]),
+  };
+}
 
 async function push(): Promise<Ended> {
   return command("git", ["push", "heroku", "HEAD:main"]);
@@ -319,6 +384,44 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
     await heroku("buildpacks:clear", "-a", "cli-app");
   });
 
+  test("an app sets itself up as its app.json says", async () => {
+    const request = async (method: string, url: string, body?: unknown) =>
+      (await platform.api(method, url, body)).json;
+    const source = join(home, "set-up");
+    mkdirSync(source);
+    const manifest = {
+      env: { WORD: "sky", TOKEN: { generator: "secret" } },
+      formation: { web: { quantity: 2 } },
+      scripts: { postdeploy: 'echo "$DYNO has $WORD"' },
+    };
+    writeFileSync(join(source, "app.json"), JSON.stringify(manifest));
+    writeFileSync(join(source, "Procfile"), "web: node web.js\n");
+    writeFileSync(join(source, "web.js"), web("set up"));
+    const archive = execFileSync("tar", ["-cz", "-C", home, "set-up"]);
+    const { source_blob: blob } = await request("POST", "/sources");
+    await fetch(blob.put_url, { method: "PUT", body: new Uint8Array(archive) });
+    const { id } = await request("POST", "/app-setups", {
+      source_blob: { url: blob.get_url },
+      app: { name: "set-up-app" },
+    });
+    const setup = await eventually(
+      () => request("GET", `/app-setups/${id}`),
+      ({ status }) => status !== "pending",
+    );
+    expect(setup).toMatchObject({ status: "succeeded", postdeploy: { exit_code: 0 } });
+    expect(setup.postdeploy.output).toMatch(/^postdeploy\.\d+ has sky$/m);
+    const answer = await eventually(
+      () => platform.visit(`set-up-app.localhost:${platform.routerPort}`, "/"),
+      ({ status }) => status === 200,
+    );
+    expect(answer.text).toMatch(/^set up web\.[12] sky$/);
+    expect((await heroku("ps", "-a", "set-up-app")).out).toMatch(/web \(.*\): node web\.js \(2\)/);
+    expect((await heroku("config:get", "TOKEN", "-a", "set-up-app")).out).toMatch(
+      /^[0-9a-f]{64}$/m,
+    );
+    await heroku("apps:destroy", "-a", "set-up-app", "--confirm", "set-up-app");
+  });
+
   test("tokens and OAuth clients", async () => {
     const made = await heroku("authorizations:create", "-d", "ci", "--short", "-s", "read");
     expect(made.out.trim()).toMatch(/^HRKU-/);
@@ -331,6 +434,101 @@ describe.skipIf(missing)(title, { timeout: 120_000 }, () => {
     expect((await heroku("clients:create", "c1", "https://example.com/cb")).out).toContain(
       "HEROKU_OAUTH_SECRET=",
     );
+  });
+
+  test("login through the browser, whoami, sharing, transfer, logout", async () => {
+    const password = "correct horse";
+    for (const email of ["ann@example.test", "ben@example.test"])
+      expect((await platform.api("POST", "/accounts", { email, password })).status).toBe(201);
+    const [ann, ben] = ["ann", "ben"].map((name) => personOf(name, password));
+    if (!ann || !ben) throw new Error("no such person");
+    // The browser of this machine is a script that fills the form in.
+    const opened = await ann.types(["login"], [["Press any key", "x"]]);
+    expect(opened.code, opened.out).toBe(0);
+    expect(opened.out).toContain("Logged in as ann@example.test");
+    const wrong = await ben.types(
+      ["login", "-i"],
+      [
+        ["Email", "ben@example.test\r"],
+        ["Password", "wrong\r"],
+      ],
+    );
+    expect(wrong.code, wrong.out).not.toBe(0);
+    expect(wrong.out).toContain("unauthorized");
+    const typed = await ben.types(
+      ["login", "-i"],
+      [
+        ["Email", "ben@example.test\r"],
+        ["Password", `${password}\r`],
+      ],
+    );
+    expect(typed.code, typed.out).toBe(0);
+    expect(typed.out).toContain("Logged in as ben@example.test");
+    expect((await ann.heroku("auth:whoami")).out.trim()).toBe("ann@example.test");
+    expect((await ben.heroku("auth:whoami")).out.trim()).toBe("ben@example.test");
+    const token = (await ann.heroku("auth:token")).out.trim();
+    expect(token).toMatch(/^HRKU-/);
+
+    await ann.heroku("apps:create", "ann-app", "--no-remote");
+    expect((await ben.fails("apps:info", "-a", "ann-app")).err).toContain("Couldn't find that app");
+    await ann.heroku("access:add", "ben@example.test", "-a", "ann-app");
+    expect((await ann.heroku("access", "-a", "ann-app")).out).toMatch(
+      /ben@example\.test +collaborator/,
+    );
+    await ben.heroku("config:set", "BY=ben", "-a", "ann-app");
+    expect((await ben.heroku("apps")).out).toContain("ann-app");
+    expect((await ben.fails("access:add", "x@example.test", "-a", "ann-app")).err).toContain(
+      "Only the owner of an app can change who has access.",
+    );
+    expect(
+      (await ben.fails("apps:destroy", "-a", "ann-app", "--confirm", "ann-app")).err,
+    ).toContain("Only the owner of an app can remove it.");
+    await ben.heroku("apps:leave", "-a", "ann-app");
+    expect((await ben.fails("config", "-a", "ann-app")).err).toContain("Couldn't find that app");
+    await ann.heroku("access:add", "ben@example.test", "-a", "ann-app");
+    await ann.heroku("access:remove", "ben@example.test", "-a", "ann-app");
+    expect((await ben.heroku("apps")).out).not.toContain("ann-app");
+
+    const offered = await ann.heroku("apps:transfer", "ben@example.test", "-a", "ann-app");
+    expect(offered.err).toContain("Initiating transfer of");
+    const bens = (await ben.heroku("auth:token")).out.trim();
+    const as = (method: string, path: string, body?: unknown) =>
+      platform.api(method, path, body, { authorization: `Bearer ${bens}` });
+    const [transfer] = (await as("GET", "/account/app-transfers")).json;
+    expect(transfer).toMatchObject({ state: "pending", app: { name: "ann-app" } });
+    await as("PATCH", `/account/app-transfers/${transfer.id}`, { state: "accepted" });
+    expect((await ben.heroku("apps:info", "-a", "ann-app")).out).toMatch(
+      /Owner: +ben@example\.test/,
+    );
+    expect((await ann.fails("apps:destroy", "-a", "ann-app", "--confirm", "ann-app")).code).toBe(2);
+    await ben.heroku("apps:destroy", "-a", "ann-app", "--confirm", "ann-app");
+
+    await ann.heroku("logout");
+    expect((await ann.fails("auth:whoami")).code).toBe(100);
+    const revoked = await platform.api("GET", "/account", undefined, {
+      authorization: `Bearer ${token}`,
+    });
+    expect(revoked.status).toBe(401);
+    expect((await ben.heroku("auth:whoami")).out.trim()).toBe("ben@example.test");
+  }, 300_000);
+
+  test("a token may do what its scope says", async () => {
+    const tokenOf = async (scope: string) =>
+      (await heroku("authorizations:create", "-d", scope, "--short", "-s", scope)).out.trim();
+    const as = async (token: string, ...args: string[]) =>
+      await command("env", [`HEROKU_API_KEY=${token}`, "heroku", ...args, "-a", "cli-app"]);
+    const read = await tokenOf("read");
+    expect((await as(read, "releases")).code).toBe(0);
+    expect((await as(read, "config")).err).toContain("This token may not config:read cli-app.");
+    const written = await tokenOf("write");
+    expect((await as(written, "ps:restart")).code).toBe(0);
+    expect((await as(written, "config:set", "A=1")).err).toContain("forbidden");
+    const open = await tokenOf("write-protected");
+    expect((await as(open, "config:set", "A=1")).code).toBe(0);
+    expect((await as(open, "config:unset", "A")).code).toBe(0);
+    expect((await as(open, "access:add", "ann@example.test")).err).toContain("forbidden");
+    const identity = await tokenOf("identity");
+    expect((await as(identity, "ps")).code).toBe(2);
   });
 
   test("what is not offered is said in a line", async () => {

@@ -32,6 +32,7 @@ function steps(world: World, friend: string, other: string): Readonly<Record<str
   const prod = { id: params["prod_app"] ?? "" };
   const pipeline = { id: params["pipeline"] ?? "" };
   return {
+    "POST /accounts": { body: { email: "new@example.test", password: "correct horse" } },
     "PATCH /account": { body: { name: "Tina", beta: true } },
     "DELETE /account": { token: friend },
     "PATCH /users/{account}": { body: { allow_tracking: true }, params: { account: "~" } },

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { isoTime } from "../clock.ts";
 import { ApiError, notFound } from "../errors.ts";
+import type { Context } from "../http/endpoint.ts";
 import { type Platform, systemActor, type Unit } from "../platform/platform.ts";
 import { hashPassword, sha256 } from "../secrets.ts";
 import type { AccountRow, AuthorizationRow } from "../store/tables.ts";
@@ -24,7 +25,11 @@ export interface NewAccount {
 }
 
 /** @throws ApiError `invalid-params` when the e-mail is taken or a value is not acceptable. */
-export async function createAccount(platform: Platform, input: NewAccount): Promise<AccountRow> {
+export async function createAccount(
+  platform: Platform,
+  input: NewAccount,
+  write: Context["write"] = (run) => platform.write(systemActor, run),
+): Promise<AccountRow> {
   const email = emailSchema.safeParse(input.email);
   if (!email.success)
     throw new ApiError(
@@ -34,7 +39,7 @@ export async function createAccount(platform: Platform, input: NewAccount): Prom
   if (input.password !== undefined && input.password.length < 8)
     throw new ApiError("invalid-params", "A password needs at least 8 characters.");
   const passwordHash = input.password === undefined ? null : await hashPassword(input.password);
-  return await platform.write(systemActor, async ({ tx, now, event }) => {
+  return await write(async ({ tx, now, event }) => {
     const taken = await tx
       .selectFrom("accounts")
       .select("id")

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { accountBy } from "../auth/accounts.ts";
+import { accountBy, createAccount } from "../auth/accounts.ts";
 import { ApiError, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { accountSchema, presentAccount } from "../resources/account.ts";
@@ -79,7 +79,40 @@ async function remove(context: Context): Promise<unknown> {
 
 const shared = { resource: "account", response: accountSchema } as const;
 
-export const accountEndpoints: readonly Endpoint[] = (
+/** The way to a second account: nobody signs up by themselves. */
+const create = defineEndpoint({
+  ...shared,
+  title: "Create",
+  method: "POST",
+  path: "/accounts",
+  verb: "manage",
+  summary: "Makes an account, as an administrator; without a password it has tokens only.",
+  body: z.object({
+    email: z.string().max(254),
+    name: z.string().max(200).nullish(),
+    password: z.string().min(8).max(500).nullish(),
+    admin: z.boolean().nullish(),
+  }),
+  status: 201,
+  handler: async ({ platform, account, body, write }) => {
+    if (account.admin !== 1)
+      throw new ApiError("forbidden", "Only an administrator can make accounts.");
+    const { email, name, password, admin } = body;
+    const row = await createAccount(
+      platform,
+      {
+        email,
+        admin: admin ?? false,
+        ...(name ? { name } : {}),
+        ...(password ? { password } : {}),
+      },
+      write,
+    );
+    return presentAccount(row);
+  },
+});
+
+const own: readonly Endpoint[] = (
   [
     ["/account", ""],
     ["/users/{account}", " By User"],
@@ -115,6 +148,8 @@ export const accountEndpoints: readonly Endpoint[] = (
     handler: remove,
   }),
 ]);
+
+export const accountEndpoints: readonly Endpoint[] = [create, ...own];
 
 export const rateLimitEndpoints: readonly Endpoint[] = [
   defineEndpoint({

@@ -212,8 +212,15 @@ export const oauthEndpoints: readonly Endpoint[] = [
     path: "/oauth/authorizations/{oauth_authorization}",
     verb: "identity",
     summary: "Shows an authorization; ~ is the one of the token you use.",
-    handler: async (context) =>
-      presentAuthorization(context.platform, context.account, await authorizationBy(context)),
+    handler: async (context) => {
+      const row = await authorizationBy(context);
+      const document = presentAuthorization(context.platform, context.account, row);
+      const { access_token: token } = document;
+      if (context.params["oauth_authorization"] !== "~" || !token) return document;
+      // Heroku has an account's default token here, which `heroku logout` lets live when it is the
+      // one in use. It knows it by ten asterisks, so these are others.
+      return { ...document, access_token: { ...token, token: `${row.token_prefix}…` } };
+    },
   }),
   defineEndpoint({
     ...shared,

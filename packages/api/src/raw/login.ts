@@ -7,7 +7,8 @@ import { equalText } from "../secrets.ts";
 import type { RawCall, RawRoute } from "./raw-route.ts";
 
 const lifeMs = 10 * 60_000;
-const pollMs = 25_000;
+// The CLI gives up after 60 s without a byte, and after four answers of 503.
+const keepAliveMs = 15_000;
 const tokenSeconds = 30 * 86_400;
 const maxPending = 1000;
 
@@ -53,7 +54,7 @@ export class BrowserLogin {
     {
       method: "GET",
       path: "/auth/cli/{id}",
-      summary: "Waits for the sign-in and gives the token, once.",
+      summary: "Waits up to ten minutes for the sign-in and gives the token, once, or an error.",
       types: ["application/json"],
       handler: async (call) => await this.#poll(call),
     },
@@ -76,7 +77,8 @@ export class BrowserLogin {
       wakers: new Set(),
     });
     return Response.json({
-      browser_url: `${platform.publicUrl}/auth/browser/${id}`,
+      // Both paths: the CLI puts the address that it knows in front of them.
+      browser_url: `/auth/browser/${id}`,
       cli_url: `/auth/cli/${id}`,
       token: secret,
     });
@@ -116,29 +118,65 @@ export class BrowserLogin {
   }
 
   async #poll(call: RawCall): Promise<Response> {
-    const { platform, request, params } = call;
+    const { platform, request } = call;
     const pending = this.#find(call);
     const presented = credentialsOf(request.headers)?.token ?? "";
     if (!equalText(presented, pending.secret)) throw notFound("sign-in");
-    if (pending.token === undefined) {
+    const gone = new AbortController();
+    const signal = AbortSignal.any([gone.signal, request.signal, platform.closing.signal]);
+    const source = this.#answer(call, pending, signal);
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await source.next();
+          if (done) controller.close();
+          else controller.enqueue(Buffer.from(value));
+        },
+        async cancel() {
+          gone.abort();
+          await source.return(undefined);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    return new Response(body, {
+      headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
+    });
+  }
+
+  /** JSON with spaces before it, which keep the connection alive while a person signs in. */
+  async *#answer(
+    { platform, params }: RawCall,
+    pending: Pending,
+    signal: AbortSignal,
+  ): AsyncGenerator<string> {
+    const { clock } = platform;
+    while (pending.token === undefined && !signal.aborted && clock.now() < pending.expiresAt) {
+      yield " ";
       let wake = () => {};
       const news = new Promise<void>((resolve) => {
         wake = resolve;
       });
       pending.wakers.add(wake);
-      const timer = platform.clock.setTimeout(wake, pollMs);
-      const signal = AbortSignal.any([request.signal, platform.closing.signal]);
+      const timer = clock.setTimeout(wake, Math.min(keepAliveMs, pending.expiresAt - clock.now()));
       signal.addEventListener("abort", wake);
-      await news;
-      platform.clock.clearTimeout(timer);
+      if (pending.token === undefined && !signal.aborted) await news;
+      clock.clearTimeout(timer);
       signal.removeEventListener("abort", wake);
       pending.wakers.delete(wake);
     }
-    // The CLI repeats requests that were answered with a status above 500.
-    if (pending.token === undefined)
-      throw new ApiError("unavailable", "Nobody has signed in yet. Ask again.");
-    this.#pending.delete(params["id"] ?? "");
-    return Response.json({ access_token: pending.token });
+    const { token } = pending;
+    // The client may ask again; at a platform that stops it can't.
+    if (token === undefined && signal.aborted) {
+      yield JSON.stringify({ error: "The platform stopped. Begin again in a moment." });
+      return;
+    }
+    const given = this.#pending.delete(params["id"] ?? "");
+    yield JSON.stringify(
+      token !== undefined && given
+        ? { access_token: token }
+        : { error: "Nobody signed in on the page in time. Begin again." },
+    );
   }
 }
 

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { CommandContext } from "../context.ts";
 import { CliError } from "../errors.ts";
@@ -6,6 +8,17 @@ import { addAction, addShow, type Row, text } from "./listing.ts";
 /** Your own account, or another one where you administer the platform. */
 const pathOf = (account: string | undefined) =>
   account === undefined ? "/account" : `/users/${encodeURIComponent(account)}`;
+
+/** A file, since arguments are seen by every user of a machine; its last line end is no part. */
+function passwordOf({ cwd }: CommandContext, file: unknown): string {
+  try {
+    return readFileSync(resolve(cwd, String(file)), "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    throw new CliError("usage", `The password file ${String(file)} can't be read.`, {
+      cause: error,
+    });
+  }
+}
 
 /** `account…`: the account of the token, and what is left of its requests. */
 export function registerAccount(program: Command, context: CommandContext): void {
@@ -16,6 +29,30 @@ export function registerAccount(program: Command, context: CommandContext): void
     path: (_, [account]) => (account === undefined ? "/account" : `/users/${account}`),
     app: false,
   });
+  addAction(
+    program,
+    context,
+    {
+      name: "account:create",
+      arguments: ["<email>"],
+      description: "make an account, as an administrator",
+      app: false,
+      set: (command) =>
+        command
+          .option("-n, --name <name>", "the name")
+          .option("--admin", "it sees and may change every app")
+          .option("--password-file <path>", "its password; without one it has tokens only"),
+    },
+    async (client, { values: [email], options: { name, admin, passwordFile } }) => ({
+      result: await client.post<Row>("/accounts", {
+        email,
+        ...(name === undefined ? {} : { name }),
+        ...(admin === true ? { admin } : {}),
+        ...(passwordFile === undefined ? {} : { password: passwordOf(context, passwordFile) }),
+      }),
+      said: `Making account ${email}... done`,
+    }),
+  );
   addAction(
     program,
     context,

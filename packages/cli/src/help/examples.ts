@@ -6,6 +6,7 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   "access:remove": ["access:remove ann@example.com --app shop"],
   account: ["account", "account ann@example.com --json"],
   "account:capabilities": ["account:capabilities", "account:capabilities deploy --app shop"],
+  "account:create": ["account:create ann@example.com --password-file ann.txt"],
   "account:destroy": ["account:destroy --confirm me@example.com"],
   "account:rate-limit": ["account:rate-limit"],
   "account:update": ["account:update --name 'Ann Example'"],

@@ -410,6 +410,12 @@ export const changes: [
   [["certs:auto:disable"], "DELETE /apps/shop/acm", undefined, /Disabling automatic/],
   [["builds:cancel", "b"], "DELETE /apps/shop/builds/b", undefined, /Cancelling build/],
   [["pipelines:destroy", "pipe"], "DELETE /pipelines/pipe", undefined, /Destroying pipe/],
+  [
+    ["account:create", "you@x", "-n", "You", "--admin"],
+    "POST /accounts",
+    { email: "you@x", name: "You", admin: true },
+    /Making account you@x/,
+  ],
   [["account:update", "-n", "Me"], "PATCH /account", { name: "Me" }, /Updating account/],
   [
     ["account:update", "you@x", "-n", "You"],
