@@ -18,6 +18,10 @@ export function toDynoStats(stats: EngineStats): DynoStats {
   const cpu = stats.cpu_stats?.cpu_usage?.total_usage;
   const rss = detail["rss"] ?? detail["anon"];
   const cache = detail["cache"] ?? detail["file"];
+  // Version 1 counts them; a fresh engine of version 2 has neither of the three.
+  const swap = detail["swap"];
+  const pagesIn = detail["pgpgin"];
+  const pagesOut = detail["pgpgout"];
   const pids = stats.pids_stats?.current;
   return {
     time: stats.read === undefined ? Date.now() : Date.parse(stats.read),
@@ -25,6 +29,9 @@ export function toDynoStats(stats: EngineStats): DynoStats {
     ...(memory?.usage === undefined ? {} : { memoryBytes: memory.usage }),
     ...(rss === undefined ? {} : { memoryRssBytes: rss }),
     ...(cache === undefined ? {} : { memoryCacheBytes: cache }),
+    ...(swap === undefined ? {} : { memorySwapBytes: swap }),
+    ...(pagesIn === undefined ? {} : { pagesIn }),
+    ...(pagesOut === undefined ? {} : { pagesOut }),
     ...(pids === undefined ? {} : { pids }),
   };
 }

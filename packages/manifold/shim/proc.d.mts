@@ -14,4 +14,3 @@ export declare function listeningSockets(
   pid: number,
 ): { readonly host: string; readonly port: number; readonly inode: string }[];
 export declare function socketInodes(pid: number): Set<string>;
-export declare function residentBytes(pid: number): number;

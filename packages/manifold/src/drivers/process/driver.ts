@@ -393,7 +393,7 @@ export class ProcessDriver implements DynoDriver {
       ...(options.signal ? [options.signal] : []),
     ]);
     while (!signal.aborted) {
-      const sample = sampleStats(status.containment);
+      const sample = sampleStats(status.containment, client.load);
       if (sample.pids === 0) return;
       yield sample;
       await delay(intervalMs, undefined, { signal }).catch(() => {});

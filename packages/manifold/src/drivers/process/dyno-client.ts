@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { ExitResult } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
 import { Connection, type Message } from "./connection.ts";
+import { LoadAverage } from "./load-average.ts";
 import { AckFile, type LogWaiter } from "./log-reader.ts";
 import { isLive, killLeftovers, lostResult, readStatus, type StatusRecord } from "./records.ts";
 
@@ -11,6 +12,7 @@ export class DynoClient {
   readonly id: string;
   readonly directory: string;
   readonly ack: AckFile;
+  readonly load = new LoadAverage();
   #connection: Connection | undefined;
   #connecting: Promise<void> | undefined;
   #result: ExitResult | undefined;

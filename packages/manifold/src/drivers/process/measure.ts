@@ -1,34 +1,73 @@
 import { readFileSync } from "node:fs";
 import { type Containment, pidsOf } from "../../../shim/containment.mjs";
-import { listeningSockets, readStat, residentBytes, socketInodes } from "../../../shim/proc.mjs";
+import { listeningSockets, readStat, socketInodes } from "../../../shim/proc.mjs";
 import type { DynoStats } from "../../driver/contract.ts";
+import { type LoadAverage, runningThreads } from "./load-average.ts";
 
 // USER_HZ is 100 on every Linux that Node runs on.
 const MS_PER_TICK = 10;
+const PAGE = 4096;
 
 /** One sample: from the control groups where there are some, else summed over the processes. */
-export function sampleStats(containment: Containment): DynoStats {
+export function sampleStats(containment: Containment, load: LoadAverage): DynoStats {
   const pids = pidsOf(containment).filter((pid) => pid !== containment.init);
   const { v1, v2 } = containment.groups;
-  const stats = new Map<string, number>();
-  if (v1.memory) {
-    for (const line of read(`${v1.memory}/memory.stat`).split("\n")) {
-      const [name, value] = line.split(" ");
-      if (name && value) stats.set(name, Number(value));
-    }
-  }
-  const rss = stats.get("rss") ?? pids.reduce((sum, pid) => sum + residentBytes(pid), 0);
-  const cache = stats.get("cache");
-  const swap = stats.get("swap");
+  const time = Date.now();
+  const running = runningThreads(pids);
   return {
-    time: Date.now(),
+    time,
     cpuMs: cpuMs(containment, pids),
-    memoryBytes: rss + (cache ?? 0) + (swap ?? 0),
-    memoryRssBytes: rss,
-    ...(cache === undefined ? {} : { memoryCacheBytes: cache }),
-    ...(swap === undefined ? {} : { memorySwapBytes: swap }),
+    ...fromProcesses(pids),
+    ...(v2 ? fromUnified(v2) : {}),
+    ...(v1.memory ? fromController(v1.memory) : {}),
     pids: pids.length,
-    ...(v2 && !v1.memory ? fromUnified(v2) : {}),
+    ...(running === undefined ? {} : { loadAverage: load.add(running, time) }),
+  };
+}
+
+/** Where no group counts: what each process says of itself. What ended is in its parent's pages. */
+function fromProcesses(pids: readonly number[]): Partial<DynoStats> {
+  let [rss, cache, swap, readBytes, written] = [0, 0, 0, 0, 0];
+  for (const pid of pids) {
+    const status = read(`/proc/${pid}/status`);
+    const kilobytes = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
+    rss += kilobytes("RssAnon") * 1024;
+    cache += (kilobytes("RssFile") + kilobytes("RssShmem")) * 1024;
+    swap += kilobytes("VmSwap") * 1024;
+    const io = read(`/proc/${pid}/io`);
+    readBytes += Number(/^read_bytes: (\d+)$/m.exec(io)?.[1] ?? 0);
+    written += Number(/^write_bytes: (\d+)$/m.exec(io)?.[1] ?? 0);
+  }
+  return {
+    memoryBytes: rss + cache + swap,
+    memoryRssBytes: rss,
+    memoryCacheBytes: cache,
+    memorySwapBytes: swap,
+    pagesIn: Math.round(readBytes / PAGE),
+    pagesOut: Math.round(written / PAGE),
+  };
+}
+
+/** `memory.stat` of version 1 has all that Heroku's line has, under the same names. */
+function fromController(path: string): Partial<DynoStats> {
+  const stats = new Map<string, number>();
+  for (const line of read(`${path}/memory.stat`).split("\n")) {
+    const [name, value] = line.split(" ");
+    if (name && value) stats.set(name, Number(value));
+  }
+  const rss = stats.get("rss");
+  if (rss === undefined) return {};
+  const cache = stats.get("cache") ?? 0;
+  // Absent without swap accounting: then nothing of it is swapped.
+  const swap = stats.get("swap") ?? 0;
+  return {
+    memoryBytes: rss + cache + swap,
+    memoryRssBytes: rss,
+    memoryCacheBytes: cache,
+    memorySwapBytes: swap,
+    pagesIn: stats.get("pgpgin") ?? 0,
+    pagesOut: stats.get("pgpgout") ?? 0,
   };
 }
 
