@@ -263,6 +263,8 @@ export interface BuilderPort {
   }): Promise<Uint8Array | undefined>;
   removeSlug(id: string): Promise<void>;
   clearCache(appId: string): Promise<void>;
+  /** Ends builds that an earlier life of the platform left running. */
+  sweep?(): Promise<void>;
 }
 
 /** Gives attached one-offs a place where a client can connect. */

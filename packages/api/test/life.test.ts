@@ -209,6 +209,7 @@ describe("an app's life", () => {
     expect(harness.manifold.formations.get(id)?.processes["web"]?.quantity).toBe(2);
     expect((await harness.call("GET", "/apps/shop/releases")).json).toEqual(before);
     expect(harness.manifold.calls.at(-1)).toEqual(["sweep"]);
+    expect(harness.builder.swept).toBe(2);
   });
 
   test("is destroyed with everything of it", async () => {

@@ -168,11 +168,31 @@ export class Builder {
     await this.#enqueue(appId, undefined, () => removeTree(this.#cacheOf(appId)));
   }
 
+  /**
+   * Ends the processes and removes the files that builds of an earlier life left when it was
+   * killed. The first build does it too; a platform calls it when it starts, so that they don't
+   * go on until then.
+   */
+  async sweep(): Promise<void> {
+    this.#swept ??= (async () => {
+      // The processes first: they write into the directories.
+      await this.#runner.sweep?.();
+      await mkdir(this.#workParent, { recursive: true, mode: 0o700 });
+      await WorkDirectory.sweep(this.#workParent);
+    })().catch((error: unknown) => {
+      this.#swept = undefined;
+      throw error;
+    });
+    await this.#swept;
+  }
+
   /** Cancels what runs and waits; resolves when no process and no temporary file is left. */
   async close(): Promise<void> {
     this.#closed ??= (async () => {
       this.#closing.abort();
       await this.#queue.idle();
+      // Whoever began it hears of a failure.
+      await this.#swept?.catch(() => undefined);
     })();
     await this.#closed;
   }
@@ -350,12 +370,8 @@ export class Builder {
     refuse: (error: BuilderError) => void,
     task: (work: WorkDirectory) => Promise<T>,
   ): Promise<T> {
-    const parent = join(this.#directory, "work");
-    this.#swept ??= mkdir(parent, { recursive: true, mode: 0o700 }).then(() =>
-      WorkDirectory.sweep(parent),
-    );
-    await this.#swept;
-    const work = await WorkDirectory.create(parent);
+    await this.sweep();
+    const work = await WorkDirectory.create(this.#workParent);
     const watch = watchDisk(work.root, this.#limits, refuse);
     try {
       await watch.checked;
@@ -364,6 +380,10 @@ export class Builder {
       await watch.stop();
       await work.remove();
     }
+  }
+
+  get #workParent(): string {
+    return join(this.#directory, "work");
   }
 
   #cacheOf(appId: string): string {

@@ -88,7 +88,7 @@ describe("a build dyno", () => {
     expect(await bench.leftovers()).toEqual([]);
   });
 
-  it("of an earlier life is ended before the next build", async () => {
+  it.each(["build", "sweep"] as const)("of an earlier life is ended by a %s", async (by) => {
     const bench = await benchWith("true");
     const cwd = await temporaryDirectory();
     await bench.driver.start({
@@ -98,7 +98,8 @@ describe("a build dyno", () => {
       cwd,
       labels: { app: "a", dyno: "build.1", type: "build", release: "b", releaseVersion: "" },
     });
-    await bench.build();
+    if (by === "build") await bench.build();
+    else await bench.builder.sweep();
     expect(await bench.driver.list()).toEqual([]);
     expect(await processesWith("98765")).toEqual([]);
   });

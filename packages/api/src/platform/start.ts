@@ -34,6 +34,7 @@ export async function restore(platform: Platform): Promise<void> {
       );
     }
   await quietly(platform, () => platform.manifold.sweep?.());
-  // Not waited for: a command may take its time to end.
+  // Not waited for: a command or a build may take its time to end.
+  void quietly(platform, () => platform.builder?.sweep?.());
   void stopCommands(platform, failed);
 }

@@ -194,6 +194,11 @@ export class FakeBuilder implements BuilderPort {
   readonly removed: string[] = [];
   readonly cleared: string[] = [];
   hold: Promise<void> | undefined;
+  swept = 0;
+
+  async sweep(): Promise<void> {
+    this.swept++;
+  }
 
   async build(request: Parameters<BuilderPort["build"]>[0]) {
     this.requests.push(request);

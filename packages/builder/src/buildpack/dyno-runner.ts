@@ -77,10 +77,18 @@ export function dynoRunner(options: DynoRunnerOptions): BuildRunner {
   const { driver, config, killAfterMs = 5000 } = options;
   const limits = options.limits ?? defaultLimits;
   let swept: Promise<void> | undefined;
+  const sweepOnce = async () => {
+    swept ??= sweep(driver).catch((error: unknown) => {
+      // A driver that can't be asked now may be asked by the next build.
+      swept = undefined;
+      throw error;
+    });
+    await swept;
+  };
   return {
+    sweep: sweepOnce,
     async run(command: BuildCommand): Promise<BuildExit> {
-      swept ??= sweep(driver);
-      await swept;
+      await sweepOnce();
       const id = `build-${randomUUID()}`;
       const stop = () => driver.stop(id, { timeoutMs: killAfterMs });
       let stopping: Promise<void> | undefined;

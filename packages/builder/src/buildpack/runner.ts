@@ -9,6 +9,8 @@ export interface BuildRunner {
    * could not be run at all.
    */
   run(command: BuildCommand): Promise<BuildExit>;
+  /** Ends what an earlier life of the platform left running; for runners whose programs outlive it. */
+  sweep?(): Promise<void>;
 }
 
 /** One program of a buildpack. */
