@@ -1,17 +1,19 @@
 // The assembly: all parts of dynokit as one platform, on embedded defaults.
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { ApiEdge, createApi, openLocalAuthority, openStore, serveConsole } from "@dynokit/api";
-import { Builder, dynoRunner } from "@dynokit/builder";
+import { Builder } from "@dynokit/builder";
 import { directory as consoleFiles } from "@dynokit/console";
 import { Logplex } from "@dynokit/logplex";
-import { Manifold, processDriver } from "@dynokit/manifold";
+import { Manifold } from "@dynokit/manifold";
 import { Router, RouteTable } from "@dynokit/router";
+import { openDrivers } from "./drivers.mjs";
 
 /**
  * Opens everything and resolves to the running platform; `close` stops its dynos and leaves
  * nothing behind. When a part cannot be opened, those that were are closed again.
  */
-export async function startPlatform({ data, port, apiPort, logger }) {
+export async function startPlatform({ data, port, apiPort, logger, ...driving }) {
   const opened = [];
   const close = async () => {
     for (const part of opened.splice(0).reverse()) await part();
@@ -26,9 +28,11 @@ export async function startPlatform({ data, port, apiPort, logger }) {
     });
     opened.push(() => logplex.close());
 
-    const driver = processDriver({ stateDirectory: join(data, "dynos") });
-    opened.push(() => driver.close());
-    const manifold = new Manifold({ driver, logs: logplex, logger });
+    const build = join(data, "build");
+    mkdirSync(build, { recursive: true, mode: 0o700 });
+    const { dynos, builds, runner } = await openDrivers({ ...driving, data, build });
+    opened.push(() => dynos.close());
+    const manifold = new Manifold({ driver: dynos, logs: logplex, logger });
     opened.push(() => manifold.close());
 
     const routes = new RouteTable();
@@ -38,12 +42,8 @@ export async function startPlatform({ data, port, apiPort, logger }) {
     const front = await router.listen({ port, host: "127.0.0.1" });
 
     // Buildpacks run as dynos too, of a driver of their own.
-    const buildDriver = processDriver({ stateDirectory: join(data, "build-dynos") });
-    opened.push(() => buildDriver.close());
-    const builder = new Builder({
-      directory: join(data, "build"),
-      runner: dynoRunner({ driver: buildDriver }),
-    });
+    opened.push(() => builds.close());
+    const builder = new Builder({ directory: build, runner });
     opened.push(() => builder.close());
     const api = await createApi({
       store,
