@@ -10,6 +10,7 @@ export type { EndedRequest, RequestTrace } from "./forward/observer.ts";
 export type { ListenOptions, TlsListenOptions } from "./listen/listener.ts";
 export type { RouterSettings } from "./options.ts";
 export {
+  type AcceptOptions,
   type CloseResult,
   type ListenAddress,
   Router,

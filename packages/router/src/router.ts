@@ -1,8 +1,10 @@
-import { connect as netConnect } from "node:net";
+import { connect as netConnect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { LogWriter } from "./access-log/writer.ts";
 import { AdminListener, type AdminOptions } from "./admin/admin-listener.ts";
 import type { LogSink } from "./contract.ts";
 import { RouterError } from "./errors.ts";
+import type { Peer } from "./forward/client-side.ts";
 import { Engine, type EngineOptions } from "./forward/engine.ts";
 import type { Forwarder, ForwarderContext, ForwarderFactory } from "./forward/forwarder.ts";
 import { Observer } from "./forward/observer.ts";
@@ -25,6 +27,22 @@ export interface RouterOptions extends RouterSettings {
   readonly connect?: ForwarderContext["connect"];
   /** Forwarding engine; default the native one. */
   readonly forwarder?: ForwarderFactory;
+}
+
+/** What is known of a connection that is given to {@link Router.accept}. */
+export interface AcceptOptions {
+  /** Address of the client; default `127.0.0.1`. */
+  readonly address?: string;
+  /** Default 0. */
+  readonly port?: number;
+  /** It came by TLS, so that the app sees `https`; default false. */
+  readonly tls?: boolean;
+  /** For `X-Forwarded-Port`; default 443 with TLS, else 80. */
+  readonly publicPort?: number;
+  /** Speak HTTP/2; default false. */
+  readonly http2?: boolean;
+  /** For metrics and logs; default `accept`. */
+  readonly name?: string;
 }
 
 /** Where a listener is. */
@@ -110,6 +128,35 @@ export class Router {
     const address = await listener.listen();
     this.#listeners.add(listener);
     return address;
+  }
+
+  /**
+   * Takes over a connection that the caller has: a socket accepted elsewhere, or one end of a pair
+   * of streams in memory, so that a test needs no network. HTTP/1.1 is spoken on it, or HTTP/2
+   * where `http2` says so.
+   *
+   * @throws RouterError `closed` after `close`.
+   */
+  accept(stream: Duplex, options: AcceptOptions = {}): void {
+    if (this.#closing !== null)
+      throw new RouterError("closed", "The router is closed. Create another one to accept again.");
+    const address = options.address ?? "127.0.0.1";
+    const tls = options.tls ?? false;
+    const peer: Peer = {
+      address,
+      port: options.port ?? 0,
+      tls,
+      tlsVersion: tls ? "unknown" : "",
+      serverName: "",
+      publicPort: options.publicPort ?? (tls ? 443 : 80),
+      trusted: this.#options.trustedProxies?.has(address) === true,
+      covers: null,
+      serves: null,
+      overLimit: false,
+      listener: options.name ?? "accept",
+    };
+    if (options.http2 === true) this.#forwarder.acceptHttp2(stream as Socket, peer);
+    else this.#forwarder.accept(stream as Socket, peer);
   }
 
   /**

@@ -1,6 +1,9 @@
 /** Heroku's router errors: the strings Heroku prints, and what a client gets (spec/router.md §18). */
 
-/** Error codes of the router. H16, H23, H32 and H33 are Heroku's as well; H33 is ours for streams we reset. */
+/**
+ * Error codes of the router. H33 is for requests of HTTP/2 connections that the router ends for
+ * their resets. H23 is retired at Heroku and never answered; it stands here for programs that read logs.
+ */
 export type HCode =
   | "H10"
   | "H11"

@@ -488,7 +488,8 @@ export class ClientConnection extends ClientSide {
     this.#tunnel = tunnel;
     this.#socket.write(text, "latin1");
     exchange.bytes += text.length;
-    this.#socket.setKeepAlive(true, 30_000);
+    // A stream in memory has no such thing.
+    (this.#socket as Partial<Socket>).setKeepAlive?.(true, 30_000);
     const stash = this.#stash;
     this.#stash = null;
     tunnel.start(early, stash);

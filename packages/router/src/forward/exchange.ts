@@ -316,7 +316,7 @@ export class Exchange implements Waiter, UpstreamUser {
         : safe || settings.unsafeReuse === "any"
           ? Number.POSITIVE_INFINITY
           : 1000;
-    const pooled = maxAge < 0 ? null : pool.take(now, maxAge);
+    const pooled = maxAge < 0 ? null : pool.take(now, maxAge, settings.backendTls);
     this.reused = pooled !== null;
     this.#attempt = {
       dyno: backend.dyno,
@@ -337,7 +337,7 @@ export class Exchange implements Waiter, UpstreamUser {
     }
     const left = Math.max(1, this.#connectsUntil - now);
     this.engine.wheel.clear(this.client);
-    this.upstream = pool.open(this, Math.min(this.#timeouts.connectMs, left));
+    this.upstream = pool.open(this, Math.min(this.#timeouts.connectMs, left), settings.backendTls);
   }
 
   /** {@link UpstreamUser} */
@@ -358,7 +358,7 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#endAttempt(reason);
     const backend = this.backend as Backend;
     if (reason !== "local") {
-      backend.connectFailed(now, reason);
+      backend.connectFailed(now, reason === "timeout" ? "timeout" : "refused");
       this.engine.quarantined(app, backend);
     }
     this.#checkin();
@@ -388,7 +388,7 @@ export class Exchange implements Waiter, UpstreamUser {
       this.fail("H34", null);
       return;
     }
-    this.fail(reason === "timeout" ? "H19" : "H21", null);
+    this.fail(reason === "timeout" ? "H19" : "H21", reason === "tls" ? "backend-tls" : null);
     return;
   }
 
@@ -905,6 +905,12 @@ export class Exchange implements Waiter, UpstreamUser {
     );
   }
 
+  /** The router ended the client's HTTP/2 connection for what happened on it. */
+  streamBroken(): void {
+    this.#clientLeft = true;
+    this.fail("H33", "resets");
+  }
+
   /** The client closed or reset its connection. */
   clientGone(): void {
     if (this.finished) return;
@@ -980,7 +986,7 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#abandonUpstream();
     if (this.failure.blame && this.backend !== null)
       this.engine.blame(this.app as AppRoute, this.backend);
-    if (code === "H27" || code === "H24") this.client.kill();
+    if (code === "H27" || code === "H24" || code === "H33") this.client.kill();
     else if (this.answered) this.client.kill();
     else {
       if (this.ownStatus === 0) this.ownStatus = this.engine.ownStatus(code);

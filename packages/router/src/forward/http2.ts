@@ -28,6 +28,8 @@ const MAX_STREAMS = 100;
 const MAX_HEADER_LIST = 131_072;
 const CONNECTION_WINDOW = 1_048_576;
 const GOAWAY_MS = 1000;
+const MAX_RESETS = 200;
+const RESET_WINDOW_MS = 10_000;
 
 /** One HTTP/2 connection of a client; each stream is an exchange over the same core (spec/router.md §22). */
 export class Http2Connection extends Timed {
@@ -35,6 +37,10 @@ export class Http2Connection extends Timed {
   readonly peer: Peer;
   readonly place = new ConnectionPlace();
   readonly #session: ServerHttp2Session;
+  /** Was ended by the router for what the client did. */
+  broken = false;
+  #resets = 0;
+  #resetsSince = 0;
   #streams = 0;
   #goingAway = false;
 
@@ -45,8 +51,9 @@ export class Http2Connection extends Timed {
     const options = {
       maxSessionInvalidFrames: 100,
       maxSessionRejectedStreams: 100,
-      streamResetBurst: 200,
-      streamResetRate: 20,
+      // Behind our own rule, which says what it is about.
+      streamResetBurst: 1000,
+      streamResetRate: 33,
       maxHeaderListPairs: 1000,
       settings: {
         maxConcurrentStreams: MAX_STREAMS,
@@ -87,7 +94,23 @@ export class Http2Connection extends Timed {
         else this.engine.wheel.set(this, this.engine.options.clientIdleMs);
       }
     });
-    new Http2Client(this.engine, stream, this.peer, this.place).begin(headers, raw);
+    new Http2Client(this, stream).begin(headers, raw);
+  }
+
+  /**
+   * The client gave a stream up. One that does little else makes work that nobody waits for
+   * (CVE-2023-44487): the connection ends, and with it what else is in progress on it (H33).
+   */
+  streamReset(): void {
+    if (this.broken || this.#session.destroyed) return;
+    const now = this.engine.clock.monotonic();
+    if (now - this.#resetsSince > RESET_WINDOW_MS) {
+      this.#resetsSince = now;
+      this.#resets = 0;
+    }
+    if (++this.#resets <= MAX_RESETS) return;
+    this.broken = true;
+    this.#session.destroy(constants.NGHTTP2_ENHANCE_YOUR_CALM as never);
   }
 
   override onDeadline(): void {
@@ -172,6 +195,7 @@ export class Http2Client extends ClientSide {
   readonly place: ConnectionPlace;
   readonly protocol = "http2.0";
   readonly #engine: Engine;
+  readonly #connection: Http2Connection;
   readonly #stream: ServerHttp2Stream;
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
@@ -181,12 +205,13 @@ export class Http2Client extends ClientSide {
   #trailers: OutgoingHttpHeaders | null = null;
   #killed = false;
 
-  constructor(engine: Engine, stream: ServerHttp2Stream, peer: Peer, place: ConnectionPlace) {
+  constructor(connection: Http2Connection, stream: ServerHttp2Stream) {
     super();
-    this.place = place;
-    this.#engine = engine;
+    this.#connection = connection;
+    this.place = connection.place;
+    this.#engine = connection.engine;
     this.#stream = stream;
-    this.peer = peer;
+    this.peer = connection.peer;
   }
 
   get backlog(): number {
@@ -276,7 +301,10 @@ export class Http2Client extends ClientSide {
 
   #onClose(): void {
     this.#engine.wheel.remove(this);
+    if (!this.#killed && this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR)
+      this.#connection.streamReset();
     if (this.#tunnel !== null) this.#tunnel.clientClosed(null);
+    else if (this.#connection.broken) this.#exchange?.streamBroken();
     else this.#exchange?.clientGone();
   }
 

@@ -1,11 +1,13 @@
-import type { NetConnectOpts, Socket } from "node:net";
+import { isIP, type NetConnectOpts, type Socket } from "node:net";
+import { type TLSSocket, connect as tlsConnect } from "node:tls";
 import type { Backend } from "../table/backend.ts";
+import type { BackendTls } from "../table/settings.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Engine } from "./engine.ts";
 import { ReadLease } from "./shared-read.ts";
 
 /** Why a connect failed. `local` is this machine's fault: no sockets or ports left. */
-export type ConnectFailure = "refused" | "timeout" | "local";
+export type ConnectFailure = "refused" | "timeout" | "local" | "tls";
 
 /** What uses an upstream connection: an exchange or a tunnel. */
 export interface UpstreamUser {
@@ -60,6 +62,19 @@ function forgetWriteError(socket: Socket): void {
   if (readable !== undefined) readable.errored = null;
 }
 
+function secure(socket: Socket, tls: BackendTls, host: string): TLSSocket {
+  const name = tls.serverName ?? host;
+  return tlsConnect({
+    socket,
+    secureContext: tls.context,
+    // The name counts also where it is an address, which TLS itself never sends.
+    host: name,
+    ...(isIP(name) === 0 ? { servername: name } : {}),
+    rejectUnauthorized: tls.verify,
+    ALPNProtocols: ["http/1.1"],
+  });
+}
+
 /** One connection to one backend; used by one exchange at a time. */
 export class UpstreamConnection extends Timed {
   readonly backend: Backend;
@@ -79,10 +94,12 @@ export class UpstreamConnection extends Timed {
   announcedIdleMs = 0;
   idleLimitMs = 60_000;
   #error: Error | null = null;
+  /** The address answers, but TLS is not agreed on yet. */
+  #reached = false;
   /** Where the next read goes. */
   #buffer: Buffer = SHARED;
 
-  constructor(pool: Pool, backend: Backend, connectMs: number) {
+  constructor(pool: Pool, backend: Backend, connectMs: number, tls: BackendTls | null) {
     super();
     this.pool = pool;
     this.backend = backend;
@@ -93,13 +110,28 @@ export class UpstreamConnection extends Timed {
         ? { path: address.socketPath }
         : { host: address.host, port: address.port, noDelay: true }),
       allowHalfOpen: true,
-      onread: {
-        buffer: () => this.#buffer,
-        callback: (bytes: number, buffer: Uint8Array) => this.#onRead(bytes, buffer as Buffer),
-      },
+      ...(tls === null
+        ? {
+            onread: {
+              buffer: () => this.#buffer,
+              callback: (bytes: number, buffer: Uint8Array) =>
+                this.#onRead(bytes, buffer as Buffer),
+            },
+          }
+        : {}),
     };
-    this.socket = pool.engine.connect(options as NetConnectOpts);
-    this.socket.on("connect", () => this.#onConnect());
+    const socket = pool.engine.connect(options as NetConnectOpts);
+    if (tls === null) {
+      this.socket = socket;
+      socket.on("connect", () => this.#onConnect());
+    } else {
+      socket.on("connect", () => {
+        this.#reached = true;
+      });
+      this.socket = secure(socket, tls, "host" in address ? address.host : "localhost");
+      this.socket.on("secureConnect", () => this.#onConnect());
+      this.socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    }
     this.socket.on("drain", () => this.user?.onUpstreamDrain());
     this.socket.on("end", () => this.#onEnd());
     keepReadingAfterWriteError(this.socket);
@@ -119,6 +151,15 @@ export class UpstreamConnection extends Timed {
     this.connected = true;
     this.pool.engine.wheel.clear(this);
     this.user?.onConnected(this);
+  }
+
+  /** What was read over TLS: buffers of their own. */
+  #onData(chunk: Buffer): void {
+    const { user } = this;
+    if (user === null) {
+      this.pool.desync(this);
+      this.destroy();
+    } else if (!user.onUpstreamData(chunk, null)) this.socket.pause();
   }
 
   #onRead(bytes: number, buffer: Buffer): boolean {
@@ -159,7 +200,13 @@ export class UpstreamConnection extends Timed {
       const code = (this.#error as NodeJS.ErrnoException | null)?.code ?? "";
       user.onConnectFailed(
         this,
-        LOCAL_FAULTS.has(code) ? "local" : code === "ETIMEDOUT" ? "timeout" : "refused",
+        LOCAL_FAULTS.has(code)
+          ? "local"
+          : this.#reached
+            ? "tls"
+            : code === "ETIMEDOUT"
+              ? "timeout"
+              : "refused",
       );
     }
   }
@@ -198,6 +245,7 @@ export class Pool {
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Set<UpstreamConnection>();
   #desyncs: number[] = [];
+  #tls: BackendTls | null = null;
 
   constructor(engine: Engine, backend: Backend, appId: string) {
     this.engine = engine;
@@ -222,8 +270,14 @@ export class Pool {
    * An idle connection, or null.
    *
    * @param maxAgeMs - Take only one that was used within this time.
+   * @param tls - Rules that it must have been opened by.
    */
-  take(now: number, maxAgeMs: number): UpstreamConnection | null {
+  take(now: number, maxAgeMs: number, tls: BackendTls | null): UpstreamConnection | null {
+    if (this.#tls !== tls) {
+      // Other rules hold for the dynos now than when these were opened.
+      this.#tls = tls;
+      this.closeIdle();
+    }
     for (;;) {
       const connection = this.#idle.at(-1);
       if (connection === undefined) return null;
@@ -238,8 +292,8 @@ export class Pool {
   }
 
   /** A new connection; its user is told how the connect went. */
-  open(user: UpstreamUser, connectMs: number): UpstreamConnection {
-    const connection = new UpstreamConnection(this, this.backend, connectMs);
+  open(user: UpstreamUser, connectMs: number, tls: BackendTls | null): UpstreamConnection {
+    const connection = new UpstreamConnection(this, this.backend, connectMs, tls);
     connection.user = user;
     this.#all.add(connection);
     return connection;

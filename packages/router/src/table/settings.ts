@@ -1,5 +1,6 @@
 /** Per-app settings: what callers may set, checked once, and the resolved form the engine reads. */
 
+import { createSecureContext, type SecureContext } from "node:tls";
 import { z } from "zod";
 import { isHost, normaliseHost } from "../codec/request.ts";
 import { RouterError } from "../errors.ts";
@@ -66,6 +67,18 @@ const maintenanceSchema = z.union([
   }),
 ]);
 
+const pem = z.string().min(1);
+const backendTlsSchema = z.union([
+  z.boolean(),
+  z.strictObject({
+    ca: z.union([pem, z.array(pem).min(1)]).optional(),
+    serverName: z.string().min(1).max(255).optional(),
+    verify: z.boolean().optional(),
+    cert: pem.optional(),
+    key: pem.optional(),
+  }),
+]);
+
 const page = z.string().max(262_144);
 
 const settingsSchema = z.strictObject({
@@ -107,6 +120,7 @@ const settingsSchema = z.strictObject({
   tracing: z.union([z.boolean(), z.literal("w3c")]).optional(),
   bufferRequestBytes: z.number().int().min(0).max(16_777_216).optional(),
   maxClientConnections: z.number().int().min(1).optional(),
+  backendTls: backendTlsSchema.optional(),
 });
 
 /** One address of a dyno, as given to {@link RouteTable.set}. */
@@ -125,6 +139,7 @@ export type BackendOptions = z.input<typeof backendSchema>;
  * | `strict` | the router's | `report` lets soft rules pass and counts them |
  * | `bufferRequestBytes` | 0 | octets of a body that are read before a dyno is chosen |
  * | `maxClientConnections` | none | connections whose last request was for the app (H22) |
+ * | `backendTls` | `false` | TLS to the dynos; `ca` pins who may sign, `serverName` the name, `cert` and `key` show who asks |
  */
 export type AppRouteOptions = z.input<typeof settingsSchema>;
 
@@ -166,6 +181,14 @@ export interface AffinitySettings {
   readonly sameSite: "Lax" | "Strict" | "None";
   readonly maxAgeSeconds: number;
   readonly waitMs: number;
+}
+
+/** How dynos are spoken to by TLS (spec/router.md §21). */
+export interface BackendTls {
+  readonly context: SecureContext;
+  /** Name that the certificate must have; null = the address. */
+  readonly serverName: string | null;
+  readonly verify: boolean;
 }
 
 /** The settings as the engine reads them. */
@@ -217,6 +240,8 @@ export interface AppSettings {
   readonly bufferRequestBytes: number;
   /** Infinity = no limit. */
   readonly maxClientConnections: number;
+  /** null = clear text. */
+  readonly backendTls: BackendTls | null;
 }
 
 /** Checks a value against a schema and turns a mismatch into a {@link RouterError}. */
@@ -263,6 +288,30 @@ function withoutUndefined(timeouts: Partial<Record<keyof AppTimeouts, unknown>>)
 
 function addressSet(list: readonly string[] | undefined): AddressSet | null {
   return list === undefined ? null : new AddressSet(list);
+}
+
+function resolveBackendTls(
+  app: string,
+  given: z.output<typeof backendTlsSchema>,
+): BackendTls | null {
+  if (given === false) return null;
+  const { ca, cert, key, serverName, verify } = given === true ? ({} as never) : given;
+  try {
+    const context = createSecureContext({
+      minVersion: "TLSv1.2",
+      ...(ca === undefined ? {} : { ca: ca as string[] }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    });
+    return Object.freeze({ context, serverName: serverName ?? null, verify: verify ?? true });
+  } catch (cause) {
+    // The reason alone: the message must not repeat a key.
+    const reason = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+    throw new RouterError(
+      "invalid-option",
+      `The route of app "${app}" at "backendTls" is not valid: ${reason}. Give certificates and key as PEM that fit together.`,
+    );
+  }
 }
 
 /** Resolves checked options to the form the engine reads. */
@@ -338,5 +387,6 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     tracing: options.tracing === undefined ? null : options.tracing !== false,
     bufferRequestBytes: options.bufferRequestBytes ?? 0,
     maxClientConnections: options.maxClientConnections ?? Number.POSITIVE_INFINITY,
+    backendTls: resolveBackendTls(app, options.backendTls ?? false),
   });
 }
