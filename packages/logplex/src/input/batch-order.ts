@@ -28,6 +28,8 @@ interface Connection {
   readonly waiting: Map<number, Waiting>;
   /** Numbers that were passed over and may still come. */
   readonly missing: Set<number>;
+  /** Batches that wait or are being stored, until it is known whether they were. */
+  readonly entered: Map<number, Promise<void>>;
   timer: unknown;
 }
 
@@ -44,16 +46,23 @@ export class BatchOrder {
     this.#clock = clock;
   }
 
-  /** The batch's turn, when it has come; undefined: a batch with this number was stored already. */
+  /**
+   * The batch's turn, when it has come; undefined: a batch with this number was stored already. One
+   * that comes while another with its number is in hand waits for what becomes of that.
+   */
   async enter(key: string, n: number): Promise<Turn | undefined> {
     const connection = this.#connection(key);
-    const { missing } = connection;
-    if (connection.next !== undefined && n < connection.next) {
-      if (!missing.delete(n)) return undefined;
-      return this.#turn(connection, n, true);
+    for (;;) {
+      const first = connection.entered.get(n);
+      if (first === undefined) break;
+      await first;
     }
-    // The same number twice at a time: the second one learns what became of the first.
-    if (connection.waiting.has(n)) return undefined;
+    const { missing } = connection;
+    const late = connection.next !== undefined && n < connection.next;
+    if (late && !missing.delete(n)) return undefined;
+    let known: () => void = () => {};
+    connection.entered.set(n, new Promise((resolve) => (known = resolve)));
+    if (late) return this.#turn(connection, n, true, known);
     if (connection.busy || (connection.next ?? Math.min(n, 1)) !== n) {
       await new Promise<void>((go) => {
         connection.waiting.set(n, { go, since: this.#clock.now() });
@@ -61,10 +70,10 @@ export class BatchOrder {
         if (connection.waiting.size > MAX_WAITING) this.#pass(connection);
       });
     } else connection.busy = true;
-    return this.#turn(connection, n, false);
+    return this.#turn(connection, n, false, known);
   }
 
-  #turn(connection: Connection, n: number, late: boolean): Turn {
+  #turn(connection: Connection, n: number, late: boolean, known: () => void): Turn {
     let stored = false;
     let ended = false;
     return {
@@ -74,14 +83,16 @@ export class BatchOrder {
       end: () => {
         if (ended) return;
         ended = true;
+        connection.entered.delete(n);
         if (late) {
           if (!stored) this.#miss(connection, n);
-          return;
+        } else {
+          if (stored) connection.next = n + 1;
+          else connection.next ??= n;
+          connection.busy = false;
+          this.#advance(connection);
         }
-        if (stored) connection.next = n + 1;
-        else connection.next ??= n;
-        connection.busy = false;
-        this.#advance(connection);
+        known();
       },
     };
   }
@@ -132,7 +143,7 @@ export class BatchOrder {
     if (connection === undefined) {
       for (const [name, oldest] of this.#connections) {
         if (this.#connections.size < MAX_CONNECTIONS) break;
-        if (!oldest.busy && oldest.waiting.size === 0) this.#connections.delete(name);
+        if (oldest.entered.size === 0) this.#connections.delete(name);
         else break;
       }
       connection = {
@@ -140,6 +151,7 @@ export class BatchOrder {
         busy: false,
         waiting: new Map(),
         missing: new Set(),
+        entered: new Map(),
         timer: undefined,
       };
     }

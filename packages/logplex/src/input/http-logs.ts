@@ -188,9 +188,15 @@ export class HttpLogs {
     response: ServerResponse,
   ): Promise<void> {
     const { caller, type, body, expected, frameId, writer, turn } = batch;
-    const { frameIds } = this.#ingress;
+    const { frameIds, counters } = this.#ingress;
     if (frameId !== undefined && !(await this.#claim(writer, frameId, response))) return;
     if (caller.kind === "token") await this.#relief(caller.token.channel);
+    // Another request with the same id may have been stored while this one waited.
+    if (frameId !== undefined && frameIds.has(writer, frameId)) {
+      counters.rejected.duplicate += 1;
+      response.writeHead(204, { "Logplex-Duplicate": "1" }).end();
+      return;
+    }
     const outcome =
       type === "logplex"
         ? this.#frames(caller, body, expected, response)

@@ -87,6 +87,60 @@ describe("batches with Logplex-Batch-Seq", () => {
     await logplex.close();
   });
 
+  it.each([true, false])(
+    "that come while their number is in hand learn what became of it: %s",
+    async (stored) => {
+      const clock = new FakeClock();
+      const order = new BatchOrder(clock);
+      const seen: string[] = [];
+      const first = await order.enter("c", 1);
+      const repeat = order.enter("c", 1).then((turn) => {
+        seen.push(turn === undefined ? "repeat" : "turn");
+        turn?.stored();
+        turn?.end();
+      });
+      const second = order.enter("c", 2).then((turn) => {
+        seen.push("second");
+        turn?.stored();
+        turn?.end();
+      });
+      await turns();
+      expect(seen).toEqual([]);
+      if (stored) first?.stored();
+      first?.end();
+      await repeat;
+      await second;
+      expect(new Set(seen)).toEqual(new Set(["second", stored ? "repeat" : "turn"]));
+      if (!stored) expect(seen).toEqual(["turn", "second"]);
+      // Nothing waits that could be stored once more when time passes.
+      clock.advance(10_000);
+      expect(await order.enter("c", 1)).toBeUndefined();
+      order.close();
+    },
+  );
+
+  it("that come late learn what became of the same number in hand as well", async () => {
+    const clock = new FakeClock();
+    const order = new BatchOrder(clock);
+    const take = (turn: Awaited<ReturnType<BatchOrder["enter"]>>) => {
+      turn?.stored();
+      turn?.end();
+    };
+    take(await order.enter("c", 1));
+    const third = order.enter("c", 3);
+    await turns();
+    clock.advance(1000);
+    take(await third);
+    const late = await order.enter("c", 2);
+    const repeat = order.enter("c", 2);
+    late?.end();
+    const again = await repeat;
+    expect(again).toBeDefined();
+    take(again);
+    expect(await order.enter("c", 2)).toBeUndefined();
+    order.close();
+  });
+
   it("that begin anywhere wait a second for those in front", async () => {
     const clock = new FakeClock();
     const order = new BatchOrder(clock);

@@ -476,6 +476,8 @@ describeRedis("a buffer on Redis", () => {
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     closers.push(() => child.kill("SIGKILL"));
+    // All lines must be on Redis before the process dies.
+    await once(child.stdout, "data");
     await until(() => target.frames.length === 1);
     child.kill("SIGKILL");
     await once(child, "exit");

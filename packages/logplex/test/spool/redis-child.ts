@@ -16,3 +16,4 @@ for (let from = 1; from <= 500; from += 100) {
   const lines = Array.from({ length: 100 }, (_, index) => Buffer.from(`line ${from + index}`));
   await logplex.write({ channel: "a", source: "app", proc: "web.1", lines, at: Date.now() });
 }
+console.log("written");

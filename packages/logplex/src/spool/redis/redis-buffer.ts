@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import { systemClock } from "../../clock.ts";
 import type { DrainRecord, DrainStore } from "../../drain/index.ts";
@@ -41,7 +42,9 @@ export interface RedisBufferOptions {
  * beyond the limit the newest are refused with an L17. A call whose reply was lost is sent again
  * and stored once. What Redis itself loses, it loses: with `appendfsync everysec` up to a second,
  * numbers of which are not given again by a process that saw them. It takes one primary, with
- * replicas and Sentinel if you like, but no Redis Cluster.
+ * replicas and Sentinel if you like, or, with the package `ioredis`, a Redis Cluster: what belongs
+ * to one channel or drain has one hash tag and lies on one node. A cluster can't be waited for, so
+ * it goes without `replicas`.
  *
  * @example
  * const logplex = new Logplex({ buffer: redisBuffer(redis) });
@@ -72,6 +75,12 @@ class RedisBuffer implements LogBuffer {
   #wake: (() => void) | undefined;
 
   constructor(client: RedisClient, options: RedisBufferOptions) {
+    // WAIT has no key, so a cluster's client would send it to any node.
+    if ("isCluster" in client && client.isCluster === true && (options.replicas ?? 0) > 0)
+      throw new LogplexError(
+        "bad-request",
+        `A Redis Cluster can't confirm writes on ${options.replicas} replicas; leave \`replicas\` out.`,
+      );
     this.#client = client;
     this.#options = options;
     this.#prefix = options.prefix ?? "lp:";
@@ -263,18 +272,19 @@ class RedisBuffer implements LogBuffer {
     args: readonly (string | Buffer)[],
   ): Promise<unknown> {
     const link = this.#writer!;
-    const hash = this.#hashes.get(script);
-    const rest = [String(keys.length), ...keys, ...args];
-    if (hash !== undefined) {
-      try {
-        return await link.command("EVALSHA", hash, ...rest);
-      } catch (error) {
-        if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-      }
+    let hash = this.#hashes.get(script);
+    if (hash === undefined) {
+      hash = createHash("sha1").update(script).digest("hex");
+      this.#hashes.set(script, hash);
     }
-    const loaded = (await link.command("SCRIPT", "LOAD", script)) as Buffer;
-    this.#hashes.set(script, loaded.toString());
-    return link.command("EVALSHA", loaded.toString(), ...rest);
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await link.command("EVALSHA", hash, ...rest);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+    }
+    // Goes to the node that has the keys, which knows the script from then on; LOAD goes to any.
+    return link.command("EVAL", script, ...rest);
   }
 
   close(): Promise<void> {
