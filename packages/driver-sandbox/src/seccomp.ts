@@ -38,8 +38,22 @@ interface Architecture {
   readonly refused: readonly number[];
 }
 
-/** The new ones have one number everywhere: io_uring, the mount calls, quotas. */
-const everywhere = [425, 426, 427, 428, 429, 430, 431, 432, 433, 442, 443] as const;
+/** The new ones have one number everywhere. */
+const everywhere = [
+  425, // io_uring_setup
+  426, // io_uring_enter
+  427, // io_uring_register
+  428, // open_tree
+  429, // move_mount
+  430, // fsopen
+  431, // fsconfig
+  432, // fsmount
+  433, // fspick
+  438, // pidfd_getfd
+  442, // mount_setattr
+  443, // quotactl_fd
+  467, // open_tree_attr
+] as const;
 const CLONE3 = 435;
 
 const architectures: Readonly<Record<string, Architecture>> = {
@@ -52,6 +66,9 @@ const architectures: Readonly<Record<string, Architecture>> = {
     refused: [
       101, // ptrace
       103, // syslog
+      134, // uselib
+      136, // ustat
+      139, // sysfs
       153, // vhangup
       154, // modify_ldt
       155, // pivot_root
@@ -83,12 +100,14 @@ const architectures: Readonly<Record<string, Architecture>> = {
       250, // keyctl
       272, // unshare
       298, // perf_event_open
+      300, // fanotify_init
       303, // name_to_handle_at
       304, // open_by_handle_at
       305, // clock_adjtime
       308, // setns
       310, // process_vm_readv
       311, // process_vm_writev
+      312, // kcmp
       313, // finit_module
       320, // kexec_file_load
       321, // bpf
@@ -129,12 +148,14 @@ const architectures: Readonly<Record<string, Architecture>> = {
       224, // swapon
       225, // swapoff
       241, // perf_event_open
+      262, // fanotify_init
       264, // name_to_handle_at
       265, // open_by_handle_at
       266, // clock_adjtime
       268, // setns
       270, // process_vm_readv
       271, // process_vm_writev
+      272, // kcmp
       273, // finit_module
       280, // bpf
       282, // userfaultfd
