@@ -11,6 +11,7 @@ import { RateLimiter, type RateLimitOptions } from "./http/rate-limit.ts";
 import { commonHeaders } from "./http/respond.ts";
 import { createRouter } from "./http/router.ts";
 import { type Logger, silentLogger } from "./logger.ts";
+import { mcpRoute } from "./mcp/route.ts";
 import { DynoRecorder } from "./metrics/dyno-recorder.ts";
 import { Counters } from "./metrics/prometheus.ts";
 import { type DeployResult, recordBuild, runBuild } from "./platform/builds.ts";
@@ -236,9 +237,10 @@ class RunningApi implements Api {
       ...eventRoutes,
       ...new BrowserLogin().routes,
       metricsRoute(this.#counters, this.#recorder),
+      mcpRoute(endpoints, (request, bindings) => route(request, bindings)),
     ];
     const files = options.console && new ConsoleFiles(platform, options.console.directory);
-    const route = createRouter(
+    const route: ReturnType<typeof createRouter> = createRouter(
       {
         platform,
         authorize: options.auth?.authorize,

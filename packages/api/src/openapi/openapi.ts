@@ -155,7 +155,8 @@ function queryParameters(endpoint: Endpoint): Json[] {
   );
 }
 
-function operationId(endpoint: Endpoint): string {
+/** Name of an endpoint that holds in all documents: resource and title in camel case. */
+export function operationId(endpoint: Endpoint): string {
   const words = `${endpoint.resource} ${endpoint.title}`.toLowerCase().match(/[a-z0-9]+/g) ?? [];
   return words
     .map((word, index) => (index === 0 ? word : `${word[0]?.toUpperCase()}${word.slice(1)}`))
