@@ -21,7 +21,12 @@ const child = spawn(
   {
     cwd: root,
     stdio: "inherit",
-    env: { ...process.env, DYNOKIT_SOAK: minutes, DYNOKIT_SEED: seed },
+    env: {
+      ...process.env,
+      DYNOKIT_SOAK: "1",
+      DYNOKIT_SOAK_MINUTES: minutes,
+      DYNOKIT_SEED: seed,
+    },
   },
 );
 child.on("exit", (code) => process.exit(code ?? 1));

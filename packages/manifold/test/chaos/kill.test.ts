@@ -9,9 +9,10 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { seededRandom } from "../../src/testing/random.ts";
 
-// DYNOKIT_SOAK=10 lasts ten minutes, as `node scripts/soak.mjs` does; DYNOKIT_SEED repeats a run.
-const soakMinutes = Number(process.env["DYNOKIT_SOAK"] ?? 0);
-const soak = soakMinutes > 0;
+// DYNOKIT_SOAK=1 lasts DYNOKIT_SOAK_MINUTES, ten of them if that is not set, as `node scripts/soak.mjs`
+// does; DYNOKIT_SEED repeats a run.
+const soak = process.env["DYNOKIT_SOAK"] === "1";
+const soakMinutes = soak ? Number(process.env["DYNOKIT_SOAK_MINUTES"] ?? 10) : 0;
 const seed = Number(process.env["DYNOKIT_SEED"] ?? (soak ? Date.now() % 1_000_000 : 4));
 const program = fileURLToPath(new URL("./fixtures/platform.ts", import.meta.url));
 const reason = process.platform === "linux" ? "" : " (skipped: no /proc on this system)";
@@ -129,9 +130,12 @@ describe.skipIf(reason !== "")(`a platform that is killed again and again${reaso
       expect(running(directory)).toEqual(new Map());
       // A start that was cut short has no status yet; its directory goes when nothing can come of it.
       const left = () =>
-        readdirSync(join(directory, "state")).filter((name) =>
-          existsSync(join(directory, "state", name, "status.json")),
-        );
+        readdirSync(join(directory, "state"))
+          .filter((name) => existsSync(join(directory, "state", name, "status.json")))
+          .map((name) => {
+            const place = join(directory, "state", name);
+            return [readFileSync(join(place, "status.json"), "utf8"), ...readdirSync(place)];
+          });
       if (left().length > 0) {
         // Begun by a life that was killed, ended after the last one had looked: that is a successor's.
         platform = new Platform(directory, seed);

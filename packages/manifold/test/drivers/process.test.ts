@@ -274,6 +274,20 @@ describe("a manifold that is killed", () => {
   });
 });
 
+describe("a directory that was half removed when its driver was killed", () => {
+  test("goes when the next one looks, and its id is free", async () => {
+    const driver = open();
+    await driver.start(spec("exit 0"));
+    await driver.wait("dyno");
+    await driver.close();
+    rmSync(join(stateDirectory, "dyno", "dyno.json"));
+    const next = open();
+    expect(await next.list()).toEqual([]);
+    expect(readdirSync(stateDirectory).filter((name) => !name.startsWith("."))).toEqual([]);
+    expect(await next.start(spec("exit 0"))).toMatchObject({ id: "dyno" });
+  });
+});
+
 describe("options", () => {
   test("unknown ones and wrong values are named", () => {
     expect(() => processDriver({ ports: { from: 9, to: 3 } })).toThrow(/ports/);

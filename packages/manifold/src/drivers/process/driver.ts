@@ -142,7 +142,7 @@ export class ProcessDriver implements DynoDriver {
       if (port !== undefined) this.#ports.release(port, spec.id);
       this.#clients.get(spec.id)?.close();
       this.#clients.delete(spec.id);
-      await rm(directory, { recursive: true, force: true });
+      await this.#remove(directory);
       throw DriverError.from(error, `Dyno "${spec.id}" could not be started`);
     } finally {
       this.#starting.delete(spec.id);
@@ -225,10 +225,7 @@ export class ProcessDriver implements DynoDriver {
     const record = readRecord(client.directory);
     client.close();
     this.#clients.delete(id);
-    // The code of a dyno may be read-only or large: out of the way first, so that the id is free at once.
-    const doomed = join(this.#options.stateDirectory, `.doomed-${randomUUID()}`);
-    await rename(client.directory, doomed).catch(() => {});
-    await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
+    await this.#remove(client.directory);
     const address = record?.handle.address;
     if (address && "port" in address) this.#ports.release(address.port, id);
   }
@@ -266,7 +263,10 @@ export class ProcessDriver implements DynoDriver {
       if (record && status && isLive(status)) handles.push(record.handle);
       else if (status && status.state !== "exited" && status.state !== "lost")
         await killLeftovers(status);
-      else if (!status) await this.#sweep(name, directory, record);
+      else if (status && !record) {
+        // Half removed, when its driver was killed.
+        await this.#remove(directory);
+      } else if (!status) await this.#sweep(name, directory, record);
     }
     return handles;
   }
@@ -543,6 +543,16 @@ export class ProcessDriver implements DynoDriver {
     return client;
   }
 
+  /**
+   * The code of a dyno may be read-only or large: out of the way first, so that the id is free at
+   * once, and that a driver which is killed meanwhile leaves nothing that looks like a dyno.
+   */
+  async #remove(directory: string): Promise<void> {
+    const doomed = join(this.#options.stateDirectory, `.doomed-${randomUUID()}`);
+    await rename(directory, doomed).catch(() => {});
+    await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
+  }
+
   /** A directory without a status: its start was cut short, together with the driver that did it. */
   async #sweep(id: string, directory: string, record: DynoRecord | undefined): Promise<void> {
     if (this.#starting.has(id)) return;
@@ -551,7 +561,7 @@ export class ProcessDriver implements DynoDriver {
     if (!record && age < 2 * this.#options.startTimeoutMs) return;
     // Its supervisor may be about to start the dyno.
     if (record && age < this.#options.startTimeoutMs) return;
-    await rm(directory, { recursive: true, force: true });
+    await this.#remove(directory);
   }
 }
 
