@@ -1,5 +1,18 @@
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DynoDriver, DynoLimits, DynoSpec, LogChunk } from "@dynokit/manifold";
@@ -272,6 +285,43 @@ describe.skipIf(missing)(titled("hostile dynos"), () => {
     for (let index = 0; index < 12; index++) env[`BIG_${index}`] = "x".repeat(120_000);
     const big = await run('printf "%s" "$BIG_11" | wc -c', { env });
     expect(big.text).toBe("120000");
+  });
+
+  it("bounds what is kept of a line without an end", { timeout: 300_000 }, async () => {
+    // 1 GB with DYNOKIT_SOAK=1.
+    const bytes = process.env["DYNOKIT_SOAK"] === "1" ? 1_000_000_000 : 48_000_000;
+    const id = await start(`head -c ${bytes} /dev/zero | tr '\\0' y; exit 5`);
+    expect((await driver.wait(id)).exitCode).toBe(5);
+    const directory = join(kit.stateDirectory, id);
+    const kept = readdirSync(directory).map((name) => statSync(join(directory, name)).size);
+    expect(kept.reduce((sum, size) => sum + size, 0)).toBeLessThan(10 * MIB);
+    await driver.destroy(id);
+  });
+
+  it("finds nothing of the host behind links, device nodes and setuid files of a slug", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "dynokit-outside-"));
+    const code = join(directory, "code");
+    mkdirSync(code);
+    writeFileSync(join(directory, "secret"), "outside");
+    symlinkSync("/etc/shadow", join(code, "shadow"));
+    symlinkSync(directory, join(code, "out"));
+    symlinkSync("../../../../../../root", join(code, "up"));
+    copyFileSync("/usr/bin/id", join(code, "root-id"));
+    chmodSync(join(code, "root-id"), 0o6755);
+    // Only root can make one.
+    spawnSync("mknod", [join(code, "disk"), "b", "254", "0"]);
+    const path = join(directory, "slug.tgz");
+    execFileSync("tar", ["-czf", path, "-C", code, "."]);
+    const digest = createHash("sha256").update(readFileSync(path)).digest("hex");
+    const { text } = await run(
+      "for f in shadow out/secret up/.profile disk; do cat $f >/dev/null 2>&1 && echo found $f; done; ./root-id -u; find . -type b; cat /proc/self/mountinfo | grep ' /app ' | cut -d' ' -f6",
+      { slug: { id: "s", path, checksum: `SHA256:${digest}` } },
+    );
+    rmSync(directory, { recursive: true });
+    const [user, options, ...more] = text.split("\n");
+    expect(user).toBe("1000");
+    expect(options?.split(",")).toEqual(expect.arrayContaining(["nosuid", "nodev"]));
+    expect(more).toEqual([]);
   });
 
   it("finds nothing of the host behind a link in the code", async () => {
