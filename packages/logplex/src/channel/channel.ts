@@ -152,7 +152,10 @@ export class Channel {
   configure(settings: ChannelSettings): void {
     if (settings.redact !== undefined)
       this.#redact = settings.redact === "" ? undefined : compileRedactor(settings.redact);
-    this.#storing = settings.storing ?? this.#storing;
+    if (settings.storing !== undefined) {
+      this.#storing = settings.storing;
+      this.#spool?.keep?.(settings.storing);
+    }
     this.#tailing = settings.tails ?? this.#tailing;
     this.#retention = { ...this.#retention, ...settings.retention };
     this.#ring.retention = this.#storing ? this.#retention : { ...this.#retention, lines: 0 };

@@ -29,6 +29,12 @@ export interface ChannelSpool {
    * Returns how many it has no room for, if any: the newest.
    */
   append(messages: readonly StoredMessage[]): number | undefined;
+  /**
+   * Whether what is appended from now on is kept for later; otherwise only those who follow get it,
+   * and the next append removes what was kept. Needed with `follow`, whose messages go through the
+   * buffer in any case.
+   */
+  keep?(wanted: boolean): void;
   /** Settles when all that was appended survives the machine; undefined: it does already. */
   flushed(level?: SpoolLevel): Promise<void> | undefined;
   /** Reads from a number on. */

@@ -72,6 +72,8 @@ describe("regular expressions of queries", () => {
     ["[b-a]", /bad range/],
     ["*a", /nothing to repeat/],
     ["a{1001}", /more than 1000/],
+    ["a{99999999}", /more than 1000/],
+    ["a{1,99999999999999999999}", /more than 1000/],
     ["((a{100}){100}){100}", /too large/],
     ["((?:){1000}){1000}", /too large/],
     ["\\q", /unknown escape/],

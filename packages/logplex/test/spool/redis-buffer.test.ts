@@ -78,6 +78,29 @@ describeRedis("a buffer on Redis", () => {
     expect(seen(two)).toEqual(seen(one));
   });
 
+  it("keeps nothing of a channel that only passes lines through, and every process gets them", async () => {
+    const [one, two] = [await start(), await start()];
+    await write(one, "kept until then");
+    await until(() => seen(two).length === 1);
+    for (const logplex of [one, two]) logplex.channel("a").configure({ storing: false });
+    const tail = two.channel("a").tail({ lines: 0 });
+    await write(one, "secret one");
+    await write(two, "secret two");
+    const shown = [(await tail.next()).value, (await tail.next()).value];
+    expect(shown.map(({ seq, body }) => `${seq} ${Buffer.from(body)}`)).toEqual([
+      "2 secret one",
+      "3 secret two",
+    ]);
+    tail.close();
+    expect(await place.client.exists(`${place.prefix}{a}:log`)).toBe(0);
+    const three = await start();
+    expect(seen(three)).toEqual([]);
+    three.channel("a").configure({ storing: true });
+    await write(three, "kept again");
+    expect(seen(three)).toEqual(["4 kept again"]);
+    expect(seen(await start())).toEqual(["4 kept again"]);
+  });
+
   it("gives one order when several processes write at once", async () => {
     const all = [await start(), await start(), await start()];
     await Promise.all(

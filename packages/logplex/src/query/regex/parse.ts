@@ -148,8 +148,8 @@ class RegexParser {
       return c === "*" ? [0, Infinity] : c === "+" ? [1, Infinity] : [0, 1];
     }
     if (c !== "{") return undefined;
-    const rest = this.#characters.slice(this.#at, this.#at + 16).join("");
-    const found = /^\{(\d{1,6})(,(\d{0,6}))?\}/.exec(rest);
+    const rest = this.#characters.slice(this.#at, this.#at + 64).join("");
+    const found = /^\{(\d+)(,(\d*))?\}/.exec(rest);
     // `{` that starts no repetition is a literal brace, as in RE2.
     if (!found) return undefined;
     const min = Number(found[1]);

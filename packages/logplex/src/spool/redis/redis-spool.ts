@@ -86,6 +86,7 @@ export class RedisSpool implements ChannelSpool {
   /** The next number when the channel was opened. */
   #openedAt = 1;
   #closed = false;
+  #keeping = true;
   #retryTimer: unknown;
   #wake: (() => void) | undefined;
 
@@ -215,6 +216,10 @@ export class RedisSpool implements ChannelSpool {
     return refused;
   }
 
+  keep(wanted: boolean): void {
+    this.#keeping = wanted;
+  }
+
   flushed(level: SpoolLevel = "local"): Promise<void> | undefined {
     const done = level === "quorum" ? this.#confirmed : this.#taken;
     if (done >= this.#appended) return undefined;
@@ -260,7 +265,7 @@ export class RedisSpool implements ChannelSpool {
         this.#topic,
         this.#writer,
         String(shared.maxBytes),
-        String(shared.maxLines),
+        this.#keeping ? String(shared.maxLines) : "0",
         String(now - shared.maxAgeMs),
         String(shared.maxAgeMs),
       ];

@@ -17,8 +17,8 @@ return {redis.call('HGET', KEYS[1], 'epoch'), first, string.format('%.0f', next)
 
 /**
  * Appends entries and gives them their numbers. Keys: stream, meta, writer. Arguments: epoch, least
- * first number, number of the call, topic, name of the writer, most bytes, most lines, oldest time
- * in ms, age in ms; then per entry its count of messages, newest time in ms, and octets.
+ * first number, number of the call, topic, name of the writer, most bytes, most lines (0: nothing
+ * is kept, everybody who listens gets it), oldest time in ms, age in ms; then per entry its count of messages, newest time in ms, and octets.
  *
  * The writer's key remembers the last call, so a call that is repeated because its reply was lost
  * appends nothing twice. Returns the first number given and the first one kept. The identifier of an entry is the number of its first message.
@@ -42,7 +42,7 @@ for i = 10, #ARGV, 3 do
   next = next + tonumber(ARGV[i])
   bytes = bytes + #ARGV[i + 2]
 end
-while bytes > tonumber(ARGV[6]) or next - first > tonumber(ARGV[7]) or oldest < tonumber(ARGV[8]) do
+while tonumber(ARGV[7]) > 0 and (bytes > tonumber(ARGV[6]) or next - first > tonumber(ARGV[7]) or oldest < tonumber(ARGV[8])) do
   local head = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 2)
   if #head < 2 then break end
   local after = tonumber(string.match(head[2][1], '^%d+'))
@@ -51,6 +51,11 @@ while bytes > tonumber(ARGV[6]) or next - first > tonumber(ARGV[7]) or oldest < 
   bytes = bytes - #head[1][2][6]
   first = after
   oldest = tonumber(head[2][2][4])
+end
+if tonumber(ARGV[7]) == 0 then
+  redis.call('DEL', KEYS[1])
+  first = next
+  bytes = 0
 end
 redis.call('HSET', KEYS[2], 'next', string.format('%.0f', next), 'first', string.format('%.0f', first),
   'bytes', string.format('%.0f', bytes), 'oldest', string.format('%.0f', oldest))
