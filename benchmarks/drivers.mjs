@@ -6,6 +6,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,7 +22,7 @@ const { processDriver } = await import(`${root}packages/manifold/src/index.ts`);
 const { sandboxDriver } = await import(`${root}packages/driver-sandbox/src/index.ts`);
 const { dockerDriver } = await import(`${root}packages/driver-docker/src/index.ts`);
 const images = await import(`${root}packages/driver-docker/test/support/image.ts`);
-const { default: Docker } = await import("dockerode");
+const Docker = createRequire(`${root}packages/driver-docker/src/index.ts`)("dockerode");
 
 const count = process.argv.includes("--quick") ? 10 : 40;
 const lines = process.argv.includes("--quick") ? 100_000 : 500_000;
