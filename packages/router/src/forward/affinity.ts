@@ -116,7 +116,8 @@ export class Affinity {
     const now = exchange.engine.clock.monotonic();
     // A session stays with its dyno while that drains; new sessions do not go there.
     if (backend === undefined || !(backend.state === "up" || backend.keepsSessions)) return null;
-    if (backend.ejectedUntil > now || backend.quarantinedUntil > now) return null;
+    if (backend.unhealthy || backend.ejectedUntil > now || backend.quarantinedUntil > now)
+      return null;
     if (backend.inFlight >= app.settings.concurrency) return "full";
     exchange.affinity = "hit";
     return backend;

@@ -11,6 +11,7 @@ import { type PageKind, renderPage } from "../failures/pages.ts";
 import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import type { Backend } from "../table/backend.ts";
+import type { CanaryTally } from "../table/canary.ts";
 import type { RouteEvent, RouteTable } from "../table/route-table.ts";
 import type { RouterClock } from "../time/clock.ts";
 import { TimerWheel } from "../time/wheel.ts";
@@ -20,6 +21,7 @@ import type { Peer } from "./client-side.ts";
 import type { Exchange, Phase } from "./exchange.ts";
 import { cookieValue, dateField } from "./fields.ts";
 import type { Forwarder, ForwarderContext } from "./forwarder.ts";
+import { HealthChecker } from "./health.ts";
 import { Http2Connection } from "./http2.ts";
 import type { EndedRequest, Observer } from "./observer.ts";
 import { RateLimiter } from "./rate.ts";
@@ -110,6 +112,8 @@ export class Engine implements Forwarder {
   readonly #rates = new RateLimiter();
   readonly #retries = new WeakMap<AppRoute, { at: number; requests: number; retries: number }>();
   readonly #unsubscribe: () => void;
+  readonly #health: HealthChecker;
+  readonly #changedApps = new Set<string>();
   readonly #ids = new RequestIds();
   #offset = 0;
   #offsetUntil = 0;
@@ -138,7 +142,10 @@ export class Engine implements Forwarder {
     this.responseLeniency = parts.options.strictResponse
       ? { obsFold: false }
       : { bareLf: true, obsFold: true };
+    this.#health = new HealthChecker(this);
     const onRoute = (event: RouteEvent) => {
+      if (event.type === "set" || event.type === "delete" || event.type === "backend")
+        this.#checkSoon(event.app);
       if (event.type === "set") this.#appChanged(event.app);
       else if (event.type === "delete" || (event.type === "backend" && event.to !== "up"))
         this.#prune();
@@ -267,6 +274,17 @@ export class Engine implements Forwarder {
       pool.closeIdle();
       if (backend.state === "gone" && pool.size === 0) this.#pools.delete(backend);
     }
+  }
+
+  /** A change of the table is told before it is whole, and often comes with others. */
+  #checkSoon(app: string): void {
+    this.#changedApps.add(app);
+    if (this.#changedApps.size > 1) return;
+    queueMicrotask(() => {
+      const apps = [...this.#changedApps];
+      this.#changedApps.clear();
+      if (!this.closing) for (const changed of apps) this.#health.refresh(changed);
+    });
   }
 
   /** Maintenance leaves tunnels alone unless it says otherwise (spec/router.md §19). */
@@ -543,8 +561,27 @@ export class Engine implements Forwarder {
 
   /** An exchange is over: one line, one event, the counters. */
   ended(exchange: Exchange, phase: Phase): void {
+    const { app, backend } = exchange;
+    if (app !== null && app.canary !== null && backend !== null) this.#countCanary(exchange);
     const record = this.#write(exchange, phase, false);
     this.observer.ended(exchange, record);
+  }
+
+  #countCanary(exchange: Exchange): void {
+    const app = exchange.app as AppRoute;
+    const tally = app.canary as CanaryTally;
+    const { failure } = exchange;
+    // What the client did says nothing about the release.
+    const failed = failure !== null && failure.sock !== "client";
+    const rates = tally.count(exchange.backend as Backend, failed, this.clock.monotonic());
+    if (rates === null) return;
+    this.routes.emit("route", {
+      type: "canary-aborted",
+      app: app.id,
+      version: tally.settings.version,
+      canaryRate: rates.canary,
+      otherRate: rates.others,
+    });
   }
 
   #write(exchange: Exchange, phase: Phase, opening: boolean): EndedRequest {
@@ -638,6 +675,7 @@ export class Engine implements Forwarder {
   /** Ends tunnels and idle connections and lets the rest finish; see `Router.close`. */
   shutdown(deadline: number): void {
     this.closing = true;
+    this.#health.close();
     for (const connection of [...this.connections]) if (connection.idle) connection.destroy();
     for (const connection of [...this.http2]) connection.goAway();
     for (const tunnel of [...this.tunnels]) tunnel.drain(deadline, "shutdown");

@@ -62,7 +62,8 @@ function forgetWriteError(socket: Socket): void {
   if (readable !== undefined) readable.errored = null;
 }
 
-function secure(socket: Socket, tls: BackendTls, host: string): TLSSocket {
+/** TLS over a connection to a dyno. */
+export function secure(socket: Socket, tls: BackendTls, host: string): TLSSocket {
   const name = tls.serverName ?? host;
   return tlsConnect({
     socket,

@@ -1,4 +1,5 @@
 import type { Backend } from "./backend.ts";
+import type { CanaryTally } from "./canary.ts";
 import type { AppSettings } from "./settings.ts";
 
 /** Something that waits for a backend of an app: a request in the queue. */
@@ -23,6 +24,8 @@ export class AppRoute {
   bootingCount = 0;
   crashedCount = 0;
   sleepingCount = 0;
+  /** Requests and H-codes of the canary release and of the others, while there is one. */
+  canary: CanaryTally | null = null;
   /** Taken out of the table. */
   deleted = false;
   readonly backends = new Map<string, Backend>();

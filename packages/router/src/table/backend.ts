@@ -37,6 +37,8 @@ export class Backend {
   quarantinedUntil = 0;
   quarantineReason: "refused" | "timeout" | null = null;
   ejectedUntil = 0;
+  /** Failed its active checks. */
+  unhealthy = false;
   /** Sessions that are bound to it may still come while it drains. */
   keepsSessions = false;
   /** Its drain is over: whatever comes now could meet a process that has seen SIGTERM. */
@@ -64,6 +66,7 @@ export class Backend {
   isGood(now: number): boolean {
     return (
       this.state === "up" &&
+      !this.unhealthy &&
       this.ejectedUntil <= now &&
       this.quarantinedUntil <= now &&
       !(this.trial && this.#quarantines > 0)

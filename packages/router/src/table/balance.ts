@@ -116,9 +116,12 @@ export function choose(app: AppRoute, choice: Choice): Chosen {
   const panic = ejected * 2 > up.length;
   const free = untried.filter((backend) => backend.inFlight < app.settings.concurrency);
   const good = free.filter(
-    (backend) => backend.isGood(choice.now) || (panic && backend.quarantinedUntil <= choice.now),
+    (backend) =>
+      backend.isGood(choice.now) ||
+      (panic && !backend.unhealthy && backend.quarantinedUntil <= choice.now),
   );
-  if (good.length > 0) return pick(good, app, choice);
+  if (good.length > 0)
+    return pick(app.canary === null ? good : app.canary.narrow(good, choice.random), app, choice);
   const spare = free.filter((backend) => backend.quarantinedUntil <= choice.now && !backend.trial);
   if (spare.length > 0) return pick(spare, app, choice);
   if (free.length === 0) return "full";

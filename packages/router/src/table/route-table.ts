@@ -5,6 +5,7 @@ import { RouterError } from "../errors.ts";
 import { type RouterClock, systemClock } from "../time/clock.ts";
 import { AppRoute } from "./app-route.ts";
 import { Backend, type BackendRecord, type BackendState } from "./backend.ts";
+import { CanaryTally } from "./canary.ts";
 import { followSource } from "./follow.ts";
 import {
   type AppRouteOptions,
@@ -31,6 +32,20 @@ export type RouteEvent =
       readonly dyno: string;
       readonly id: string;
       readonly untilMs: number;
+    }
+  | {
+      readonly type: "unhealthy" | "healthy";
+      readonly app: string;
+      readonly dyno: string;
+      readonly id: string;
+    }
+  | {
+      /** The release gets no more requests; the rates are shares of exchanges with an H-code. */
+      readonly type: "canary-aborted";
+      readonly app: string;
+      readonly version: number;
+      readonly canaryRate: number;
+      readonly otherRate: number;
     };
 
 /** Events of a {@link RouteTable}. */
@@ -176,6 +191,10 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       route.settings = settings;
     }
     if (settings.strict === "report") this.#reporting++;
+    const { canary } = settings;
+    if (canary === null) route.canary = null;
+    else if (JSON.stringify(canary) !== JSON.stringify(route.canary?.settings))
+      route.canary = new CanaryTally(canary, this.clock.monotonic());
     this.#options.set(app, options);
     for (const host of settings.hosts) this.#hosts.set(host, { kind: "app", app: route });
     for (const [from, to] of settings.redirects)
@@ -229,6 +248,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     backend.keepsSessions = false;
     if (to === "up") backend.drained = false;
     if (to === "up") {
+      backend.unhealthy = false;
       backend.upSince = this.clock.monotonic();
       this.#woken.delete(route.id);
     }

@@ -79,6 +79,21 @@ const backendTlsSchema = z.union([
   }),
 ]);
 
+const healthSchema = z.strictObject({
+  path: z.string().regex(/^\/[\x21-\x7e]*$/),
+  intervalMs: z.number().int().min(100).max(3_600_000).optional(),
+  timeoutMs: ms.optional(),
+  rise: z.number().int().min(1).max(100).optional(),
+  fall: z.number().int().min(1).max(100).optional(),
+});
+
+const canarySchema = z.strictObject({
+  version: z.number().int().min(1),
+  share: z.number().min(0).max(1),
+  abortAbove: z.number().min(0).max(1).optional(),
+  minRequests: z.number().int().min(1).max(1_000_000).optional(),
+});
+
 const page = z.string().max(262_144);
 
 const settingsSchema = z.strictObject({
@@ -121,6 +136,8 @@ const settingsSchema = z.strictObject({
   bufferRequestBytes: z.number().int().min(0).max(16_777_216).optional(),
   maxClientConnections: z.number().int().min(1).optional(),
   backendTls: backendTlsSchema.optional(),
+  health: healthSchema.optional(),
+  canary: canarySchema.optional(),
 });
 
 /** One address of a dyno, as given to {@link RouteTable.set}. */
@@ -139,6 +156,8 @@ export type BackendOptions = z.input<typeof backendSchema>;
  * | `strict` | the router's | `report` lets soft rules pass and counts them |
  * | `bufferRequestBytes` | 0 | octets of a body that are read before a dyno is chosen |
  * | `maxClientConnections` | none | connections whose last request was for the app (H22) |
+ * | `health` | off | asks each dyno for `path` every `intervalMs` (5000); out after `fall` (2) bad answers, back after `rise` (1) |
+ * | `canary` | off | `share` of the requests goes to the dynos of release `version`; ends when its rate of H-codes is more than `abortAbove` over that of the others |
  * | `backendTls` | `false` | TLS to the dynos; `ca` pins who may sign, `serverName` the name, `cert` and `key` show who asks |
  */
 export type AppRouteOptions = z.input<typeof settingsSchema>;
@@ -181,6 +200,26 @@ export interface AffinitySettings {
   readonly sameSite: "Lax" | "Strict" | "None";
   readonly maxAgeSeconds: number;
   readonly waitMs: number;
+}
+
+/** Active checks of one app's dynos (spec/router.md §16). */
+export interface HealthSettings {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly rise: number;
+  readonly fall: number;
+}
+
+/** Share of one release in the requests of its app (spec/router.md §20). */
+export interface CanarySettings {
+  readonly version: number;
+  /** 0 to 1. */
+  readonly share: number;
+  /** Infinity = never. */
+  readonly abortAbove: number;
+  /** Requests of each side before the rates are compared. */
+  readonly minRequests: number;
 }
 
 /** How dynos are spoken to by TLS (spec/router.md §21). */
@@ -242,6 +281,8 @@ export interface AppSettings {
   readonly maxClientConnections: number;
   /** null = clear text. */
   readonly backendTls: BackendTls | null;
+  readonly health: HealthSettings | null;
+  readonly canary: CanarySettings | null;
 }
 
 /** Checks a value against a schema and turns a mismatch into a {@link RouterError}. */
@@ -388,5 +429,24 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     bufferRequestBytes: options.bufferRequestBytes ?? 0,
     maxClientConnections: options.maxClientConnections ?? Number.POSITIVE_INFINITY,
     backendTls: resolveBackendTls(app, options.backendTls ?? false),
+    health:
+      options.health === undefined
+        ? null
+        : Object.freeze({
+            path: options.health.path,
+            intervalMs: options.health.intervalMs ?? 5000,
+            timeoutMs: options.health.timeoutMs ?? 5000,
+            rise: options.health.rise ?? 1,
+            fall: options.health.fall ?? 2,
+          }),
+    canary:
+      options.canary === undefined
+        ? null
+        : Object.freeze({
+            version: options.canary.version,
+            share: options.canary.share,
+            abortAbove: options.canary.abortAbove ?? Number.POSITIVE_INFINITY,
+            minRequests: options.canary.minRequests ?? 100,
+          }),
   });
 }
