@@ -29,6 +29,10 @@ export type { AppRouteOptions, AppTimeouts, BackendOptions } from "./table/setti
 export type { RouteMessage, RouteSync } from "./table/sync.ts";
 export { type RouterClock, systemClock } from "./time/clock.ts";
 export {
+  type CertificateFolderOptions,
+  followCertificateFolder,
+} from "./tls/certificate-folder.ts";
+export {
   type CertificatePair,
   CertificateStore,
   type CertificateStoreEvents,

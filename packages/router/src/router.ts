@@ -13,7 +13,7 @@ import { renderMetrics } from "./metrics/render.ts";
 import { parseRouterOptions, type RouterLimits, type RouterSettings } from "./options.ts";
 import type { RouteTable } from "./table/route-table.ts";
 import { type RouterClock, systemClock } from "./time/clock.ts";
-import { TimerWheel } from "./time/wheel.ts";
+import { Timed, TimerWheel } from "./time/wheel.ts";
 
 /** Options of {@link Router}; all but `routes` have a default. */
 export interface RouterOptions extends RouterSettings {
@@ -79,6 +79,7 @@ export class Router {
   readonly #limits: RouterLimits;
   readonly #listeners = new Set<Listener>();
   #admin: AdminListener | null = null;
+  #expiry: ExpiryTimer | null = null;
   #closing: Promise<CloseResult> | null = null;
 
   /** @throws RouterError `invalid-option`. */
@@ -127,6 +128,10 @@ export class Router {
     });
     const address = await listener.listen();
     this.#listeners.add(listener);
+    if (listener.certificates !== null) {
+      this.#checkExpiry();
+      this.#expiry ??= new ExpiryTimer(this.#wheel, () => this.#checkExpiry());
+    }
     return address;
   }
 
@@ -189,6 +194,10 @@ export class Router {
     }
   }
 
+  #checkExpiry(): void {
+    for (const { certificates } of this.#listeners) certificates?.checkExpiry(this.#clock.now());
+  }
+
   /** All metrics as Prometheus text. */
   metrics(): string {
     const certificates = [...this.#listeners]
@@ -236,6 +245,7 @@ export class Router {
     await this.#drained(drainMs);
     const completed = this.#observer.completed - before;
     const cut = this.#forwarder.destroy();
+    if (this.#expiry !== null) this.#wheel.remove(this.#expiry);
     this.#wheel.close();
     await Promise.all(closed);
     await this.#admin?.close();
@@ -263,3 +273,21 @@ export class Router {
     return this.close().then(() => undefined);
   }
 }
+
+/** Looks at the ends of certificates twice a day. */
+class ExpiryTimer extends Timed {
+  readonly #wheel: TimerWheel;
+  readonly #check: () => void;
+  constructor(wheel: TimerWheel, check: () => void) {
+    super();
+    this.#wheel = wheel;
+    this.#check = check;
+    wheel.set(this, EXPIRY_CHECK_MS);
+  }
+  override onDeadline(): void {
+    this.#check();
+    this.#wheel.set(this, EXPIRY_CHECK_MS);
+  }
+}
+
+const EXPIRY_CHECK_MS = 12 * 3_600_000;

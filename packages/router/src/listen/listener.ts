@@ -1,10 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
-import {
-  createServer as createTlsServer,
-  type TLSSocket,
-  type Server as TlsServer,
-} from "node:tls";
+import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
 import { RouterError } from "../errors.ts";
 import type { Peer } from "../forward/client-side.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
@@ -71,6 +67,8 @@ export interface ListenerContext {
 const OVER_LIMIT = 256;
 const PROXY_HEADER_MS = 2000;
 const TICKET_KEY_MS = 12 * 3_600_000;
+/** Fatal alert 112 (R6066 §3). */
+const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** One listening address: accepts, reads PROXY headers, does TLS, hands over to the forwarder. */
@@ -273,12 +271,15 @@ export class Listener {
       ALPNProtocols: options.http2 === false ? ["http/1.1"] : ["h2", "http/1.1"],
       handshakeTimeout: this.#context.handshakeMs,
       ...(options.ticketKeys === undefined ? {} : { ticketKeys: options.ticketKeys }),
-      SNICallback: (serverName, callback) => {
+      SNICallback: function (this: unknown, serverName, callback) {
         const found =
           certificates.find(serverName) ??
           (options.requireSni === true ? null : certificates.fallback);
-        if (found === null) callback(new Error("unrecognized name"));
-        else callback(null, found.context);
+        if (found === null) {
+          // Node closes without a word; nothing was written yet, so the alert is clear text.
+          if (this instanceof TLSSocket) parentSocket(this).write(UNRECOGNIZED_NAME);
+          callback(new Error("unrecognized name"));
+        } else callback(null, found.context);
       },
     });
     const useFallback = () => {

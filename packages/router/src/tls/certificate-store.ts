@@ -24,9 +24,17 @@ export interface StoredCertificate {
 export interface CertificateStoreEvents {
   /** A certificate was put or removed. */
   certificate: (event: { readonly type: "put" | "remove"; readonly name: string }) => void;
+  /** A certificate ends within 21, and again within 7 days; told once each. */
+  expiring: (event: {
+    readonly name: string;
+    /** ms since the epoch. */
+    readonly validTo: number;
+    readonly withinDays: 21 | 7;
+  }) => void;
 }
 
 const MAX_CONTEXTS = 10_000;
+const DAY_MS = 86_400_000;
 
 /**
  * Certificates by server name: exact names before `*.` names. Changes hold for the next
@@ -36,6 +44,7 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
   readonly #byName = new Map<string, StoredCertificate>();
   readonly #byHost = new Map<string, StoredCertificate>();
   readonly #pairs = new Map<string, CertificatePair>();
+  readonly #warned = new Map<string, 21 | 7>();
   #default: StoredCertificate | null = null;
 
   /** All certificates. */
@@ -101,10 +110,27 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
     const old = this.#byName.get(name);
     if (old === undefined) return;
     this.#byName.delete(name);
+    this.#warned.delete(name);
     for (const host of old.hosts) if (this.#byHost.get(host) === old) this.#byHost.delete(host);
     // A host that two certificates cover falls back to the other one.
     for (const other of this.#byName.values())
       for (const host of other.hosts) if (!this.#byHost.has(host)) this.#byHost.set(host, other);
+  }
+
+  /**
+   * Emits `expiring` for certificates that end soon; routers that listen with the store call it
+   * when they begin and every 12 h.
+   *
+   * @param now - ms since the epoch.
+   */
+  checkExpiry(now: number): void {
+    for (const { name, validTo } of this.#byName.values()) {
+      const left = validTo - now;
+      const withinDays = left <= 7 * DAY_MS ? 7 : left <= 21 * DAY_MS ? 21 : null;
+      if (withinDays === null || (this.#warned.get(name) ?? 22) <= withinDays) continue;
+      this.#warned.set(name, withinDays);
+      this.emit("expiring", { name, validTo, withinDays });
+    }
   }
 
   /** The certificate for a server name, in constant time. */
