@@ -267,6 +267,7 @@ describe.skipIf(missing)(titled("hostile dynos"), () => {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0);
     expect(bytes).toBe(4 * MIB + 3);
     expect(chunks.filter(({ partial }) => !partial)).toHaveLength(2);
+    await driver.wait(id);
     await driver.destroy(id);
     const flood = await start("head -c 40000000 /dev/urandom; exit 6");
     expect((await driver.wait(flood)).exitCode).toBe(6);

@@ -156,8 +156,8 @@ describe.skipIf(missing || process.arch !== "x64")(
     });
 
     afterAll(async () => {
-      for (const { id } of (await driver.listEnded?.()) ?? [])
-        await driver.destroy(id, { force: true });
+      await driver.wait("calls");
+      await driver.destroy("calls");
       await driver.close();
       kit.remove();
     });
