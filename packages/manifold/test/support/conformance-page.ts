@@ -1,10 +1,7 @@
 /**
- * Writes docs/reference/conformance.md from the checks and from results of the command:
- *
- *   dynokit-driver-check process --json > process.json
- *   tsx --conditions=@dynokit/source packages/manifold/test/support/conformance-page.ts process=process.json …
- *
- * Columns that are not given stay as they are.
+ * Writes docs/reference/conformance.md from the checks and from results of drivers, as
+ * `node scripts/conformance.mjs` gives them: `process=process.json docker= …`, in the order of the
+ * columns. One without a file stays as it is.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -76,7 +73,7 @@ ${formatChecks(driverChecks)}
 
 ## Results
 
-Written from runs of \`dynokit-driver-check\` as root on Linux; – is a skip.
+Written by \`node scripts/conformance.mjs\` as root on Linux; – is a skip.
 
 ${row(["Check", ...drivers])}
 ${row(["---", ...drivers.map(() => "---")])}
@@ -99,10 +96,12 @@ function current(): Columns {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const columns = new Map(current());
+  const before = current();
+  const columns = new Map<string, ReadonlyMap<string, string>>();
   for (const parameter of process.argv.slice(2)) {
     const [driver = "", file = ""] = parameter.split("=");
-    columns.set(driver, columnOf(JSON.parse(readFileSync(file, "utf8"))));
+    const column = file ? columnOf(JSON.parse(readFileSync(file, "utf8"))) : before.get(driver);
+    if (column) columns.set(driver, column);
   }
   writeFileSync(pagePath, renderPage(columns));
 }
