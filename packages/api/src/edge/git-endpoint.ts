@@ -12,7 +12,7 @@ import {
 } from "./git-access.ts";
 import { GitHookServer } from "./git-hook-server.ts";
 import { type GitPushHandler, PushJudge } from "./git-push.ts";
-import { GitRepositories, gitEnvironment } from "./git-repositories.ts";
+import { GitRepositories, gitEnvironment, removeAbandoned } from "./git-repositories.ts";
 
 /** Options of {@link GitEndpoint}. */
 export interface GitOptions {
@@ -127,6 +127,7 @@ export class GitEndpoint {
       });
     await this.#start();
     const repository = await this.repositories.ensure(access.app.id);
+    if (route.path === "git-receive-pack") await removeAbandoned(repository);
     const push =
       route.path === "git-receive-pack"
         ? this.#hooks.expect({ app: access.app, user: access.user, repository })
@@ -189,6 +190,10 @@ export class GitEndpoint {
       ["http.receivepack", "true"],
       ["http.getanyfile", "false"],
       ["receive.maxInputSize", String(this.#options.maxPushBytes ?? 1024 ** 3)],
+      // Larger objects are streamed to disk: a small pack can hold a file of any size.
+      ["core.bigFileThreshold", "16m"],
+      ["core.deltaBaseCacheLimit", "32m"],
+      ["pack.threads", "1"],
       ["receive.fsckObjects", "true"],
       // Faults of old programs that are in the history of honest projects.
       ["receive.fsck.zeroPaddedFilemode", "ignore"],

@@ -1,3 +1,6 @@
+/** Refs of one push. */
+export const maxUpdates = 10_000;
+
 /**
  * What the pre-receive hook runs: it tells the server over a UNIX socket which references the
  * push changes, prints what comes back and ends with the status it is told. Written into the
@@ -18,6 +21,10 @@ const updates = readFileSync(0, "utf8")
     const [from, to, ...ref] = line.split(" ");
     return { from, to, ref: ref.join(" ") };
   });
+if (updates.length > ${maxUpdates}) {
+  console.log(" !     At most ${maxUpdates} refs can be pushed at once.");
+  process.exit(1);
+}
 const absolute = (paths) => paths?.split(":").map((path) => resolve(path)).join(":");
 const socket = connect(DYNOKIT_GIT_SOCKET);
 let status = 1;

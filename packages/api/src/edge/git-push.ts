@@ -1,5 +1,6 @@
 import PQueue from "p-queue";
 import { z } from "zod";
+import { maxUpdates } from "./git-hook-program.ts";
 import { git } from "./git-repositories.ts";
 
 /** A branch that deploys was pushed; the push waits for the outcome. */
@@ -46,7 +47,7 @@ export const hookMessage = z.object({
   token: z.string(),
   updates: z
     .array(z.object({ from: objectId, to: objectId, ref: z.string().max(4096) }))
-    .max(10_000),
+    .max(maxUpdates),
   objectDirectory: z.string().optional(),
   alternateObjectDirectories: z.string().optional(),
 });
@@ -136,6 +137,11 @@ export class PushJudge {
         say(` !     ${branch} was changed by another push meanwhile. Fetch and push again.\n`);
         return false;
       }
+      // git asks its hook also about what it will refuse itself afterwards.
+      if (!(await isCommit(update.to, repository, message))) {
+        say(` !     What was pushed to ${branch} is no commit, or did not come whole.\n`);
+        return false;
+      }
       await this.#handler({
         app: context.app,
         user: context.user,
@@ -178,6 +184,25 @@ export class PushJudge {
       this.#queues.set(app, queue);
     }
     return queue;
+  }
+}
+
+async function isCommit(
+  id: string,
+  repository: string,
+  { objectDirectory, alternateObjectDirectories }: HookMessage,
+): Promise<boolean> {
+  const variables = {
+    ...(objectDirectory === undefined ? {} : { GIT_OBJECT_DIRECTORY: objectDirectory }),
+    ...(alternateObjectDirectories === undefined
+      ? {}
+      : { GIT_ALTERNATE_OBJECT_DIRECTORIES: alternateObjectDirectories }),
+  };
+  try {
+    return (await git(["cat-file", "-t", id], repository, variables)) === "commit";
+  } catch {
+    // It does not exist.
+    return false;
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, lstat, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ApiError } from "../errors.ts";
 import { hookProgram, hookScript } from "./git-hook-program.ts";
@@ -77,6 +77,24 @@ export class GitRepositories {
   }
 }
 
+/** Longer than any push waits for its turn and its build. */
+const abandonedMs = 24 * 60 * 60 * 1000;
+
+/**
+ * Removes what pushes that broke off had sent. git itself keeps it when it is killed, as its own
+ * server program does to it when a client goes.
+ */
+export async function removeAbandoned(repository: string): Promise<void> {
+  const objects = join(repository, "objects");
+  for (const name of await readdir(objects)) {
+    if (!name.startsWith("tmp_objdir-")) continue;
+    const path = join(objects, name);
+    const stat = await lstat(path).catch(() => undefined);
+    if (stat && Date.now() - stat.mtimeMs > abandonedMs)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
 /** The environment of every git program here: nothing of ours but the path. */
 export function gitEnvironment(): Record<string, string> {
   return {
@@ -90,10 +108,14 @@ export function gitEnvironment(): Record<string, string> {
 }
 
 /** Resolves to what git printed. */
-export async function git(args: readonly string[], cwd?: string): Promise<string> {
+export async function git(
+  args: readonly string[],
+  cwd?: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<string> {
   const child = spawn("git", ["-c", "safe.directory=*", ...args], {
     ...(cwd === undefined ? {} : { cwd }),
-    env: gitEnvironment(),
+    env: { ...gitEnvironment(), ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";

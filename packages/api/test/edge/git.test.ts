@@ -1,113 +1,14 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { EdgeOptions } from "../../src/edge/edge.ts";
-import type { GitAccess, GitAccessRequest } from "../../src/edge/git-access.ts";
-import type { GitPush } from "../../src/edge/git-push.ts";
-import { startEdge, temporaryDirectory } from "./support.ts";
-
-const TOKEN = "s3cret-token";
-
-interface Result {
-  code: number | null;
-  out: string;
-}
-
-/** A working copy with one commit. */
-async function workingCopy(files: Record<string, string> = { Procfile: "web: x\n" }) {
-  const directory = await temporaryDirectory();
-  const env = {
-    PATH: process.env["PATH"],
-    HOME: directory,
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_TERMINAL_PROMPT: "0",
-    GIT_AUTHOR_NAME: "a",
-    GIT_AUTHOR_EMAIL: "a@b",
-    GIT_COMMITTER_NAME: "a",
-    GIT_COMMITTER_EMAIL: "a@b",
-  };
-  const start = (args: readonly string[], more: Record<string, string> = {}) =>
-    spawn("git", args, {
-      cwd: directory,
-      env: { ...env, ...more },
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
-    });
-  const git = async (
-    args: readonly string[],
-    more: Record<string, string> = {},
-  ): Promise<Result> => {
-    const child = start(args, more);
-    let out = "";
-    child.stdout.on("data", (chunk: Buffer) => {
-      out += chunk;
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      out += chunk;
-    });
-    const [code] = (await once(child, "close")) as [number | null];
-    return { code, out };
-  };
-  const commit = async (changes: Record<string, string | Buffer>) => {
-    for (const [name, content] of Object.entries(changes)) {
-      await mkdir(join(directory, name, ".."), { recursive: true });
-      await writeFile(join(directory, name), content);
-    }
-    await git(["add", "."]);
-    await git(["commit", "-q", "-m", "change"]);
-    return (await git(["rev-parse", "HEAD"])).out.trim();
-  };
-  await git(["init", "-q", "-b", "main"]);
-  const first = await commit(files);
-  return { directory, git, start, commit, first };
-}
-
-async function startGit(options: Partial<NonNullable<EdgeOptions["git"]>> = {}) {
-  const directory = await temporaryDirectory();
-  const pushes: GitPush[] = [];
-  const asked: GitAccessRequest[] = [];
-  const started = await startEdge({
-    git: {
-      directory,
-      access: async (request): Promise<GitAccess> => {
-        asked.push(request);
-        if (request.password !== TOKEN)
-          return { allowed: false, status: 401, message: "Invalid credentials provided." };
-        if (request.app === "busy")
-          return {
-            allowed: false,
-            status: 429,
-            message: "Your account reached the API rate limit.",
-            retryAfterSeconds: 30,
-          };
-        if (request.app === "locked")
-          return { allowed: false, status: 403, message: "You may not push to this app." };
-        if (request.app !== "demo") return { allowed: false, status: 404, message: "No such app." };
-        return {
-          allowed: true,
-          app: { id: "11111111-app", name: "demo" },
-          user: { id: "user-1", email: "a@b" },
-        };
-      },
-      push: async (push) => {
-        pushes.push(push);
-        push.output(Buffer.from("-----> Building\n"));
-      },
-      ...options,
-    },
-  });
-  const url = (app = "demo", token = TOKEN, scheme = "http") =>
-    `${scheme}://heroku:${token}@localhost:${started.port}/${app}.git`;
-  const repository = join(directory, "repositories", "11111111-app.git");
-  return { ...started, directory, repository, pushes, asked, url };
-}
+import { gitBench, TOKEN, workingCopy } from "./git-bench.ts";
 
 describe("git over the edge", () => {
   it("deploys a push to main over HTTPS and shows the build's output", async () => {
-    const { url, pushes, authority, asked } = await startGit();
+    const { url, pushes, authority, asked } = await gitBench();
     const work = await workingCopy();
     const { code, out } = await work.git(["push", url("demo", TOKEN, "https"), "main"], {
       GIT_SSL_CAINFO: authority.caPath,
@@ -134,7 +35,7 @@ describe("git over the edge", () => {
 
   it("lets the handler read the code while the push is still undecided", async () => {
     let read = "";
-    const { url, repository } = await startGit({
+    const { url, repository } = await gitBench({
       push: async ({ source }) => {
         read = execFileSync("git", ["show", `${source.commit}:Procfile`], {
           cwd: source.repository,
@@ -160,7 +61,7 @@ describe("git over the edge", () => {
   });
 
   it("does not repeat a reason that the output gave", async () => {
-    const { url } = await startGit({
+    const { url } = await gitBench({
       push: async ({ output }) => {
         output(Buffer.from("\n !     It does not compile.\n !     Push rejected, sorry.\n"));
         throw new Error("It does not compile.");
@@ -173,7 +74,7 @@ describe("git over the edge", () => {
   });
 
   it("can be cloned and fetched, with the deployed branch as HEAD", async () => {
-    const { url, repository } = await startGit();
+    const { url, repository } = await gitBench();
     const work = await workingCopy();
     await work.git(["push", url(), "main"]);
     const clone = await work.git(["clone", "-q", url(), "copy"]);
@@ -195,7 +96,7 @@ describe("git over the edge", () => {
   });
 
   it("keeps other branches and tags without building them", async () => {
-    const { url, pushes } = await startGit();
+    const { url, pushes } = await gitBench();
     const work = await workingCopy();
     const branch = await work.git(["push", url(), "main:feature"]);
     expect(branch.code).toBe(0);
@@ -210,7 +111,7 @@ describe("git over the edge", () => {
   });
 
   it("refuses to delete what is deployed and to push two deploy branches at once", async () => {
-    const { url, pushes } = await startGit();
+    const { url, pushes } = await gitBench();
     const work = await workingCopy();
     const both = await work.git(["push", url(), "main", "main:master"]);
     expect(both.code).toBe(1);
@@ -223,7 +124,7 @@ describe("git over the edge", () => {
   });
 
   it("takes forced pushes and large ones, chunked and compressed", async () => {
-    const { url, pushes } = await startGit();
+    const { url, pushes } = await gitBench();
     const work = await workingCopy();
     await work.git(["push", url(), "main"]);
     await work.git(["checkout", "-q", "--orphan", "other"]);
@@ -234,7 +135,7 @@ describe("git over the edge", () => {
   });
 
   it("refuses pushes above the limit", async () => {
-    const { url, pushes } = await startGit({ maxPushBytes: 100_000 });
+    const { url, pushes } = await gitBench({ maxPushBytes: 100_000 });
     const work = await workingCopy();
     await work.commit({ "big.bin": randomBytes(300_000) });
     const { code, out } = await work.git(["push", url(), "main"]);
@@ -244,7 +145,7 @@ describe("git over the edge", () => {
   });
 
   it("answers 401, 403, 404 and 429 in a form that git shows", async () => {
-    const { url, port, pushes } = await startGit();
+    const { url, port, pushes } = await gitBench();
     const work = await workingCopy();
     const push = async (target: string) => (await work.git(["push", target, "main"])).out;
     expect(await push(url("demo", "wrong"))).toMatch(/Authentication failed/);
@@ -273,7 +174,7 @@ describe("git over the edge", () => {
   });
 
   it("serves nothing but smart HTTP, and no path outside of the repositories", async () => {
-    const { port, asked } = await startGit();
+    const { port, asked } = await gitBench();
     const headers = { authorization: `Basic ${Buffer.from(`x:${TOKEN}`).toString("base64")}` };
     for (const path of [
       "/demo.git/HEAD",
@@ -298,7 +199,7 @@ describe("git over the edge", () => {
 
   it("shows output live, while the build runs", async () => {
     let finish: () => void = () => undefined;
-    const { url } = await startGit({
+    const { url } = await gitBench({
       push: async ({ output }) => {
         output(Buffer.from("first line\n"));
         await new Promise<void>((resolve) => {
@@ -326,7 +227,7 @@ describe("git over the edge", () => {
     const running = new Promise<void>((resolve) => {
       begun = resolve;
     });
-    const { url, repository, edge } = await startGit({
+    const { url, repository, edge } = await gitBench({
       push: async ({ output }) => {
         output(Buffer.from("building\n"));
         begun();
@@ -353,7 +254,7 @@ describe("git over the edge", () => {
   it("handles pushes to one app one after the other", async () => {
     const finish: (() => void)[] = [];
     const begun: string[] = [];
-    const { url } = await startGit({
+    const { url } = await gitBench({
       push: async ({ commit }) => {
         begun.push(commit);
         await new Promise<void>((resolve) => finish.push(resolve));
@@ -383,7 +284,7 @@ describe("git over the edge", () => {
     const running = new Promise<void>((resolve) => {
       begun = resolve;
     });
-    const { url, edge, directory } = await startGit({
+    const { url, edge, directory } = await gitBench({
       push: async ({ signal }) => {
         begun();
         await once(signal, "abort");
@@ -413,7 +314,7 @@ describe("git over the edge", () => {
       begun = resolve;
     });
     let end: () => void = () => undefined;
-    const { url, edge } = await startGit({
+    const { url, edge } = await gitBench({
       closeTimeoutMs: 50,
       push: async () => {
         begun();
@@ -431,7 +332,7 @@ describe("git over the edge", () => {
   });
 
   it("removes a repository with its app", async () => {
-    const { url, edge, repository } = await startGit();
+    const { url, edge, repository } = await gitBench();
     const work = await workingCopy();
     await work.git(["push", url(), "main"]);
     await edge.removeRepository("11111111-app");
