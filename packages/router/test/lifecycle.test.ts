@@ -200,6 +200,45 @@ describe("following a manifold", () => {
     expect(lines.filter((line) => !line.startsWith("at=info"))).toEqual([]);
     expect(answers).toBeGreaterThan(1000);
   });
+
+  test("a scale-down to one under constant load, half of it on new connections, fails no request", async () => {
+    const { manifold, port, lines } = await followed();
+    for (const dyno of ["web.1", "web.2", "web.3", "web.4"]) await manifold.start(dyno);
+    let running = true;
+    let answers = 0;
+    const failures: string[] = [];
+    const worker = async (fresh: boolean) => {
+      let client = new RawClient(port);
+      while (running && failures.length === 0) {
+        if (fresh) {
+          client.socket.destroy();
+          client = new RawClient(port);
+        }
+        client.text = "";
+        client.write(get());
+        const text = await client.until(/\r\n\r\n[\s\S]*web\.\d-\d+/).catch(String);
+        if (/^HTTP\/1\.1 200/.test(text)) answers++;
+        else failures.push(text.slice(0, 300));
+      }
+    };
+    const workers = Array.from({ length: 8 }, (_, i) => worker(i % 2 === 0));
+    const more = async () => {
+      const enough = answers + 50;
+      while (answers < enough && failures.length === 0)
+        await new Promise((resolve) => setImmediate(resolve));
+    };
+    await more();
+    for (const [id, { dyno }] of [...manifold.running]) {
+      if (dyno === "web.1") continue;
+      await manifold.stop(id);
+      await more();
+    }
+    running = false;
+    await Promise.all(workers);
+    expect(failures).toEqual([]);
+    expect(manifold.running.size).toBe(1);
+    expect(lines.filter((line) => !line.startsWith("at=info"))).toEqual([]);
+  });
 });
 
 describe("drain", () => {
