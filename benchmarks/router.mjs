@@ -291,7 +291,7 @@ async function idleMemory(proxy) {
   for (const socket of warm) socket.destroy();
   await ask();
   const before = await ask();
-  const count = quick ? 2000 : 5000;
+  const count = quick ? 2000 : 10_000;
   const sockets = await open(count);
   await ask();
   const after = await ask();

@@ -7,7 +7,7 @@ const head = (length) =>
 const answer = Buffer.from(head(1024) + "x".repeat(1024));
 const big = Buffer.concat([Buffer.from(head(10_000_000)), Buffer.alloc(10_000_000, 120)]);
 const switching =
-  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+  "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 const END = Buffer.from("\r\n\r\n");
 
 const server = createServer({ noDelay: true }, (socket) => {
