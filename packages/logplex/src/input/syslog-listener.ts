@@ -53,6 +53,8 @@ export class SyslogListener {
   readonly #sockets = new Set<Socket>();
   /** Open connections by token. */
   readonly #perToken = new Map<string, number>();
+  /** The tokens that each connection counts for. */
+  readonly #admitted = new WeakMap<Socket, string[]>();
 
   constructor(ingress: Ingress, options: SyslogListenOptions) {
     this.#ingress = ingress;
@@ -135,12 +137,24 @@ export class SyslogListener {
     const open = this.#perToken.get(token) ?? 0;
     if (open >= (this.#options.maxConnectionsPerToken ?? 100)) return false;
     this.#perToken.set(token, open + 1);
+    const admitted = this.#admitted.get(socket);
+    if (admitted !== undefined) {
+      admitted.push(token);
+      return true;
+    }
+    // One listener for all tokens of a connection, which may be thousands.
+    const tokens = [token];
+    this.#admitted.set(socket, tokens);
     socket.on("close", () => {
-      const left = (this.#perToken.get(token) ?? 1) - 1;
-      if (left > 0) this.#perToken.set(token, left);
-      else this.#perToken.delete(token);
+      for (const one of tokens) this.#leave(one);
     });
     return true;
+  }
+
+  #leave(token: string): void {
+    const left = (this.#perToken.get(token) ?? 1) - 1;
+    if (left > 0) this.#perToken.set(token, left);
+    else this.#perToken.delete(token);
   }
 
   #destination(id: string): Destination | undefined {
