@@ -190,7 +190,12 @@ export class HttpLogs {
     const { caller, type, body, expected, frameId, writer, turn } = batch;
     const { frameIds, counters } = this.#ingress;
     if (frameId !== undefined && !(await this.#claim(writer, frameId, response))) return;
-    if (caller.kind === "token") await this.#relief(caller.token.channel);
+    // Looked at right before storing: many that wake at once must see what the first ones stored.
+    for (;;) {
+      const relief = caller.kind === "token" ? this.#relief(caller.token.channel) : undefined;
+      if (relief === undefined) break;
+      await relief;
+    }
     // Another request with the same id may have been stored while this one waited.
     if (frameId !== undefined && frameIds.has(writer, frameId)) {
       counters.rejected.duplicate += 1;
@@ -235,14 +240,9 @@ export class HttpLogs {
     else response.writeHead(204, headers).end();
   }
 
-  /** Waits while a drain of the channel may lose nothing and has no room; each batch looks anew. */
-  async #relief(id: string): Promise<void> {
-    const channel = this.#ingress.channel(id);
-    for (;;) {
-      const relief = this.#ingress.pressure([channel]);
-      if (relief === undefined) return;
-      await relief;
-    }
+  /** Settles when a drain of the channel that may lose nothing has room again; undefined: it has. */
+  #relief(id: string): Promise<void> | undefined {
+    return this.#ingress.pressure([this.#ingress.channel(id)]);
   }
 
   /** False: the request was answered, since another process has the frame or none can be asked. */
