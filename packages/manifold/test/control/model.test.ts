@@ -4,6 +4,7 @@ import {
   DriverError,
   type DynoEvent,
   type Formation,
+  ManifoldError,
   MemoryWorld,
   type ProcessDefinition,
   virtualClock,
@@ -123,7 +124,15 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
       const known = run.wanted?.processes[one];
       if (!run.wanted || !known) return;
       const scaled = { ...run.wanted.processes, [one]: { ...known, quantity } };
-      run.rollouts.push((await run.harness.manifold.scale("app-1", { [one]: quantity })).done);
+      const rollout = await run.harness.manifold
+        .scale("app-1", { [one]: quantity })
+        .catch((error) => {
+          // The release that has this type was refused while the engine was away.
+          if (!ManifoldError.is(error) || !error.message.includes("no process type")) throw error;
+          return undefined;
+        });
+      if (!rollout) return;
+      run.rollouts.push(rollout.done);
       run.wanted = { ...run.wanted, processes: scaled };
     }),
   ),
