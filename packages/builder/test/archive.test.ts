@@ -1,6 +1,15 @@
 import { execFileSync } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
@@ -125,6 +134,38 @@ describe("unpacking an untrusted archive", () => {
         code: "bad-archive",
       });
     }
+  });
+
+  it("takes links whose text is a directory of their own path", async () => {
+    const { into, error } = await extract([
+      { path: "lib/lib", content: "x" },
+      { path: "lib/x", type: "SymbolicLink", linkpath: "lib" },
+      { path: "a/b/c", type: "SymbolicLink", linkpath: "a" },
+      { path: "a/b/d", type: "SymbolicLink", linkpath: "a/b/" },
+      { path: "e/f", type: "SymbolicLink", linkpath: "e/f/g" },
+      { path: "h/i", type: "SymbolicLink", linkpath: "H" },
+    ]);
+    expect(error).toBeUndefined();
+    expect(await readFile(join(into, "lib/x"), "utf8")).toBe("x");
+    expect(await readlink(join(into, "a/b/c"))).toBe("../b/a");
+    expect(await readlink(join(into, "a/b/d"))).toBe("../b/a/b/");
+    expect(await readlink(join(into, "e/f"))).toBe("../e/e/f/g");
+    expect(await readlink(join(into, "h/i"))).toBe("../h/H");
+  });
+
+  it("refuses links through themselves", async () => {
+    for (const entries of [
+      [{ path: "a", type: "SymbolicLink", linkpath: "a/b" }],
+      [
+        { path: "a", content: "x" },
+        { path: "a/b", type: "Link", linkpath: "a" },
+      ],
+      [
+        { path: "a/b", content: "x" },
+        { path: "a", type: "Link", linkpath: "a/b" },
+      ],
+    ] satisfies RawEntry[][])
+      expect((await extract(entries)).error).toMatchObject({ code: "unsafe-archive" });
   });
 
   it("never throws anything else and never writes outside, whatever the bytes", async () => {

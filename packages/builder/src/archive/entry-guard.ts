@@ -88,7 +88,8 @@ export function checkLinkTarget(path: string, target: string): void {
     throw unsafe(path, `is a link to "${target}", outside of the app's directory`);
 }
 
-function unsafe(path: string, problem: string): BuilderError {
+/** The error for an entry that must not be unpacked. */
+export function unsafe(path: string, problem: string): BuilderError {
   return new BuilderError(
     "unsafe-archive",
     `The entry ${JSON.stringify(path)} ${problem}. Remove it from the source and try again.`,

@@ -2,6 +2,7 @@ import { createGunzip } from "node:zlib";
 import { type ReadEntry, Unpack } from "tar";
 import { BuilderError } from "../errors.ts";
 import { EntryGuard } from "./entry-guard.ts";
+import { linkText } from "./link-text.ts";
 
 /** Bounds of {@link extractArchive}; see `BuilderLimits`. */
 export interface ExtractLimits {
@@ -56,6 +57,8 @@ export async function extractArchive(
         if (declared > limits.maxUnpackedBytes)
           throw tooLarge("bytes when unpacked", limits.maxUnpackedBytes, "maxUnpackedBytes");
         guard.check(read);
+        const { path, type, linkpath } = read;
+        if (linkpath) read.linkpath = linkText({ path, type, linkpath });
         const executable = read.type === "Directory" || ((read.mode ?? 0) & 0o111) !== 0;
         read.mode = executable ? 0o755 : 0o644;
         return true;
@@ -65,7 +68,13 @@ export async function extractArchive(
       }
     },
   });
+  let stop = () => {};
   const finished = new Promise<void>((resolve) => {
+    stop = () => {
+      fail(cancelled());
+      resolve();
+    };
+    signal?.addEventListener("abort", stop, { once: true });
     unpack.on("close", resolve);
     unpack.on("end", resolve);
     unpack.on("error", (error: unknown) => {
@@ -106,10 +115,12 @@ export async function extractArchive(
   if (failure === undefined) {
     unpack.end();
     await finished;
-  } else {
-    unpack.abort(new Error("refused"));
   }
-  if (failure !== undefined) throw failure;
+  signal?.removeEventListener("abort", stop);
+  if (failure !== undefined) {
+    unpack.abort(new Error("refused"));
+    throw failure;
+  }
   if (files === 0)
     throw new BuilderError(
       "bad-archive",
@@ -175,7 +186,11 @@ async function* decompress(
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new BuilderError("cancelled", "The build was cancelled.");
+  if (signal?.aborted) throw cancelled();
+}
+
+function cancelled(): BuilderError {
+  return new BuilderError("cancelled", "The build was cancelled.");
 }
 
 function tooLarge(what: string, limit: number, name: string): BuilderError {
