@@ -74,6 +74,11 @@ async function reach(options: SandboxDriverOptions, targets: readonly string[]) 
 }
 
 const interfaces = () => ip("-o", "link").match(/\bdk\w+/g) ?? [];
+/** The kernel takes a namespace and its link away in its own time after the last process. */
+async function linksAtMost(count: number): Promise<void> {
+  for (const end = Date.now() + 20_000; interfaces().length > count && Date.now() < end; )
+    await new Promise((resolve) => setTimeout(resolve, 10));
+}
 const tables = () =>
   execFileSync("nft", ["list", "tables"], { encoding: "utf8" }).match(/dynokit_\w+/g) ?? [];
 
@@ -92,6 +97,7 @@ async function neighbours() {
   await first.start({ id: "c", command: ["perl", "-e", TRY, ...targets], env, labels });
   const refused = await output(first, "c");
   await first.destroy("c", { force: true });
+  await linksAtMost(2);
   const links = interfaces().length;
   await first.close();
   const kept = tables().length;
@@ -102,6 +108,7 @@ async function neighbours() {
   for (const handle of handles) found.push((await second.recover(handle)).state);
   const back = tables().length;
   for (const { id } of handles) await second.destroy(id, { force: true });
+  await linksAtMost(0);
   await second.close();
   kit.remove();
   return {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { openSync, writeFileSync } from "node:fs";
+import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DriverHandle } from "../../../../src/index.ts";
@@ -17,7 +17,12 @@ const SIGCHLD = 17;
  */
 function leaveZombie(): void {
   const number = CLONE[process.arch] as number;
-  execFileSync("perl", ["-e", `syscall(${number}, ${CLONE_PARENT | SIGCHLD}, 0, 0, 0, 0)`]);
+  const program = `print syscall(${number}, ${CLONE_PARENT | SIGCHLD}, 0, 0, 0, 0) || exit`;
+  const pid = execFileSync("perl", ["-e", program], { encoding: "utf8" });
+  // Until it has ended it is no defunct child yet, and a quick check would not see one.
+  const end = Date.now() + 20_000;
+  while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1")) && Date.now() < end)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
 }
 
 /** For each check of recovery, limits, network, files and hygiene, a driver that must fail it. */
