@@ -30,7 +30,12 @@ type Route = (request: Request, bindings?: Bindings) => Promise<Response>;
  * token's own rights and limits; `tools/list` shows what they leave.
  */
 export function mcpRoute(table: readonly Endpoint[], route: Route): RawRoute {
-  const tools = toolsOf(table);
+  let made: ReturnType<typeof toolsOf> | undefined;
+  // Their schemas take longer than all else of a start, and most platforms never show them.
+  const tools = () => {
+    made ??= toolsOf(table);
+    return made;
+  };
   return {
     method: "POST",
     path: "/mcp",
@@ -52,7 +57,7 @@ export function mcpRoute(table: readonly Endpoint[], route: Route): RawRoute {
         await identify(call);
         return new Response(null, { status: 202 });
       }
-      if (method === "tools/call") return await callTool(call, tools, route, id, params);
+      if (method === "tools/call") return await callTool(call, tools(), route, id, params);
       const { grant } = await identify(call);
       switch (method) {
         case "initialize":
@@ -68,7 +73,7 @@ export function mcpRoute(table: readonly Endpoint[], route: Route): RawRoute {
           return result(id, {});
         case "tools/list":
           return result(id, {
-            tools: [...tools.values()]
+            tools: [...tools().values()]
               .filter((tool) => mayUse(grant, tool))
               .map(({ declaration }) => declaration),
           });
