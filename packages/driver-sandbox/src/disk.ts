@@ -4,8 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { rm, rmdir, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DriverError } from "@dynokit/manifold";
-import { run } from "./run.ts";
+import { DriverError, runProgram } from "@dynokit/manifold";
 
 /** Below it a file system has no room for anything. */
 export const MIN_DISK_BYTES = 1_048_576;
@@ -37,7 +36,7 @@ export async function mountDisk(directory: string, image: string, bytes: number)
   // No journal: after a crash of the machine no dyno comes back.
   const options = ["-O", "^has_journal", "-m", "0", "-E", `root_owner=${uid}:${gid}`];
   try {
-    await run("mkfs.ext4", ["-q", ...options, "-d", directory, image]);
+    await runProgram("mkfs.ext4", ["-q", ...options, "-d", directory, image]);
   } catch (cause) {
     throw new DriverError(
       "failed",
@@ -47,7 +46,7 @@ export async function mountDisk(directory: string, image: string, bytes: number)
   }
   for (const name of readdirSync(directory))
     await rm(join(directory, name), { recursive: true, force: true });
-  await run("mount", ["-o", "loop,nosuid,nodev", image, directory]);
+  await runProgram("mount", ["-o", "loop,nosuid,nodev", image, directory]);
   // The mount holds it: so it goes with the mount, whoever ends the dyno.
   await rm(image);
   await rmdir(join(directory, "lost+found"));
@@ -60,6 +59,6 @@ export async function unmountBelow(directory: string): Promise<void> {
     const path = (row.split(" ")[4] ?? "").replaceAll(/\\(\d{3})/g, (_, octal: string) =>
       String.fromCharCode(Number.parseInt(octal, 8)),
     );
-    if (path.startsWith(`${directory}/`)) await run("umount", ["--lazy", path]);
+    if (path.startsWith(`${directory}/`)) await runProgram("umount", ["--lazy", path]);
   }
 }

@@ -1,8 +1,7 @@
 import { realpathSync } from "node:fs";
 import { chmod, mkdir, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { DriverError, type DynoSpec } from "@dynokit/manifold";
-import { run } from "./run.ts";
+import { DriverError, type DynoSpec, runProgram } from "@dynokit/manifold";
 
 /** A path of the host that one dyno has, at the same place. */
 export interface HostPath {
@@ -86,7 +85,7 @@ export async function mountPaths(
   for (const { path, source } of paths) {
     if ((await stat(path)).isDirectory()) await mkdir(source);
     else await writeFile(source, "");
-    await run("chown", ["-R", "-h", `${uid}:${uid}`, path]);
-    await run("mount", ["--bind", path, source]);
+    await runProgram("chown", ["-R", "-h", `${uid}:${uid}`, path]);
+    await runProgram("mount", ["--bind", path, source]);
   }
 }

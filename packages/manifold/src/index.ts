@@ -34,6 +34,7 @@ export { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts"
 export { LineSplitter } from "./driver/line-splitter.ts";
 export type { LogBufferOptions } from "./driver/log-buffer.ts";
 export { LogBuffer } from "./driver/log-buffer.ts";
+export { runProgram } from "./driver/run-program.ts";
 export { defaultStateDirectory } from "./driver/state-directory.ts";
 export type { StopSteps } from "./driver/stop.ts";
 export { escalatingStop } from "./driver/stop.ts";

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream, existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
@@ -7,6 +6,7 @@ import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { SlugRef } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
+import { runProgram } from "../../driver/run-program.ts";
 
 const MAX_CACHED = 10;
 
@@ -25,7 +25,7 @@ export class SlugCache {
     const now = new Date();
     await utimes(source, now, now);
     const flags = process.platform === "linux" ? ["-a", "--reflink=auto"] : ["-Rp"];
-    await run("cp", [...flags, source, target]);
+    await runProgram("cp", [...flags, source, target]);
   }
 
   async #unpacked(slug: SlugRef, signal?: AbortSignal): Promise<string> {
@@ -72,7 +72,7 @@ export class SlugCache {
       }
       await mkdir(temporary, { mode: 0o755 });
       // GNU tar and bsdtar refuse absolute names and "..": nothing lands outside.
-      await run("tar", [
+      await runProgram("tar", [
         "-xzf",
         archive,
         "-C",
@@ -82,7 +82,7 @@ export class SlugCache {
       ]);
       // Only root's tar makes them; a dyno that is given its code must not be given a disk with it.
       const special = ["b", "c", "p", "s"].flatMap((type) => ["-o", "-type", type]).slice(1);
-      await run("find", [temporary, "(", ...special, ")", "-delete"]);
+      await runProgram("find", [temporary, "(", ...special, ")", "-delete"]);
       await moveIntoPlace(await appRoot(temporary), directory);
       await this.#evict();
       return directory;
@@ -160,23 +160,4 @@ async function download(slug: SlugRef, path: string, signal?: AbortSignal): Prom
     // The address may hold a signature: it stays out of the message.
     throw new DriverError("unavailable", `Slug "${slug.id}" can't be downloaded`, { cause });
   }
-}
-
-function run(program: string, parameters: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, parameters, { stdio: ["ignore", "ignore", "pipe"] });
-    let message = "";
-    child.stderr.on("data", (chunk: Buffer) => {
-      if (message.length < 2_000) message += chunk.toString("utf8");
-    });
-    child.once("error", (cause) =>
-      reject(
-        new DriverError("unavailable", `"${program}" can't be run; is it installed?`, { cause }),
-      ),
-    );
-    child.once("close", (code) => {
-      if (code === 0) resolve();
-      else reject(new DriverError("failed", `"${program}" ended with ${code}: ${message.trim()}`));
-    });
-  });
 }
