@@ -38,7 +38,9 @@ export async function watchMemory(
       } else if (
         limits.memoryBytes !== undefined &&
         quotaUse !== undefined &&
-        quotaUse > limits.memoryBytes
+        quotaUse > limits.memoryBytes &&
+        // Sizes that are killed at the quota have no R14 before it.
+        limits.memoryKillBytes !== limits.memoryBytes
       ) {
         runner.dispatch({
           type: "memory",

@@ -412,6 +412,57 @@ describe("the platform's lines are Heroku's (spec/dynos.md §2)", () => {
     await close();
   });
 
+  test("a size that is killed at its quota has no R14, and the cache counts for none of it", async () => {
+    let memoryRssBytes = 900 * 1024 * 1024;
+    const memoryCacheBytes = 500 * 1024 * 1024;
+    const { manifold, close, clock, take } = harness({
+      memory: { stats: true, script: { stats: () => ({ memoryRssBytes, memoryCacheBytes }) } },
+      policy: { restart: "never" },
+    });
+    await (await manifold.apply(formation(1, { worker: process(1, { size: "Private-S" }) }))).done;
+    await clock.settle();
+    take();
+    await clock.advance(40_000);
+    expect(take()).toEqual([]);
+    memoryRssBytes = 1100 * 1024 * 1024;
+    await clock.advance(20_000);
+    expect(take("worker.1")).toEqual([
+      "Process running mem=1100MB(107.4%)",
+      "Error R15 (Memory quota vastly exceeded)",
+      "Stopping process with SIGKILL",
+      "Process exited with status 137",
+      "State changed from up to crashed",
+    ]);
+    await close();
+  });
+
+  test("signal, time-out and scope of a type's stop reach its driver", async () => {
+    const stops: unknown[] = [];
+    const { manifold, close, clock, take } = harness({
+      alter: (driver) => {
+        const stop = driver.stop.bind(driver);
+        return Object.assign(driver, {
+          stop: (id: string, options: object) => {
+            stops.push(options);
+            return stop(id, options);
+          },
+        });
+      },
+    });
+    const stop = { signal: "SIGQUIT", timeoutMs: 5000, scope: "main" } as const;
+    await (await manifold.apply(formation(1, { worker: process(1, { policy: { stop } }) }))).done;
+    take();
+    await manifold.scale("app-1", { worker: 0 });
+    await clock.settle();
+    expect(stops).toEqual([stop]);
+    expect(take("worker.1")).toEqual([
+      "State changed from up to down",
+      "Stopping all processes with SIGQUIT",
+      "Process exited with status 131",
+    ]);
+    await close();
+  });
+
   test("a kernel's kill for memory is R15 as well", async () => {
     const { manifold, close, clock, take } = harness({
       memory: { script: { exitAfterMs: 10, exitSignal: "SIGKILL", oomKilled: true } },
