@@ -71,6 +71,8 @@ export class ClientConnection extends ClientSide {
   #bodyDone = true;
   #stash: Buffer | null = null;
   #keepAlive = false;
+  /** The client said that this request is its last, and the request has no body. */
+  #lastRequest = false;
   #discarded = 0;
   #paused = false;
   #chunkedAnswer = false;
@@ -231,6 +233,7 @@ export class ClientConnection extends ClientSide {
       meaning.keepAlive && !meaning.closeAfter && !engine.closing && !this.peer.overLimit;
     this.#left = meaning.length;
     this.#bodyDone = meaning.length === NO_BODY || meaning.length === 0;
+    this.#lastRequest = this.#bodyDone && !meaning.keepAlive;
     if (meaning.length === CHUNKED) this.#decoder = new ChunkDecoder();
     if (this.#bodyDone) {
       exchange.requestDone = true;
@@ -519,8 +522,11 @@ export class ClientConnection extends ClientSide {
       return;
     }
     if (this.#socket.destroyed) return;
-    if (!this.#keepAlive || !this.#bodyDone || (!clean && !this.#bodyDone)) {
-      this.#linger();
+    if (!this.#keepAlive || !this.#bodyDone) {
+      // Nothing more is due from a client that announced its end, so no reset can hit the answer.
+      // TLS has its own goodbye.
+      if (clean && this.#lastRequest && this.#shared && this.#stash === null) this.#destroy();
+      else this.#linger();
       return;
     }
     this.#state = IDLE;
