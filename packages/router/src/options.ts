@@ -65,6 +65,7 @@ const schema = z.strictObject({
   channel: z.string().min(1).optional(),
   extraLogKeys: z.boolean().optional(),
   http2WebSocket: z.boolean().optional(),
+  privatePages: z.boolean().optional(),
   acmeChallenge: z
     .custom<(token: string, hostname: string) => string | undefined>(
       (value) => typeof value === "function",
@@ -89,6 +90,7 @@ const schema = z.strictObject({
  * | `trustedProxies` | none | CIDR ranges of hops that may name the client |
  * | `access.allow`, `.deny` | all, none | CIDR ranges for all apps; 403 `cause="acl"` |
  * | `tracing` | `false` | `"w3c"` continues or begins a trace in `traceparent` |
+ * | `privatePages` | `false` | apps' pages may be fetched from private addresses too |
  * | `log.redactQuery` | `none` | `all` leaves queries out of the log, `hash` leaves a digest |
  * | `log.format` | `logfmt` | `json` writes objects with the same keys |
  * | `log.sampleSuccess` | 1 | share of the lines about 2xx answers |
@@ -100,6 +102,8 @@ export type RouterSettings = z.input<typeof schema>;
 export interface RouterLimits {
   readonly maxClientConnections: number;
   readonly tlsHandshakeMs: number;
+  /** Pages may be fetched from addresses that are not public. */
+  readonly privatePages: boolean;
 }
 
 /** Checks the settings; throws `invalid-option`. */
@@ -113,6 +117,7 @@ export function parseRouterOptions(settings: RouterSettings): {
     limits: {
       maxClientConnections: options.limits?.maxClientConnections ?? 100_000,
       tlsHandshakeMs: options.timeouts?.tlsHandshakeMs ?? 10_000,
+      privatePages: options.privatePages ?? false,
     },
     engine: {
       rules: {

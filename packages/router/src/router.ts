@@ -1,9 +1,11 @@
+import { lookup } from "node:dns";
 import { connect as netConnect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { LogWriter } from "./access-log/writer.ts";
 import { AdminListener, type AdminOptions } from "./admin/admin-listener.ts";
 import type { LogSink } from "./contract.ts";
 import { RouterError } from "./errors.ts";
+import { OwnPages } from "./failures/own-pages.ts";
 import type { Peer } from "./forward/client-side.ts";
 import { Engine, type EngineOptions } from "./forward/engine.ts";
 import type { Forwarder, ForwarderContext, ForwarderFactory } from "./forward/forwarder.ts";
@@ -77,6 +79,7 @@ export class Router {
   readonly #log: LogWriter | null;
   readonly #clock: RouterClock;
   readonly #limits: RouterLimits;
+  readonly #pages: OwnPages;
   readonly #listeners = new Set<Listener>();
   #admin: AdminListener | null = null;
   #expiry: ExpiryTimer | null = null;
@@ -92,7 +95,14 @@ export class Router {
     this.#log = logs === undefined ? null : new LogWriter(logs, this.#clock);
     this.#options = parsed.engine;
     this.#wheel = new TimerWheel(this.#clock);
+    this.#pages = new OwnPages(routes, this.#log, this.#wheel, {
+      clock: this.#clock,
+      lookup,
+      allowPrivate: parsed.limits.privatePages,
+      frames: parsed.engine.rules.compat === "heroku",
+    });
     const context = {
+      pages: this.#pages,
       options: parsed.engine,
       routes,
       log: this.#log,
@@ -245,6 +255,7 @@ export class Router {
     await this.#drained(drainMs);
     const completed = this.#observer.completed - before;
     const cut = this.#forwarder.destroy();
+    this.#pages.close();
     if (this.#expiry !== null) this.#wheel.remove(this.#expiry);
     this.#wheel.close();
     await Promise.all(closed);

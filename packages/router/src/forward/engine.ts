@@ -107,6 +107,7 @@ export class Engine implements Forwarder {
   readonly #deferred: HeadLeniency;
   readonly #deferredRules: RequestRules;
   readonly #log: LogWriter | null;
+  readonly #pages: ForwarderContext["pages"];
   readonly #pools = new Map<Backend, Pool>();
   readonly #spare: Head[] = [];
   readonly #rates = new RateLimiter();
@@ -128,6 +129,7 @@ export class Engine implements Forwarder {
     this.random = parts.random;
     this.connect = parts.connect;
     this.#log = parts.log;
+    this.#pages = parts.pages;
     this.wheel = new TimerWheel(parts.clock, 100, (ms) =>
       this.observer.loopDelay.observe(ms / 1000),
     );
@@ -495,11 +497,11 @@ export class Engine implements Forwarder {
       message,
       requestId: exchange.identity.requestId,
       html:
-        kind === "maintenance"
-          ? (settings?.maintenancePage ?? null)
-          : kind === "error"
-            ? (settings?.errorPage ?? null)
-            : null,
+        exchange.app === null ||
+        settings === undefined ||
+        (kind !== "error" && kind !== "maintenance")
+          ? null
+          : this.#pages.html(exchange.app.id, settings, kind),
       accept: exchange.head?.get(F.accept),
     });
     return exchange.client.sendOwn(

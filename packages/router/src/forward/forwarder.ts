@@ -1,6 +1,7 @@
 import type { NetConnectOpts, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { LogWriter } from "../access-log/writer.ts";
+import type { OwnPages } from "../failures/own-pages.ts";
 import type { RouteTable } from "../table/route-table.ts";
 import type { RouterClock } from "../time/clock.ts";
 import type { Peer } from "./client-side.ts";
@@ -15,6 +16,8 @@ export interface ForwarderContext {
   readonly clock: RouterClock;
   readonly random: () => number;
   readonly observer: Observer;
+  /** Pages that apps name by URL. */
+  readonly pages: OwnPages;
   /** Opens connections to dynos; `net.connect` unless replaced. */
   readonly connect: (options: NetConnectOpts) => Socket;
 }

@@ -273,7 +273,14 @@ class HttpProxyForwarder implements Forwarder {
       code: failure?.code ?? null,
       message: failure?.desc ?? "There is no app at this host.",
       requestId: proxied.identity.requestId,
-      html: (code === "H80" ? settings?.maintenancePage : settings?.errorPage) ?? null,
+      html:
+        proxied.app === null || settings === undefined
+          ? null
+          : this.#context.pages.html(
+              proxied.app.id,
+              settings,
+              code === "H80" ? "maintenance" : "error",
+            ),
       accept: proxied.request.headers.accept,
     });
     response.writeHead(status, {

@@ -95,6 +95,13 @@ const canarySchema = z.strictObject({
 });
 
 const page = z.string().max(262_144);
+const pageUrl = z
+  .string()
+  .max(2048)
+  .refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+  }, "must be an http or https URL without a user name");
 
 const settingsSchema = z.strictObject({
   hosts: z.array(z.string()).max(10_000).optional(),
@@ -115,7 +122,14 @@ const settingsSchema = z.strictObject({
   rate: z
     .strictObject({ perSecond: z.number().min(0.01), burst: z.number().int().min(1) })
     .optional(),
-  pages: z.strictObject({ error: page.optional(), maintenance: page.optional() }).optional(),
+  pages: z
+    .strictObject({
+      error: page.optional(),
+      maintenance: page.optional(),
+      errorUrl: pageUrl.optional(),
+      maintenanceUrl: pageUrl.optional(),
+    })
+    .optional(),
   retry: z
     .strictObject({ idempotencyKey: z.boolean().optional(), freshReset: z.boolean().optional() })
     .optional(),
@@ -153,6 +167,7 @@ export type BackendOptions = z.input<typeof backendSchema>;
  * | `maintenance` | `false` | H80 |
  * | `concurrency` | none | requests in progress per dyno; more wait in a queue (H11) |
  * | `continue` | `auto` | who answers `Expect: 100-continue` |
+ * | `pages` | built in | HTML of `error` and `maintenance`, or `errorUrl` and `maintenanceUrl`, fetched when they are set |
  * | `strict` | the router's | `report` lets soft rules pass and counts them |
  * | `bufferRequestBytes` | 0 | octets of a body that are read before a dyno is chosen |
  * | `maxClientConnections` | none | connections whose last request was for the app (H22) |
@@ -258,6 +273,8 @@ export interface AppSettings {
   readonly rate: { readonly perSecond: number; readonly burst: number } | null;
   readonly errorPage: string | null;
   readonly maintenancePage: string | null;
+  readonly errorPageUrl: string | null;
+  readonly maintenancePageUrl: string | null;
   readonly retryIdempotencyKey: boolean;
   readonly retryFreshReset: boolean;
   readonly forceHttps: boolean;
@@ -411,6 +428,8 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     rate: options.rate ?? null,
     errorPage: options.pages?.error ?? null,
     maintenancePage: options.pages?.maintenance ?? null,
+    errorPageUrl: options.pages?.errorUrl ?? null,
+    maintenancePageUrl: options.pages?.maintenanceUrl ?? null,
     retryIdempotencyKey: options.retry?.idempotencyKey ?? false,
     retryFreshReset: options.retry?.freshReset ?? false,
     forceHttps: forceHttps !== false,
