@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { endpoints } from "../src/endpoints/index.ts";
 import { type Answer, Harness } from "./support/harness.ts";
 
 const harness = new Harness();
@@ -84,6 +85,59 @@ describe("ranges", () => {
       { range: "" },
     );
     expect(put.status).toBe(200);
+  });
+});
+
+describe("what old and odd clients send", () => {
+  test("heroku-client names the id with every list, also where items have none", async () => {
+    const lists = endpoints.filter(
+      ({ method, path, ranges }) =>
+        method === "GET" && ranges && !/\{(?!app\})/.test(path.replace("{account}", "~")),
+    );
+    expect(lists.length).toBeGreaterThan(30);
+    for (const { path } of lists) {
+      const target = path.replace("{app}", "pages").replace("{account}", "~");
+      const answer = await get(target, { range: "id ..; max=1000" });
+      expect(answer.status, target).toBe(200);
+      expect(Array.isArray(answer.json), target).toBe(true);
+    }
+    const bounded = await get("/apps/pages/buildpack-installations", { range: "id 1..2" });
+    expect(bounded.status).toBe(416);
+  });
+
+  test("~ is the caller among the collaborators, too", async () => {
+    const own = await get("/apps/pages/collaborators/~");
+    expect(own.json).toMatchObject({ role: "owner", user: { email: "admin@apps.test" } });
+  });
+
+  test("a process type in the place of a dyno's name means all of its dynos", async () => {
+    await harness.app("typed");
+    await harness.deploy("typed", { web: "node web.js", worker: "node worker.js" });
+    const id = (await get("/apps/typed")).json.id;
+    const none = await harness.call("DELETE", "/apps/typed/dynos/worker");
+    expect(none.status).toBe(404);
+    harness.manifold.calls.length = 0;
+    expect((await harness.call("DELETE", "/apps/typed/dynos/web")).status).toBe(202);
+    expect((await harness.call("POST", "/apps/typed/dynos/web/actions/stop")).status).toBe(202);
+    expect((await harness.call("DELETE", "/apps/typed/dynos/web.1")).status).toBe(202);
+    await harness.api.platform.settled();
+    expect(harness.manifold.calls).toEqual([
+      ["restart", id, { type: "web" }],
+      ["stop", id, { type: "web" }],
+      ["restart", id, { dyno: "web.1" }],
+    ]);
+  });
+
+  test("what is left of the limit is told wherever an account is known", async () => {
+    const answers = [
+      await get("/apps"),
+      await get("/apps/none"),
+      await get("/events"),
+      await harness.call("POST", "/apps", { name: "-" }),
+      await harness.call("POST", "/oauth/authorizations", { scope: ["read"] }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 200, 422, 201]);
+    for (const { headers } of answers) expect(headers.get("ratelimit-remaining")).toMatch(/^\d+$/);
   });
 });
 

@@ -9,8 +9,10 @@ import { engines } from "./support/engines.ts";
 import { type Answer, Harness } from "./support/harness.ts";
 import { fillWorld, type World } from "./support/world.ts";
 
-// DYNOKIT_SOAK=1 makes thousands of requests to every endpoint instead of a few.
-const soak = process.env["DYNOKIT_SOAK"] === "1";
+// DYNOKIT_SOAK=1 makes thousands of requests to every endpoint instead of a few; a larger number
+// makes that many.
+const soakRuns = Number(process.env["DYNOKIT_SOAK"] ?? 0);
+const soak = soakRuns > 0;
 const hangMs = 20_000;
 
 interface Shot {
@@ -144,7 +146,7 @@ for (const engine of engines)
         world = await fillWorld(harness);
     }
 
-    const runs = soak ? 3000 : engine.name === "libsql" ? 12 : 4;
+    const runs = soak ? (soakRuns === 1 ? 3000 : soakRuns) : engine.name === "libsql" ? 12 : 4;
 
     test.each(
       endpoints.map((endpoint) => [`${endpoint.method} ${endpoint.path}`, endpoint] as const),

@@ -70,10 +70,16 @@ function present(app: AppRow, row: Row): z.output<typeof collaboratorSchema> {
   };
 }
 
-async function memberBy(queries: Queries, app: AppRow, key: string): Promise<Row> {
+async function memberBy(
+  queries: Queries,
+  app: AppRow,
+  caller: AccountRow,
+  key: string,
+): Promise<Row> {
+  const wanted = key === "~" ? caller.id : key;
   const row = (await membersOf(queries, app)).find(
     ({ id, email, account_id: account }) =>
-      id === key || email === key.toLowerCase() || account === key,
+      id === wanted || email === wanted.toLowerCase() || account === wanted,
   );
   if (!row) throw notFound("collaborator");
   return row;
@@ -186,9 +192,9 @@ export const collaboratorEndpoints: readonly Endpoint[] = (
       method: "GET",
       path: `${base}/${last}`,
       verb: "read",
-      summary: "Shows who has access, by id or e-mail.",
-      handler: async ({ platform, app, params }) =>
-        present(app, await memberBy(platform.db, app, params[parameter] ?? "")),
+      summary: "Shows who has access, by id or e-mail; ~ is you.",
+      handler: async ({ platform, app, account, params }) =>
+        present(app, await memberBy(platform.db, app, account, params[parameter] ?? "")),
     }),
     ...(prefix === ""
       ? []
@@ -203,8 +209,9 @@ export const collaboratorEndpoints: readonly Endpoint[] = (
             body: z.object({ permissions: z.array(z.string().max(100)).max(20) }),
             handler: async (context) => {
               assertOwner(context as Context);
-              const { platform, app, params } = context;
-              return present(app, await memberBy(platform.db, app, params[parameter] ?? ""));
+              const { platform, app, account, params } = context;
+              const key = params[parameter] ?? "";
+              return present(app, await memberBy(platform.db, app, account, key));
             },
           }),
         ]),
@@ -218,7 +225,7 @@ export const collaboratorEndpoints: readonly Endpoint[] = (
       handler: async (context) => {
         const { platform, app, account, params, write } = context;
         return await write(async ({ tx, event, after, actor }) => {
-          const row = await memberBy(tx, app, params[parameter] ?? "");
+          const row = await memberBy(tx, app, account, params[parameter] ?? "");
           if (row.account_id !== account.id) assertOwner(context);
           if (row.role === "owner")
             throw invalid("collaborator", "The owner keeps access. Transfer the app first.");

@@ -20,6 +20,15 @@ function dynoBy(context: Pick<Context, "platform" | "app">, key: string): DynoPo
   return dyno;
 }
 
+/** Before version 10 the CLI put a process type where the name of a dyno belongs. */
+function namesType(context: Pick<Context, "platform" | "app">, key: string): boolean {
+  const dynos = dynosOf(context);
+  return (
+    !dynos.some(({ id, dyno }) => id === key || dyno === key) &&
+    dynos.some(({ type }) => type === key)
+  );
+}
+
 type Selector = { readonly dyno?: string; readonly type?: string };
 
 /** Tells the manifold after the answer is certain; what it takes minutes for goes on behind. */
@@ -215,10 +224,13 @@ export const dynoEndpoints: readonly Endpoint[] = [
     method: "DELETE",
     path: "/apps/{app}/dynos/{dyno}",
     verb: "operate",
-    summary: "Restarts a dyno; a one-off dyno is stopped.",
+    summary:
+      "Restarts a dyno, or all of a process type when that is what is named; a one-off dyno is stopped.",
     status: 202,
     handler: async (context) => {
-      const { dyno, type } = dynoBy(context, context.params["dyno"] ?? "");
+      const key = context.params["dyno"] ?? "";
+      if (namesType(context, key)) return await command(context, "restart", { type: key });
+      const { dyno, type } = dynoBy(context, key);
       const oneOff = type === "run" || type === "release" || type === "scheduler";
       return await command(context, oneOff ? "stop" : "restart", { dyno });
     },
@@ -240,12 +252,14 @@ export const dynoEndpoints: readonly Endpoint[] = [
     method: "POST",
     path: "/apps/{app}/dynos/{dyno}/actions/stop",
     verb: "operate",
-    summary: "Stops a dyno; one of the formation starts again.",
+    summary:
+      "Stops a dyno, or all of a process type when that is what is named; those of the formation start again.",
     status: 202,
-    handler: async (context) =>
-      await command(context, "stop", {
-        dyno: dynoBy(context, context.params["dyno"] ?? "").dyno,
-      }),
+    handler: async (context) => {
+      const key = context.params["dyno"] ?? "";
+      if (namesType(context, key)) return await command(context, "stop", { type: key });
+      return await command(context, "stop", { dyno: dynoBy(context, key).dyno });
+    },
   }),
   defineEndpoint({
     resource: "dyno",

@@ -11,7 +11,7 @@ import { allows, contains } from "../auth/scopes.ts";
 import { presentTime } from "../clock.ts";
 import { ApiError, notFound } from "../errors.ts";
 import { tooMany } from "../http/dispatch.ts";
-import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
+import { type Context, defineEndpoint, type Endpoint, Reply } from "../http/endpoint.ts";
 import type { Platform } from "../platform/platform.ts";
 import { timestamp, uuid } from "../resources/common.ts";
 import { sha256 } from "../secrets.ts";
@@ -179,12 +179,9 @@ export const oauthEndpoints: readonly Endpoint[] = [
         },
         context.preview,
       );
-      return presentAuthorization(
-        platform,
-        account,
-        issued.row,
-        context.preview ? {} : issued,
-        client,
+      return new Reply(
+        presentAuthorization(platform, account, issued.row, context.preview ? {} : issued, client),
+        { headers: { "RateLimit-Remaining": String(platform.accountLimit.remaining(account.id)) } },
       );
     },
   }),

@@ -46,6 +46,7 @@ export function createRouter(
           url: new URL(context.req.url),
           address: context.env.address ?? "local",
           params: context.req.param() as Record<string, string>,
+          answerHeaders: headers,
         });
         for (const [name, value] of Object.entries(headers))
           if (!response.headers.has(name)) response.headers.set(name, value);

@@ -21,7 +21,10 @@ export async function authenticateRaw(call: RawCall, verb: Verb): Promise<Identi
     if (credentials) platform.addressLimit.take(address);
     throw unauthorized();
   }
-  if (!platform.accountLimit.take(identity.account.id)) throw tooMany("account");
+  const { id } = identity.account;
+  const allowed = platform.accountLimit.take(id);
+  call.answerHeaders["RateLimit-Remaining"] = String(platform.accountLimit.remaining(id));
+  if (!allowed) throw tooMany("account");
   if (!allows(identity.grant, verb) && !identity.grant.scopes.some((scope) => scope.includes("@")))
     throw new ApiError("forbidden", `This token may not ${verb}.`);
   return identity;

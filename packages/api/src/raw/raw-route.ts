@@ -8,6 +8,8 @@ export interface RawCall {
   /** IP address of the client. */
   readonly address: string;
   readonly params: Readonly<Record<string, string>>;
+  /** Headers of the answer, unless it sets them itself. */
+  readonly answerHeaders: Record<string, string>;
 }
 
 /** A route whose body is not the API's JSON. Its capability is in the URL. */
