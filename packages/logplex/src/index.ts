@@ -8,6 +8,7 @@ export {
 } from "./channel/channel.ts";
 export type { FilterOptions } from "./channel/filter.ts";
 export type { ReadResult } from "./channel/read-result.ts";
+export type { SearchResult, SearchWork } from "./channel/search.ts";
 export type { Lag, SubscribeOptions, Subscription } from "./channel/subscription.ts";
 export { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 export type { LogBatch, LogSink } from "./contract.ts";
@@ -58,7 +59,7 @@ export { MAX_LINE_BYTES, splitLine } from "./frame/split.ts";
 export { formatStructuredData, parseStructuredData } from "./frame/structured-data.ts";
 export { type InputDialect, SyslogParser } from "./frame/syslog-parser.ts";
 export { formatTimestamp, parseTimestamp } from "./frame/timestamp.ts";
-export type { Budget } from "./input/budget.ts";
+export type { Budget, RouterBudget } from "./input/budget.ts";
 export type { HttpListenOptions } from "./input/http-listener.ts";
 export type { HttpLogsOptions } from "./input/http-logs.ts";
 export type { SwitchChange, Switches } from "./input/ingress.ts";

@@ -21,7 +21,7 @@ import {
   type ReplayTicket,
 } from "./drain/index.ts";
 import { LogplexError } from "./errors.ts";
-import { type Budget, Budgets, DEFAULT_BUDGET } from "./input/budget.ts";
+import { type Budget, Budgets, DEFAULT_BUDGET, type RouterBudget } from "./input/budget.ts";
 import { FrameIds } from "./input/frame-ids.ts";
 import { HttpListener, type HttpListenOptions } from "./input/http-listener.ts";
 import type { Ingress, SwitchChange, Switches } from "./input/ingress.ts";
@@ -65,6 +65,8 @@ export interface LogplexOptions {
   readonly drains?: LogplexDrainOptions | undefined;
   /** What one token may write; `false` for no limit. Default 10,000 lines/s and 5 MiB/s. */
   readonly budget?: Partial<Budget> | false | undefined;
+  /** What may come in over all inputs but this process; default: no limit. */
+  readonly routerBudget?: RouterBudget | undefined;
 }
 
 /** How drains behave in this process. */
@@ -194,7 +196,7 @@ export class Logplex implements LogSink {
       clock: this.#clock,
       tokens: this.#tokens,
       credentials: this.#credentials,
-      budgets: new Budgets(budget, this.#clock),
+      budgets: new Budgets(budget, this.#clock, options.routerBudget),
       frameIds: new FrameIds(this.#clock, options.buffer),
       counters: this.#counters,
       switches: this.#switches,
@@ -297,7 +299,7 @@ export class Logplex implements LogSink {
       epoch: Buffer.from(this.#random(8)).toString("hex"),
     });
     if (this.#redact !== undefined) channel.configure({ redact: this.#redact });
-    if (!this.#switches.history) channel.configure({ storing: false });
+    if (!this.#switches.history) channel.switchHistory(false);
     this.#channels.set(id, channel);
     this.#dormant.delete(id);
     return channel;
@@ -327,8 +329,8 @@ export class Logplex implements LogSink {
   write(batch: LogBatch): void | Promise<void> {
     let bytes = 0;
     for (const line of batch.lines) bytes += line.length;
-    this.#counters.accept("process", batch.lines.length, bytes);
     const channel = this.channel(batch.channel);
+    this.#counters.accept("process", channel.class, batch.lines.length, bytes);
     const durable = channel.write(batch);
     const relief = this.#drains.pressure(batch.channel);
     return relief === undefined ? durable : joinWaits([durable ?? undefined, relief]);
@@ -372,13 +374,8 @@ export class Logplex implements LogSink {
     if (this.#audit.length >= 1000) this.#audit.shift();
     this.#audit.push({ at: this.#clock.now(), name, on, by });
     if (name === "history")
-      for (const channel of this.#channels.values()) channel.configure({ storing: on });
-    if (name === "drains")
-      for (const { id, url } of this.#drains.list()) {
-        if (url === undefined) continue;
-        if (on) this.#drains.resume(id);
-        else this.#drains.pause(id);
-      }
+      for (const channel of this.#channels.values()) channel.switchHistory(on);
+    if (name === "drains") this.#drains.hold(!on);
     if (name === "tails" && !on) {
       // Each ends by itself; there is nothing to wait for.
       void this.#sessions.close();
@@ -577,6 +574,7 @@ export class Logplex implements LogSink {
               manage: (request, response, pathname) =>
                 this.#manage.handle(request, response, pathname),
               metrics: () => this.metrics(),
+              reachable: () => this.#buffer?.reachable !== false,
             }),
           );
     const syslogs: ListenAddress[] = [];

@@ -5,6 +5,7 @@ import { LogplexError } from "../errors.ts";
 import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
 import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
 import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
+import { DEFAULT_CLASS } from "../metrics/counters.ts";
 import { compileRedactor } from "../query/index.ts";
 import { redactStructured } from "../query/stages/redact.ts";
 import type { Batch } from "../ring/batch.ts";
@@ -14,10 +15,11 @@ import type { ChannelSpool, SpoolLevel } from "../spool/buffer.ts";
 import { restoredFlags } from "../spool/record.ts";
 import { TAILS_FORBIDDEN } from "../tail/notice.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
-import { compileFilter, type Filter, type FilterOptions } from "./filter.ts";
+import { compileFilter, type FilterOptions } from "./filter.ts";
 import { HeadCache } from "./head-cache.ts";
 import { RejectionNotices } from "./loss-notice.ts";
 import type { ReadResult } from "./read-result.ts";
+import { SEARCH_WORK, type SearchResult, type SearchWork, search } from "./search.ts";
 import { DEFAULT_LAG, type SubscribeOptions, type Subscription } from "./subscription.ts";
 
 /** Options of {@link Channel.history}. */
@@ -26,6 +28,8 @@ export interface HistoryOptions extends FilterOptions {
   readonly limit?: number | undefined;
   /** Only messages with a smaller number; default: all. */
   readonly beforeSeq?: number | undefined;
+  /** How much may be looked at for it; default 200,000 messages or 64 MiB. */
+  readonly work?: Partial<SearchWork> | undefined;
 }
 
 /** Loss before the input, as a shuttle reports it (spec/logplex.md §5.1). */
@@ -65,6 +69,11 @@ export interface ChannelSettings {
    * instance `email,ip,card,/token=\S+/`; `""` for nothing. Throws `bad-query`.
    */
   readonly redact?: string;
+  /**
+   * Groups channels in the metrics of what comes in: 1 to 32 letters, digits, `_`, `.` and `-`;
+   * default `default`. Beyond 20 classes the rest is counted as `other`.
+   */
+  readonly class?: string;
 }
 
 /** How much one fetch from a shared buffer brings. */
@@ -110,7 +119,10 @@ export class Channel {
   #fetched: (ReadResult & { readonly fromSeq: number }) | undefined;
   #retention: Retention;
   #redact: ((bytes: Buffer) => Buffer) | undefined;
+  #class = DEFAULT_CLASS;
   #storing = true;
+  /** The operator's switch for all channels. */
+  #historyOn = true;
   #tailing = true;
   #splits = 0;
 
@@ -150,22 +162,44 @@ export class Channel {
 
   /** Changes what a channel keeps and allows, at once. */
   configure(settings: ChannelSettings): void {
+    if (settings.class !== undefined) {
+      if (!/^[\w.-]{1,32}$/.test(settings.class))
+        throw new LogplexError(
+          "bad-request",
+          `Channel class ${JSON.stringify(settings.class.slice(0, 40))} is not usable as a label; use 1 to 32 letters, digits, "_", "." and "-".`,
+        );
+      this.#class = settings.class;
+    }
     if (settings.redact !== undefined)
       this.#redact = settings.redact === "" ? undefined : compileRedactor(settings.redact);
-    if (settings.storing !== undefined) {
-      this.#storing = settings.storing;
-      this.#spool?.keep?.(settings.storing);
-    }
+    this.#storing = settings.storing ?? this.#storing;
     this.#tailing = settings.tails ?? this.#tailing;
     this.#retention = { ...this.#retention, ...settings.retention };
-    this.#ring.retention = this.#storing ? this.#retention : { ...this.#retention, lines: 0 };
+    this.#applyStoring();
     if (!this.#tailing) this.closeTails();
+  }
+
+  /** The operator's switch for history of all channels; what {@link configure} says stays. */
+  switchHistory(on: boolean): void {
+    this.#historyOn = on;
+    this.#applyStoring();
+  }
+
+  #applyStoring(): void {
+    const { storing } = this;
+    this.#spool?.keep?.(storing);
+    this.#ring.retention = storing ? this.#retention : { ...this.#retention, lines: 0 };
     this.trim();
+  }
+
+  /** Group of this channel in the metrics. */
+  get class(): string {
+    return this.#class;
   }
 
   /** Whether messages are kept for history. */
   get storing(): boolean {
-    return this.#storing;
+    return this.#storing && this.#historyOn;
   }
 
   /** Whether tails may be opened. */
@@ -310,7 +344,7 @@ export class Channel {
       return;
     }
     const { nextSeq } = this.#ring;
-    if (spool !== undefined && this.#storing && spool.nextSeq < nextSeq)
+    if (spool !== undefined && this.storing && spool.nextSeq < nextSeq)
       spool.append(this.#ring.read(spool.nextSeq, Number.POSITIVE_INFINITY).messages);
     this.trim();
     for (const follower of this.#followers) follower.onAppend(nextSeq);
@@ -365,30 +399,15 @@ export class Channel {
    * result is a consistent snapshot.
    */
   history(options: HistoryOptions = {}): StoredMessage[] {
-    const limit = options.limit ?? 100;
-    const filter = compileFilter(options, this.#clock.now());
-    this.trim();
-    const found: StoredMessage[] = [];
-    if (limit <= 0) return found;
-    if (filter?.staged === true) return this.#staged(filter, limit, options.beforeSeq);
-    for (const message of this.#ring.newestFirst(options.beforeSeq)) {
-      if (filter !== undefined && !filter.test(message)) continue;
-      found.push(message);
-      if (found.length >= limit) break;
-    }
-    return found.reverse();
+    return this.search(options).messages;
   }
 
-  /** Stages need every match in order before the limit can apply. */
-  #staged(filter: Filter, limit: number, beforeSeq: number | undefined): StoredMessage[] {
-    const run = filter.run();
-    const found: StoredMessage[] = [];
-    for (const message of [...this.#ring.newestFirst(beforeSeq)].reverse()) {
-      found.push(...run.push(message));
-      if (run.done) break;
-    }
-    found.push(...run.flush());
-    return found.slice(-limit);
+  /** As {@link history}, and says how far it looked and why no further. */
+  search(options: HistoryOptions = {}): SearchResult {
+    const filter = compileFilter(options, this.#clock.now());
+    this.trim();
+    const work = { ...SEARCH_WORK, ...options.work };
+    return search(this.#ring.newestFirst(options.beforeSeq), filter, options.limit ?? 100, work);
   }
 
   /** Reads synchronously from `fromSeq` on; see {@link ReadResult}. */

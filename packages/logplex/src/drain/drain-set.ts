@@ -136,6 +136,7 @@ export class DrainSet {
   readonly #entries = new Map<string, Entry>();
   /** The same by channel, since writers ask at every batch. */
   readonly #byChannel = new Map<string, Set<Entry>>();
+  #held = false;
   #closing: Promise<readonly LedgerView[]> | undefined;
 
   constructor(options: DrainSetOptions) {
@@ -280,7 +281,19 @@ export class DrainSet {
   resume(drain: string): void {
     const entry = this.#get(drain);
     entry.paused = false;
+    if (this.#held) return;
     if (entry.ownership === undefined || entry.drain) this.#running(drain).resume();
+  }
+
+  /** Holds all drains back, those added later too, or lets those go on that nobody paused. */
+  hold(on: boolean): void {
+    if (this.#held === on) return;
+    this.#held = on;
+    for (const { drain, paused } of this.#entries.values()) {
+      if (paused) continue;
+      if (on) drain?.pause();
+      else drain?.resume();
+    }
   }
 
   /**
@@ -361,6 +374,7 @@ export class DrainSet {
     if (entry.make === undefined) return;
     if (lease === undefined) {
       entry.drain = entry.make();
+      if (entry.paused || this.#held) entry.drain.pause();
       await entry.drain.start();
       return;
     }
@@ -369,7 +383,7 @@ export class DrainSet {
         acquire: () => lease(entry.id),
         begin: async () => {
           const drain = entry.make!();
-          if (entry.paused) drain.pause();
+          if (entry.paused || this.#held) drain.pause();
           await drain.start();
           entry.drain = drain;
         },

@@ -34,7 +34,7 @@ const MAX_HEADER_WASTE = 512;
  * copied together; {@link flush} must be called before a buffer is given up.
  */
 export class FrameIngest {
-  /** Messages appended. */
+  /** Messages appended since the last {@link reset}. */
   accepted = 0;
   /** Bytes of their bodies. */
   bytes = 0;
@@ -50,6 +50,11 @@ export class FrameIngest {
   readonly #bound: Destination | undefined;
   #channel: Channel | undefined;
   readonly #touched = new Set<Channel>();
+  readonly #onAccepted: (channel: Channel, messages: number, bytes: number) => void;
+  /** The channel of the latest frames, and how far these were told to `onAccepted`. */
+  #counting: Channel | undefined;
+  #countedMessages = 0;
+  #countedBytes = 0;
   #receivedAt = 0;
   #version = -1;
 
@@ -58,7 +63,10 @@ export class FrameIngest {
     readonly dialect?: InputDialect | undefined;
     readonly bound?: Destination | undefined;
     readonly resolve: (appName: string) => Destination | undefined;
+    /** Told what each channel got, at the latest by {@link flush}. */
+    readonly onAccepted: (channel: Channel, messages: number, bytes: number) => void;
   }) {
+    this.#onAccepted = options.onAccepted;
     this.#parser = new SyslogParser(options.dialect);
     this.#bound = options.bound;
     this.#resolve = options.resolve;
@@ -87,9 +95,10 @@ export class FrameIngest {
     if (Number.isNaN(ts)) ts = this.#receivedAt;
     if (truncated) flags |= FLAG.truncated;
     const head = this.#head(route, parser);
+    const { channel } = route;
+    if (channel !== this.#counting) this.#count(channel);
     this.accepted += 1;
     this.bytes += bodyEnd - bodyStart;
-    const { channel } = route;
     if (bodyEnd - bodyStart > MAX_LINE_BYTES || bodyStart - start > MAX_HEADER_WASTE) {
       this.#append();
       this.#touched.add(channel);
@@ -117,10 +126,31 @@ export class FrameIngest {
   /** Appends what is pending and tells the readers; returns the channels that got something. */
   flush(): readonly Channel[] {
     this.#append();
+    this.#count(undefined);
     const touched = [...this.#touched];
     this.#touched.clear();
     for (const channel of touched) channel.commit();
     return touched;
+  }
+
+  /** Tells what the channel of the latest frames got; `next` is that of the next ones. */
+  #count(next: Channel | undefined): void {
+    const messages = this.accepted - this.#countedMessages;
+    const bytes = this.bytes - this.#countedBytes;
+    if (this.#counting !== undefined && messages > 0)
+      this.#onAccepted(this.#counting, messages, bytes);
+    this.#counting = next;
+    this.#countedMessages = this.accepted;
+    this.#countedBytes = this.bytes;
+  }
+
+  /** Forgets the sums that its owner has read. */
+  reset(): void {
+    this.accepted = 0;
+    this.bytes = 0;
+    this.rejected = 0;
+    this.#countedMessages = 0;
+    this.#countedBytes = 0;
   }
 
   #append(): void {

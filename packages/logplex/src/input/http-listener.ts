@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Sessions } from "../session/sessions.ts";
 import { HttpLogs, type HttpLogsOptions } from "./http-logs.ts";
 import type { Ingress } from "./ingress.ts";
@@ -20,6 +21,11 @@ export interface HttpListenOptions extends HttpLogsOptions {
   readonly metrics?: boolean;
   /** Open connections; default 1,024. */
   readonly maxConnections?: number;
+  /**
+   * `/livez` answers 503 when this process was held up for longer since it was last asked; default
+   * 5,000 ms.
+   */
+  readonly maxLoopLagMs?: number;
 }
 
 /** Serves inputs, sessions and health on a port of its own. */
@@ -35,6 +41,8 @@ export class HttpListener {
     pathname: string,
   ) => Promise<void>;
   readonly #metrics: () => string;
+  readonly #reachable: () => boolean;
+  readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
   readonly #logs: HttpLogs;
 
   constructor(context: {
@@ -49,7 +57,10 @@ export class HttpListener {
     ) => Promise<void>;
     /** The page of metrics. */
     readonly metrics: () => string;
+    /** Whether the place where messages are kept can be reached. */
+    readonly reachable: () => boolean;
   }) {
+    this.#reachable = context.reachable;
     this.#manage = context.manage;
     this.#metrics = context.metrics;
     this.#options = context.options;
@@ -78,6 +89,7 @@ export class HttpListener {
       this.#server.listen(port, host, () => {
         this.#server.off("error", reject);
         const address = this.#server.address() as AddressInfo;
+        this.#loopDelay.enable();
         resolve({ host: address.address, port: address.port });
       });
     });
@@ -85,6 +97,7 @@ export class HttpListener {
 
   async close(): Promise<void> {
     this.#logs.close();
+    this.#loopDelay.disable();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => {
       // Answers that are being written get this long to leave.
@@ -116,16 +129,32 @@ export class HttpListener {
       response.end(this.#metrics());
       return;
     }
-    if (pathname === "/healthz" || pathname === "/livez") {
-      response.writeHead(200, { "Content-Type": "text/plain" }).end("OK");
+    const fault = this.#health(pathname);
+    if (fault === undefined) {
+      sendError(response, 404, "not_found", "There is nothing at this path.");
       return;
     }
-    if (pathname === "/healthcheck" || pathname === "/readyz") {
-      const { ingress } = this.#ingress.switches;
-      response.writeHead(ingress ? 200 : 503, { "Content-Type": "text/plain" });
-      response.end(ingress ? "OK" : "SYSTEM BOOTING");
-      return;
+    response.writeHead(fault === "" ? 200 : 503, { "Content-Type": "text/plain" });
+    response.end(fault === "" ? "OK" : fault);
+  }
+
+  /** What is wrong, `""` for nothing (spec/logplex.md §14); undefined: no path of health. */
+  #health(pathname: string): string | undefined {
+    switch (pathname) {
+      case "/healthz":
+        return "";
+      case "/livez": {
+        const heldMs = this.#loopDelay.max / 1e6;
+        this.#loopDelay.reset();
+        const limitMs = this.#options.maxLoopLagMs ?? 5000;
+        return heldMs > limitMs ? `EVENT LOOP HELD FOR ${Math.round(heldMs)} MS` : "";
+      }
+      case "/healthcheck":
+      case "/readyz":
+        if (!this.#ingress.switches.ingress) return "SYSTEM BOOTING";
+        return pathname === "/readyz" && !this.#reachable() ? "BUFFER UNREACHABLE" : "";
+      default:
+        return undefined;
     }
-    sendError(response, 404, "not_found", "There is nothing at this path.");
   }
 }

@@ -310,13 +310,14 @@ export class HttpLogs {
       dialect: this.#options.dialect,
       bound: caller.kind === "token" ? destinationOf(this.#ingress, caller.token) : undefined,
       resolve: resolver(this.#ingress),
+      onAccepted: (channel, messages, bytes) =>
+        counters.accept("http", channel.class, messages, bytes),
     });
     const receivedAt = clock.now() * 1000;
     ingest.begin(body, receivedAt, tokens.version);
     for (const { buffer, start, end, truncated } of frames)
       ingest.frame(buffer, start, end, truncated);
     const touched = ingest.flush();
-    counters.accept("http", ingest.accepted, ingest.bytes);
     counters.rejected.unknown_token += ingest.rejected;
     return { accepted: ingest.accepted, rejected: ingest.rejected, touched };
   }
@@ -347,7 +348,7 @@ export class HttpLogs {
       return undefined;
     const destination = destinationOf(this.#ingress, caller.token);
     const bytes = appendRecords(destination, records, this.#ingress.clock.now() * 1000);
-    this.#ingress.counters.accept("http", records.length, bytes);
+    this.#ingress.counters.accept("http", destination.channel.class, records.length, bytes);
     return { accepted: records.length, rejected: 0, touched: [destination.channel] };
   }
 
@@ -371,9 +372,15 @@ export class HttpLogs {
     this.#ingress.counters.rejected.budget += count;
     if (caller.kind === "token")
       this.#ingress.channel(caller.token.channel).rejected(count, "rate limit");
-    sendError(response, 429, "over_budget", "This token sends more than its budget; slow down.", {
-      "Retry-After": String(Math.ceil(waitMs / 1000)),
-    });
+    sendError(
+      response,
+      429,
+      "over_budget",
+      "More comes in than the budget of this token or of the router; slow down.",
+      {
+        "Retry-After": String(Math.ceil(waitMs / 1000)),
+      },
+    );
     return false;
   }
 

@@ -60,6 +60,8 @@ export function serveSyslogConnection(
       meter = budgets.of(destination.token.id);
       return destination;
     },
+    onAccepted: (channel, messages, bytes) =>
+      counters.accept("syslog", channel.class, messages, bytes),
   });
   let chunk: Buffer | undefined;
   const parser = new FrameParser({
@@ -93,11 +95,8 @@ export function serveSyslogConnection(
   const settle = (): void => {
     const { accepted, bytes, rejected } = ingest;
     const touched = ingest.flush();
-    counters.accept("syslog", accepted, bytes);
     counters.rejected.unknown_token += rejected;
-    ingest.accepted = 0;
-    ingest.bytes = 0;
-    ingest.rejected = 0;
+    ingest.reset();
     const pauseMs = meter?.charge(accepted, bytes) ?? 0;
     if (pauseMs > 0) pauseFor(pauseMs);
     const relief = pausedForDrain ? undefined : ingress.pressure(touched);

@@ -42,6 +42,8 @@ export class UdpListener {
         sender = appName;
         return resolve(appName);
       },
+      onAccepted: (channel, messages, bytes) =>
+        counters.accept("udp", channel.class, messages, bytes),
     });
     this.#socket.on("message", (datagram) => {
       if (!this.#ingress.switches.ingress || datagram.length === 0) return;
@@ -52,11 +54,8 @@ export class UdpListener {
       ingest.begin(datagram, clock.now() * 1000, tokens.version);
       ingest.frame(datagram, 0, datagram.length, false);
       ingest.flush();
-      counters.accept("udp", ingest.accepted, ingest.bytes);
       counters.rejected.unknown_token += ingest.rejected;
-      ingest.accepted = 0;
-      ingest.bytes = 0;
-      ingest.rejected = 0;
+      ingest.reset();
     });
     return new Promise((resolveOpen, reject) => {
       this.#socket.once("error", reject);

@@ -302,7 +302,7 @@ export class ManagementApi {
     const limit = /^[1-9]\d{0,6}$/.test(num) ? Number(num) : 100;
     const channel = logplex.channel(id);
     await channel.ready();
-    const messages = channel.history({
+    const { messages, stoppedBy } = channel.search({
       limit,
       query: searchParams.get("query") ?? undefined,
       source: searchParams.get("source") ?? undefined,
@@ -312,7 +312,7 @@ export class ManagementApi {
       return {
         status: 200,
         raw: Buffer.from(messages.map((one) => `${JSON.stringify(messageToJson(one))}\n`).join("")),
-        headers: { "Content-Type": "application/x-ndjson" },
+        headers: { "Content-Type": "application/x-ndjson", "Logplex-Stopped-By": stoppedBy },
       };
     return {
       status: 200,
@@ -320,6 +320,7 @@ export class ManagementApi {
       headers: {
         "Content-Type": "application/logplex-1",
         "Logplex-Msg-Count": String(messages.length),
+        "Logplex-Stopped-By": stoppedBy,
       },
     };
   }

@@ -68,11 +68,13 @@ export function renderMetrics(source: MetricsSource): string {
   const page = new Page();
   const { counters } = source;
   page.family("logrouter_ingest_messages_total", "counter", "Messages taken in.");
-  for (const [input, value] of Object.entries(counters.messages))
-    page.sample("logrouter_ingest_messages_total", value, { input });
+  for (const [channel_class, { messages }] of counters.classes)
+    for (const [input, value] of Object.entries(messages))
+      page.sample("logrouter_ingest_messages_total", value, { channel_class, input });
   page.family("logrouter_ingest_bytes_total", "counter", "Bytes of bodies taken in.");
-  for (const [input, value] of Object.entries(counters.bytes))
-    page.sample("logrouter_ingest_bytes_total", value, { input });
+  for (const [channel_class, { bytes }] of counters.classes)
+    for (const [input, value] of Object.entries(bytes))
+      page.sample("logrouter_ingest_bytes_total", value, { channel_class, input });
   page.family("logrouter_ingest_rejected_total", "counter", "Messages or requests refused.");
   for (const [reason, value] of Object.entries(counters.rejected))
     page.sample("logrouter_ingest_rejected_total", value, { reason });

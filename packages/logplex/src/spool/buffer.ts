@@ -94,6 +94,8 @@ export interface LogBuffer {
   releaseFrame?(key: string): Promise<void>;
   /** Present when several processes share the buffer; undefined: somebody else has the right. */
   lease?(name: string): Promise<Lease | undefined>;
+  /** False while what is appended can't be kept, as far as is known; absent: it always can. */
+  readonly reachable?: boolean;
   /** Faults met so far, for metrics. */
   readonly faults: { readonly damagedRecords: number; readonly failedWrites: number };
   /** Idempotent. */

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { Logplex } from "../../src/index.ts";
 import { startReceiver, until } from "../drain/receiver.ts";
@@ -21,16 +23,22 @@ test("the page counts what came in and what was refused, and shows no secret", a
     });
     await logplex.addDrain("a", "https://user:hidden-password@logs.example.com/?key=hidden-key");
     const text = await (await post(http!, "/metrics", "", {}, "GET")).text();
-    expect(text).toContain('logrouter_ingest_messages_total{input="http"} 1\n');
-    expect(text).toContain('logrouter_ingest_bytes_total{input="http"} 5\n');
-    expect(text).toContain('logrouter_ingest_messages_total{input="process"} 1\n');
+    expect(text).toContain(
+      'logrouter_ingest_messages_total{channel_class="default",input="http"} 1\n',
+    );
+    expect(text).toContain(
+      'logrouter_ingest_bytes_total{channel_class="default",input="http"} 5\n',
+    );
+    expect(text).toContain(
+      'logrouter_ingest_messages_total{channel_class="default",input="process"} 1\n',
+    );
     expect(text).toContain('logrouter_ingest_rejected_total{reason="malformed"} 1\n');
     expect(text).toContain('logrouter_ingest_rejected_total{reason="unauthorized"} 1\n');
     expect(text).toMatch(/logrouter_drain_lag_messages\{drain="[0-9a-f-]{36}"\} 0\n/);
     expect(text).not.toMatch(/hidden|t\.[0-9a-f]{8}/);
     for (const line of text.trimEnd().split("\n"))
       expect(line).toMatch(
-        /^(# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+)$/,
+        /^(# (HELP|TYPE) .+|[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [\d.e+-]+)$/,
       );
     for (const path of ["/healthz", "/livez", "/readyz", "/healthcheck"])
       expect((await post(http!, path, "", {}, "GET")).status).toBe(200);
@@ -64,4 +72,50 @@ test("the page shows tries, retries, lag and the time from receipt to delivery",
     await logplex.close({ timeoutMs: 0 });
     await receiver.close();
   }
+});
+
+test("classes of channels have series of their own, a bounded number of them", async () => {
+  const logplex = new Logplex();
+  const { http, syslog } = await logplex.listen({ http: { port: 0 }, syslog: { port: 0 } });
+  logplex.channel("big").configure({ class: "enterprise" });
+  logplex.channel("small");
+  const tokens = ["big", "small"].map((id) => logplex.createToken(id, "app")) as [string, string];
+  const { id, password } = logplex.createCredential({ permissions: ["any_channel"] });
+  const line = (token: string) => `<13>1 - h ${token} p - - hello`;
+  const body = frames(line(tokens[0]), line(tokens[1]), line(tokens[0]), line("t.unknown-token"));
+  await post(http!, "/logs", body, {
+    ...basic(id, password),
+    "Content-Type": "application/logplex-1",
+  });
+  const socket = connect(syslog!.port, syslog!.host);
+  socket.end(frames(line(tokens[0])));
+  await once(socket.resume(), "close");
+  const series = (): string[] =>
+    logplex
+      .metrics()
+      .split("\n")
+      .filter((one) => /^logrouter_ingest_(messages|bytes)_total\{.* [1-9]/.test(one));
+  expect(series()).toEqual([
+    'logrouter_ingest_messages_total{channel_class="default",input="http"} 1',
+    'logrouter_ingest_messages_total{channel_class="enterprise",input="http"} 2',
+    'logrouter_ingest_messages_total{channel_class="enterprise",input="syslog"} 1',
+    'logrouter_ingest_bytes_total{channel_class="default",input="http"} 5',
+    'logrouter_ingest_bytes_total{channel_class="enterprise",input="http"} 10',
+    'logrouter_ingest_bytes_total{channel_class="enterprise",input="syslog"} 5',
+  ]);
+  for (let number = 0; number < 30; number++) {
+    logplex.channel(`c${number}`).configure({ class: `class-${number}` });
+    await logplex.write({
+      channel: `c${number}`,
+      source: "app",
+      proc: "",
+      lines: [Buffer.from("x")],
+      at: 0,
+    });
+  }
+  expect(logplex.metrics()).toContain(
+    'logrouter_ingest_messages_total{channel_class="other",input="process"} 12\n',
+  );
+  expect(() => logplex.channel("big").configure({ class: 'a"b' })).toThrow(/class/);
+  await logplex.close();
 });

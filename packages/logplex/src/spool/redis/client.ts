@@ -36,6 +36,8 @@ export interface RedisLink {
   unsubscribe(topic: string): Promise<void>;
   /** Called after every connect, the first one included. */
   onReady(listener: () => void): void;
+  /** Called when the connection is lost. */
+  onLost(listener: () => void): void;
   /** Idempotent; commands in flight reject. */
   close(): void;
 }
@@ -96,6 +98,7 @@ function ioRedisLink(client: IoRedisClient): RedisLink {
       await pending.guard(copy.unsubscribe(topic));
     },
     onReady: (listener) => copy.on("ready", listener),
+    onLost: (listener) => copy.on("close", listener),
     close() {
       if (closed) return;
       closed = true;
@@ -125,6 +128,10 @@ function nodeRedisLink(client: NodeRedisClient): RedisLink {
     },
     unsubscribe: async (topic) => void (await pending.guard(copy.unsubscribe(topic))),
     onReady: (listener) => copy.on("ready", listener),
+    onLost(listener) {
+      copy.on("error", listener);
+      copy.on("end", listener);
+    },
     close() {
       if (closed) return;
       closed = true;

@@ -56,6 +56,7 @@ export function redisBuffer(client: RedisClient, options: RedisBufferOptions = {
 class RedisBuffer implements LogBuffer {
   readonly faults = { damagedRecords: 0, failedWrites: 0 };
   readonly quorum: boolean;
+  reachable = false;
   readonly drainStore: DrainStore;
   readonly #client: RedisClient;
   readonly #options: RedisBufferOptions;
@@ -103,6 +104,12 @@ class RedisBuffer implements LogBuffer {
     const listener = openLink(this.#client);
     this.#writer = writer;
     this.#listener = listener;
+    writer.onReady(() => {
+      this.reachable = true;
+    });
+    writer.onLost(() => {
+      this.reachable = false;
+    });
     const started = this.#untilReached(context);
     const { maxLines, maxBytes, maxAgeMs, ackTimeoutMs, replicas } = this.#options;
     const { maxPendingMessages, maxPendingBytes } = this.#options;
