@@ -11,6 +11,7 @@ export const usage = `Usage: npm start -- [options]
                  or host, the network of this host             (DYNOKIT_EGRESS)
   --image NAME   image of containers, which the engine has     (DYNOKIT_IMAGE)
   --docker-socket PATH  of the engine           (DYNOKIT_DOCKER_SOCKET, default /var/run/docker.sock)
+  DYNOKIT_ADMIN_PASSWORD is the password of admin@localhost, made at the first start
   --no-sample    do not deploy the sample app at the first start
   --help         this text
 `;
@@ -62,5 +63,6 @@ export function readOptions(argv, env) {
     image: values.image ?? env.DYNOKIT_IMAGE,
     dockerSocket: values["docker-socket"] ?? env.DYNOKIT_DOCKER_SOCKET ?? "/var/run/docker.sock",
     sample: !values["no-sample"],
+    password: env.DYNOKIT_ADMIN_PASSWORD,
   };
 }

@@ -13,7 +13,7 @@ import { openDrivers } from "./drivers.mjs";
  * Opens everything and resolves to the running platform; `close` stops its dynos and leaves
  * nothing behind. When a part cannot be opened, those that were are closed again.
  */
-export async function startPlatform({ data, port, apiPort, logger, ...driving }) {
+export async function startPlatform({ data, port, apiPort, password, logger, ...driving }) {
   const opened = [];
   const close = async () => {
     for (const part of opened.splice(0).reverse()) await part();
@@ -52,6 +52,7 @@ export async function startPlatform({ data, port, apiPort, logger, ...driving })
       logplex,
       builder,
       logger,
+      ...(password === undefined ? {} : { administrator: { password } }),
       webhooks: { allowPrivate: true },
       webUrl: (host) => `http://${host}:${front.port}/`,
     });

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
-import { accountBy, createAccount, issue, type NewAccount } from "./auth/accounts.ts";
+import { accountBy, createAccount, issue, type NewAccount, setPassword } from "./auth/accounts.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { endpoints } from "./endpoints/index.ts";
 import { ApiError } from "./errors.ts";
@@ -36,7 +36,7 @@ import type {
 import { ConsoleFiles } from "./raw/console.ts";
 import { documentRoutes } from "./raw/documents.ts";
 import { eventRoutes } from "./raw/events.ts";
-import { BrowserLogin } from "./raw/login.ts";
+import { loginRoutes } from "./raw/login.ts";
 import { metricsRoute } from "./raw/metrics.ts";
 import type { RawRoute } from "./raw/raw-route.ts";
 import { streamRoutes } from "./raw/streams.ts";
@@ -63,6 +63,8 @@ export interface ApiOptions {
   /** Without one, builds are refused. */
   readonly builder?: BuilderPort;
   readonly auth?: AuthOptions;
+  /** The first account; of no meaning once there is one. */
+  readonly administrator?: AdministratorOptions;
   /** Apps answer at `<name>.<appDomain>`; default `localhost`. */
   readonly appDomain?: string;
   /** URL of an app as the router serves it; default `http://<host>/`. */
@@ -82,6 +84,14 @@ export interface ApiOptions {
   readonly logger?: Logger;
   /** Compare every answer with the published documents and fail on a difference; for tests. */
   readonly strict?: boolean;
+}
+
+/** The account that a store without accounts gets. */
+export interface AdministratorOptions {
+  /** Default `admin@` and the domain of apps. */
+  readonly email?: string;
+  /** 8 to 500 characters; without one the account has tokens only, until it is given one. */
+  readonly password?: string;
 }
 
 /** Where {@link Api.listen} binds. */
@@ -127,6 +137,12 @@ export interface Api {
   /** For a server of your own. */
   handle(request: IncomingMessage, response: ServerResponse): void;
   createAccount(input: NewAccount): Promise<{ readonly id: string; readonly email: string }>;
+  /**
+   * Gives an account, by e-mail or id, another password; its tokens stay valid.
+   *
+   * @throws ApiError `not-found`, or `invalid-params` for one that is no password.
+   */
+  setPassword(account: string, password: string): Promise<void>;
   /** Returns the token; it can't be read again. */
   createToken(options?: TokenOptions): Promise<string>;
   /** Builds and releases; resolves when the release is decided. */
@@ -186,7 +202,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   });
   if (options.publicUrl !== undefined) platform.baseUrl = checkUrl(options.publicUrl);
   if (options.webUrl) platform.webUrlOf = options.webUrl;
-  await ensureAdministrator(platform);
+  await ensureAdministrator(platform, options.administrator);
   await restore(platform);
   return new RunningApi(platform, options, await ChangeFollower.start(platform));
 }
@@ -198,13 +214,17 @@ function checkUrl(text: string): string {
 }
 
 /** There is always one account, so that a first token can be made. */
-async function ensureAdministrator(platform: Platform): Promise<void> {
+async function ensureAdministrator(
+  platform: Platform,
+  { email, password }: AdministratorOptions = {},
+): Promise<void> {
   const any = () => platform.db.selectFrom("accounts").select("id").executeTakeFirst();
   if (await any()) return;
   await createAccount(platform, {
-    email: `admin@${platform.appDomain}`,
+    email: email ?? `admin@${platform.appDomain}`,
     name: "Administrator",
     admin: true,
+    ...(password === undefined ? {} : { password }),
   }).catch(async (error: unknown) => {
     // Another process that starts on the same store may have been quicker.
     if (!(await any())) throw error;
@@ -235,7 +255,7 @@ class RunningApi implements Api {
       ...uploadRoutes,
       ...streamRoutes,
       ...eventRoutes,
-      ...new BrowserLogin().routes,
+      ...loginRoutes,
       metricsRoute(this.#counters, this.#recorder),
       mcpRoute(endpoints, (request, bindings) => route(request, bindings)),
     ];
@@ -356,6 +376,10 @@ class RunningApi implements Api {
   async createAccount(input: NewAccount): Promise<{ id: string; email: string }> {
     const { id, email } = await createAccount(this.platform, input);
     return { id, email };
+  }
+
+  async setPassword(account: string, password: string): Promise<void> {
+    await setPassword(this.platform, await accountBy(this.platform, account), password);
   }
 
   async createToken(options: TokenOptions = {}): Promise<string> {

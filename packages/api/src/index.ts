@@ -3,6 +3,7 @@ export { scopeVerbs } from "./auth/scopes.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type ConsoleOptions, serveConsole } from "./console/console.ts";
 export {
+  type AdministratorOptions,
   type Api,
   type ApiOptions,
   type AuthOptions,

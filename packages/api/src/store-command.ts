@@ -1,18 +1,27 @@
 #!/usr/bin/env node
+import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { storePassword } from "./auth/store-password.ts";
 import { ApiError } from "./errors.ts";
 import { backUpStore, restoreStore } from "./store/backup.ts";
 import { openStore } from "./store/store.ts";
 
-const usage = `Usage: dynokit-store <backup|restore|check> <store> [file] [--directory <files>]
+const usage = `Usage: dynokit-store <backup|restore|check|password> <store> [file|e-mail] [--directory <files>]
 
-  backup   writes every row of the store to a file, while the platform may go on
-  restore  fills an empty store, of either engine, from such a file
-  check    opens the store, brings its schema up to date and counts its apps
+  backup    writes every row of the store to a file, while the platform may go on
+  restore   fills an empty store, of either engine, from such a file
+  check     opens the store, brings its schema up to date and counts its apps
+  password  gives the account of an e-mail the password that is the first line of the input
 
 <store> is the directory of an embedded store or a postgres:// URL. Keep the store's secret.key:
 without it what a backup holds sealed does not open.
 `;
+
+async function firstLine(): Promise<string> {
+  if (process.stdin.isTTY) process.stderr.write("New password (it is shown as you type): ");
+  for await (const line of createInterface({ input: process.stdin })) return line;
+  return "";
+}
 
 async function main(): Promise<number> {
   const { positionals, values } = parseArgs({
@@ -24,7 +33,7 @@ async function main(): Promise<number> {
     process.stdout.write(usage);
     return 0;
   }
-  const needsFile = command === "backup" || command === "restore";
+  const needsFile = ["backup", "restore", "password"].includes(command);
   if ((!needsFile && command !== "check") || !location || (needsFile && !file)) {
     process.stderr.write(usage);
     return 2;
@@ -34,6 +43,11 @@ async function main(): Promise<number> {
     values.directory === undefined ? {} : { directory: values.directory },
   );
   try {
+    if (command === "password") {
+      await storePassword(store, file ?? "", await firstLine());
+      process.stdout.write(`password: ${file} has it from now on\n`);
+      return 0;
+    }
     if (command === "backup") await backUpStore(store, file ?? "");
     if (command === "restore") {
       await store.join();

@@ -36,8 +36,7 @@ export async function createAccount(
       "invalid-params",
       `${JSON.stringify(input.email)} is not an e-mail address.`,
     );
-  if (input.password !== undefined && input.password.length < 8)
-    throw new ApiError("invalid-params", "A password needs at least 8 characters.");
+  if (input.password !== undefined) checkPassword(input.password);
   const passwordHash = input.password === undefined ? null : await hashPassword(input.password);
   return await write(async ({ tx, now, event }) => {
     const taken = await tx
@@ -62,6 +61,41 @@ export async function createAccount(
     await tx.insertInto("accounts").values(row).execute();
     await event({ resource: "account", action: "create", data: { id: row.id, email: row.email } });
     return row;
+  });
+}
+
+/** 8 to 500 characters. */
+export const passwordSchema = z.string().min(8).max(500);
+
+/** @throws ApiError `invalid-params` */
+export function checkPassword(password: string): void {
+  if (!passwordSchema.safeParse(password).success)
+    throw new ApiError("invalid-params", "A password has 8 to 500 characters.");
+}
+
+/**
+ * Gives an account a password. Its tokens stay valid: revoke those that should not.
+ *
+ * @throws ApiError `invalid-params` for a password of fewer than 8 or more than 500 characters
+ */
+export async function setPassword(
+  platform: Platform,
+  account: Pick<AccountRow, "id" | "email">,
+  password: string,
+): Promise<void> {
+  checkPassword(password);
+  const passwordHash = await hashPassword(password);
+  await platform.write(systemActor, async ({ tx, now, event }) => {
+    await tx
+      .updateTable("accounts")
+      .set({ password_hash: passwordHash, updated_at: now })
+      .where("id", "=", account.id)
+      .execute();
+    await event({
+      resource: "account",
+      action: "update",
+      data: { id: account.id, email: account.email, password_changed: true },
+    });
   });
 }
 

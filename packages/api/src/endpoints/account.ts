@@ -1,14 +1,18 @@
 import { z } from "zod";
-import { accountBy, createAccount } from "../auth/accounts.ts";
-import { ApiError, notFound } from "../errors.ts";
+import { accountBy, createAccount, passwordSchema } from "../auth/accounts.ts";
+import { ApiError, invalid, notFound } from "../errors.ts";
+import { tooMany } from "../http/dispatch.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { accountSchema, presentAccount } from "../resources/account.ts";
+import { hashPassword, verifyPassword } from "../secrets.ts";
 import type { AccountRow } from "../store/tables.ts";
 
 const update = z.object({
   allow_tracking: z.boolean().optional(),
   beta: z.boolean().optional(),
   name: z.string().max(200).nullish(),
+  password: z.string().max(500).optional(),
+  new_password: passwordSchema.optional(),
 });
 
 /** The account of a path: yours for `~`, another one only for an administrator. */
@@ -19,9 +23,29 @@ async function target({ platform, account, params }: Context): Promise<AccountRo
   return await accountBy(platform, key);
 }
 
+/**
+ * The hash of a new password. Who has one must give it; one who has none, as the first
+ * administrator, gets the first by a token alone, and an administrator may set those of others.
+ */
+async function newPasswordHash(
+  { platform, account: caller, body, address }: Context<z.output<typeof update>>,
+  account: AccountRow,
+): Promise<string | null> {
+  if (body.new_password === undefined) return account.password_hash;
+  if (account.id === caller.id && account.password_hash !== null) {
+    if (platform.addressLimit.remaining(address) < 1) throw tooMany("address");
+    if (!(await verifyPassword(body.password ?? "", account.password_hash))) {
+      platform.addressLimit.take(address);
+      throw invalid("password", "password is not the present password of the account.");
+    }
+  }
+  return await hashPassword(body.new_password);
+}
+
 async function change(context: Context<z.output<typeof update>>): Promise<unknown> {
-  const account = await target(context);
+  const account = await target(context as Context);
   const { body } = context;
+  const passwordHash = await newPasswordHash(context, account);
   return await context.write(async ({ tx, now, event }) => {
     const row: AccountRow = {
       ...account,
@@ -29,6 +53,7 @@ async function change(context: Context<z.output<typeof update>>): Promise<unknow
         body.allow_tracking === undefined ? account.allow_tracking : Number(body.allow_tracking),
       beta: body.beta === undefined ? account.beta : Number(body.beta),
       name: body.name === undefined ? account.name : body.name,
+      password_hash: passwordHash,
       updated_at: now,
     };
     await tx
@@ -37,11 +62,20 @@ async function change(context: Context<z.output<typeof update>>): Promise<unknow
         allow_tracking: row.allow_tracking,
         beta: row.beta,
         name: row.name,
+        password_hash: passwordHash,
         updated_at: now,
       })
       .where("id", "=", row.id)
       .execute();
-    await event({ resource: "account", action: "update", data: { id: row.id, email: row.email } });
+    await event({
+      resource: "account",
+      action: "update",
+      data: {
+        id: row.id,
+        email: row.email,
+        ...(body.new_password === undefined ? {} : { password_changed: true }),
+      },
+    });
     return presentAccount(row);
   });
 }
@@ -90,7 +124,7 @@ const create = defineEndpoint({
   body: z.object({
     email: z.string().max(254),
     name: z.string().max(200).nullish(),
-    password: z.string().min(8).max(500).nullish(),
+    password: passwordSchema.nullish(),
     admin: z.boolean().nullish(),
   }),
   status: 201,
@@ -133,7 +167,7 @@ const own: readonly Endpoint[] = (
     method: "PATCH",
     path,
     verb: "manage",
-    summary: "Changes an account.",
+    summary: "Changes an account; new_password takes the place of password.",
     body: update,
     bodyOptional: true,
     handler: change,

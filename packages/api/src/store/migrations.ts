@@ -376,6 +376,21 @@ const unfinished: Migration = {
   },
 };
 
+/** Sign-ins through the browser, whichever process the browser and the CLI reach. */
+const logins: Migration = {
+  async up(db: AnyDatabase) {
+    await createTable(db, "logins", {
+      id: "id",
+      secret_hash: "text",
+      description: "text",
+      sealed_token: "text?",
+      expires_at: "text",
+      created_at: "text",
+    });
+    await index(db, "logins", ["expires_at"]);
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
@@ -387,4 +402,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0003-pages": pages,
   "0004-setups": setups,
   "0005-unfinished": unfinished,
+  "0006-logins": logins,
 };

@@ -266,6 +266,18 @@ export interface IdempotencyRow {
   created_at: string;
 }
 
+/** A sign-in through the browser that the CLI waits for. */
+export interface LoginRow {
+  /** Hash of what the addresses of the page and of the CLI's wait carry. */
+  id: string;
+  secret_hash: string;
+  description: string;
+  /** The token, from the sign-in until the CLI takes it. */
+  sealed_token: string | null;
+  expires_at: string;
+  created_at: string;
+}
+
 /** All tables. */
 export interface Tables {
   accounts: AccountRow;
@@ -293,6 +305,7 @@ export interface Tables {
   transfers: TransferRow;
   setups: SetupRow;
   idempotency: IdempotencyRow;
+  logins: LoginRow;
 }
 
 /** Names of all tables, those that others point at first. */
@@ -322,4 +335,5 @@ export const tableNames = [
   "transfers",
   "setups",
   "idempotency",
+  "logins",
 ] as const satisfies readonly (keyof Tables)[];
