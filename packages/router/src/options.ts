@@ -4,6 +4,7 @@ import { isToken } from "./codec/octets.ts";
 import type { EngineOptions } from "./forward/engine.ts";
 import { AddressSet } from "./table/address-set.ts";
 import { parseOptions } from "./table/settings.ts";
+import type { CertificatePair } from "./tls/certificate-store.ts";
 
 const ms = z.number().int().min(1).max(86_400_000);
 const count = z.number().int().min(1);
@@ -71,6 +72,11 @@ const schema = z.strictObject({
       (value) => typeof value === "function",
     )
     .optional(),
+  acmeTlsChallenge: z
+    .custom<(hostname: string) => CertificatePair | undefined>(
+      (value) => typeof value === "function",
+    )
+    .optional(),
   onError: z.custom<(error: unknown) => void>((value) => typeof value === "function").optional(),
 });
 
@@ -104,6 +110,7 @@ export interface RouterLimits {
   readonly tlsHandshakeMs: number;
   /** Pages may be fetched from addresses that are not public. */
   readonly privatePages: boolean;
+  readonly acmeTlsChallenge: ((hostname: string) => CertificatePair | undefined) | null;
 }
 
 /** Checks the settings; throws `invalid-option`. */
@@ -118,6 +125,7 @@ export function parseRouterOptions(settings: RouterSettings): {
       maxClientConnections: options.limits?.maxClientConnections ?? 100_000,
       tlsHandshakeMs: options.timeouts?.tlsHandshakeMs ?? 10_000,
       privatePages: options.privatePages ?? false,
+      acmeTlsChallenge: options.acmeTlsChallenge ?? null,
     },
     engine: {
       rules: {

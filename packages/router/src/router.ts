@@ -1,10 +1,13 @@
+import { randomUUID } from "node:crypto";
 import { lookup } from "node:dns";
 import { connect as netConnect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { type AccessRecord, formatJson, formatLine } from "./access-log/line.ts";
 import { LogWriter } from "./access-log/writer.ts";
 import { AdminListener, type AdminOptions } from "./admin/admin-listener.ts";
 import type { LogSink } from "./contract.ts";
 import { RouterError } from "./errors.ts";
+import { FAILURES } from "./failures/codes.ts";
 import { OwnPages } from "./failures/own-pages.ts";
 import type { Peer } from "./forward/client-side.ts";
 import { Engine, type EngineOptions } from "./forward/engine.ts";
@@ -133,6 +136,8 @@ export class Router {
       trustedProxies: this.#options.trustedProxies,
       maxConnections: this.#limits.maxClientConnections,
       handshakeMs: this.#limits.tlsHandshakeMs,
+      acmeTlsChallenge: this.#limits.acmeTlsChallenge,
+      misconfigured: (name, serverName, from) => this.#misconfigured(name, serverName, from),
       now: () => this.#clock.monotonic(),
       forwarder: () => this.#forwarder,
     });
@@ -202,6 +207,21 @@ export class Router {
       this.#admin = null;
       throw error;
     }
+  }
+
+  /**
+   * A handshake that no certificate could answer: H23 in the log of the app that has the name; of
+   * the router when it has no certificate at all. Names of nobody are only counted.
+   */
+  #misconfigured(listener: string, serverName: string, address: string): void {
+    const app = this.routes.resolve(serverName)?.app.id ?? "";
+    const empty = [...this.#listeners].every((each) => each.certificates?.fallback == null);
+    if (app === "" && !empty) return;
+    const record = misconfiguredRecord(listener, serverName, address);
+    this.#observer.failed(app, record);
+    const { log, channel } = this.#options;
+    const line = log.format === "json" ? formatJson(record) : formatLine(record);
+    this.#log?.write(app === "" ? channel : app, line);
   }
 
   #checkExpiry(): void {
@@ -283,6 +303,33 @@ export class Router {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close().then(() => undefined);
   }
+}
+
+/** The line of a handshake that failed before there was a request. */
+function misconfiguredRecord(listener: string, host: string, fwd: string): AccessRecord {
+  const { at, code, desc } = FAILURES.H23;
+  return {
+    at,
+    code,
+    desc,
+    method: "",
+    path: "",
+    host,
+    requestId: randomUUID(),
+    fwd,
+    dyno: "",
+    connectMs: -1,
+    serviceMs: -1,
+    // Nothing was answered.
+    status: 0,
+    bytes: 0,
+    protocol: "http1.1",
+    tlsVersion: "unknown",
+    sock: null,
+    cause: "certificate",
+    agent: null,
+    extra: ` phase=tls listener=${listener}`,
+  };
 }
 
 /** Looks at the ends of certificates twice a day. */

@@ -12,7 +12,10 @@ import type { FromWorker, ToWorker, WireListen } from "./messages.ts";
 import { sumMetrics } from "./sum-metrics.ts";
 
 /** Settings of a router that can be given to another process: no functions. */
-export type ClusterSettings = Omit<RouterSettings, "acmeChallenge" | "onError">;
+export type ClusterSettings = Omit<
+  RouterSettings,
+  "acmeChallenge" | "acmeTlsChallenge" | "onError"
+>;
 
 /** Options of {@link RouterCluster}. */
 export interface RouterClusterOptions extends ClusterSettings {

@@ -2,7 +2,7 @@
 
 /**
  * Error codes of the router. H33 is for requests of HTTP/2 connections that the router ends for
- * their resets. H23 is retired at Heroku and never answered; it stands here for programs that read logs.
+ * their resets; H23 for a listener that was given a name which has no app or no certificate.
  */
 export type HCode =
   | "H10"

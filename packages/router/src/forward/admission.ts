@@ -28,14 +28,17 @@ export function admit(exchange: Exchange): boolean {
     }
   }
   if (!mayEnter(exchange, engine.options)) return false;
+  const { covers, serves } = client.peer;
+  const served = serves === null ? "pattern" : serves(hostname);
   if (found === undefined) {
-    exchange.refuse(404, "no-such-app", "There is no app at this host.");
+    // A listener that was given this very name promises an app which is not there.
+    if (served === "name") exchange.fail("H23", "no-app");
+    else exchange.refuse(404, "no-such-app", "There is no app at this host.");
     return false;
   }
   const app = found.app;
   const { settings } = app;
-  const { covers, serves } = client.peer;
-  if (serves !== null && !serves(hostname)) {
+  if (served === null) {
     exchange.fail("H31", "endpoint");
     return false;
   }

@@ -22,8 +22,8 @@ export interface Peer {
   readonly trusted: boolean;
   /** Whether the certificate of this connection is valid for a host. */
   readonly covers: ((hostname: string) => boolean) | null;
-  /** Whether the listener is meant for a host; null when it serves all. */
-  readonly serves: ((hostname: string) => boolean) | null;
+  /** Whether the listener is meant for a host, and whether by its very name; null when it serves all. */
+  readonly serves: ((hostname: string) => "name" | "pattern" | null) | null;
   /** Came although the listener has all the connections it may have: one answer, then the end. */
   readonly overLimit: boolean;
   /** Name of the listener, for metrics. */
@@ -69,6 +69,10 @@ export abstract class ClientSide extends Timed {
   abstract readonly place: ConnectionPlace;
   /** `http1.0`, `http1.1`, `http2.0`. */
   abstract readonly protocol: string;
+  /** Number of the HTTP/2 stream; 0 without one. */
+  get streamId(): number {
+    return 0;
+  }
   /** Octets that wait for the client. */
   abstract readonly backlog: number;
   abstract pauseRequest(): void;

@@ -618,6 +618,7 @@ export class Engine implements Forwarder {
       if (exchange.backend?.release !== undefined)
         extra += ` release=v${exchange.backend.release.version}`;
       extra += ` listener=${client.peer.listener}`;
+      if (client.streamId > 0) extra += ` stream=${client.streamId}`;
     }
     if (exchange.lint !== null) extra += ` lint=${exchange.lint}`;
     if (exchange.rule !== null) extra += ` rule=${exchange.rule}`;

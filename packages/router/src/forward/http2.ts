@@ -30,6 +30,10 @@ const CONNECTION_WINDOW = 1_048_576;
 const GOAWAY_MS = 1000;
 const MAX_RESETS = 200;
 const RESET_WINDOW_MS = 10_000;
+/** A stream that was reset holds its place for so long after its start. */
+const RESET_COUNTS_MS = 1000;
+/** PING and SETTINGS frames per connection and window; each makes an answer. */
+const MAX_NOISE = 1000;
 
 /** One HTTP/2 connection of a client; each stream is an exchange over the same core (spec/router.md §22). */
 export class Http2Connection extends Timed {
@@ -39,8 +43,10 @@ export class Http2Connection extends Timed {
   readonly #session: ServerHttp2Session;
   /** Was ended by the router for what the client did. */
   broken = false;
-  #resets = 0;
-  #resetsSince = 0;
+  readonly #resets = new RecentCount(MAX_RESETS);
+  readonly #noise = new RecentCount(MAX_NOISE);
+  /** Starts of streams that were reset, monotonic ms, oldest first. */
+  #resetStarts: number[] = [];
   #streams = 0;
   #goingAway = false;
 
@@ -71,6 +77,8 @@ export class Http2Connection extends Timed {
         this.#onStream(stream, headers, raw),
     );
     session.on("error", () => {});
+    session.on("ping", () => this.#heard());
+    session.on("remoteSettings", () => this.#heard());
     session.on("close", () => {
       engine.wheel.remove(this);
       engine.http2.delete(this);
@@ -84,9 +92,14 @@ export class Http2Connection extends Timed {
   }
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[]): void {
+    stream.on("error", () => {});
+    if (this.#streams + this.#recentlyReset() >= MAX_STREAMS) {
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      this.#countReset();
+      return;
+    }
     this.#streams++;
     this.engine.wheel.clear(this);
-    stream.on("error", () => {});
     stream.on("close", () => {
       this.#streams--;
       if (this.#streams === 0 && !this.#session.destroyed) {
@@ -97,18 +110,34 @@ export class Http2Connection extends Timed {
     new Http2Client(this, stream).begin(headers, raw);
   }
 
+  /** Streams that were reset within a second of their start: they could beat the limit of streams. */
+  #recentlyReset(): number {
+    if (this.#resetStarts.length === 0) return 0;
+    const since = this.engine.clock.monotonic() - RESET_COUNTS_MS;
+    this.#resetStarts = this.#resetStarts.filter((at) => at > since);
+    return this.#resetStarts.length;
+  }
+
   /**
-   * The client gave a stream up. One that does little else makes work that nobody waits for
-   * (CVE-2023-44487): the connection ends, and with it what else is in progress on it (H33).
+   * The client gave a stream up that began at `startedAt` (monotonic ms). One that does little else
+   * makes work that nobody waits for (CVE-2023-44487): the connection ends, and with it what else
+   * is in progress on it (H33).
    */
-  streamReset(): void {
+  streamReset(startedAt: number): void {
+    this.#resetStarts.push(startedAt);
+    this.#countReset();
+  }
+
+  #countReset(): void {
+    if (this.#resets.add(this.engine.clock.monotonic())) this.#calm();
+  }
+
+  #heard(): void {
+    if (this.#noise.add(this.engine.clock.monotonic())) this.#calm();
+  }
+
+  #calm(): void {
     if (this.broken || this.#session.destroyed) return;
-    const now = this.engine.clock.monotonic();
-    if (now - this.#resetsSince > RESET_WINDOW_MS) {
-      this.#resetsSince = now;
-      this.#resets = 0;
-    }
-    if (++this.#resets <= MAX_RESETS) return;
     this.broken = true;
     this.#session.destroy(constants.NGHTTP2_ENHANCE_YOUR_CALM as never);
   }
@@ -128,6 +157,26 @@ export class Http2Connection extends Timed {
 
   destroy(): void {
     this.#session.destroy();
+  }
+}
+
+/** Counts what happens on a connection within {@link RESET_WINDOW_MS}. */
+class RecentCount {
+  readonly #most: number;
+  #count = 0;
+  #since = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Counts one; whether that is too much. */
+  add(now: number): boolean {
+    if (now - this.#since > RESET_WINDOW_MS) {
+      this.#since = now;
+      this.#count = 0;
+    }
+    return ++this.#count > this.#most;
   }
 }
 
@@ -204,14 +253,21 @@ export class Http2Client extends ClientSide {
   #bodyDone = false;
   #trailers: OutgoingHttpHeaders | null = null;
   #killed = false;
+  readonly #startedAt: number;
 
   constructor(connection: Http2Connection, stream: ServerHttp2Stream) {
     super();
+    this.#startedAt = connection.engine.clock.monotonic();
     this.#connection = connection;
     this.place = connection.place;
     this.#engine = connection.engine;
     this.#stream = stream;
     this.peer = connection.peer;
+  }
+
+  /** Number of the stream, for the log. */
+  override get streamId(): number {
+    return this.#stream.id ?? 0;
   }
 
   get backlog(): number {
@@ -222,7 +278,7 @@ export class Http2Client extends ClientSide {
   begin(headers: IncomingHttpHeaders, raw: readonly string[]): void {
     const engine = this.#engine;
     const stream = this.#stream;
-    const now = engine.clock.monotonic();
+    const now = this.#startedAt;
     const endStream = stream.endAfterHeaders;
     stream.on("close", () => this.#onClose());
     stream.on("drain", () => {
@@ -302,7 +358,7 @@ export class Http2Client extends ClientSide {
   #onClose(): void {
     this.#engine.wheel.remove(this);
     if (!this.#killed && this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR)
-      this.#connection.streamReset();
+      this.#connection.streamReset(this.#startedAt);
     if (this.#tunnel !== null) this.#tunnel.clientClosed(null);
     else if (this.#connection.broken) this.#exchange?.streamBroken();
     else this.#exchange?.clientGone();

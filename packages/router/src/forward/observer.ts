@@ -233,6 +233,11 @@ export class Observer {
     add(this.tlsFailures, `${listener}|${reason}`);
   }
 
+  /** Something failed that never became a request. */
+  failed(app: string, record: AccessRecord): void {
+    add(this.app(app).errors, `${record.code}|${record.cause ?? ""}`);
+  }
+
   began(exchange: Observed): void {
     this.inFlight.add(exchange);
   }

@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from "node:tls";
+import {
+  createSecureContext,
+  createServer as createTlsServer,
+  TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
 import { RouterError } from "../errors.ts";
 import type { Peer } from "../forward/client-side.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
@@ -8,7 +13,13 @@ import type { Observer } from "../forward/observer.ts";
 import { AddressSet, plainAddress } from "../table/address-set.ts";
 import { checkedHost } from "../table/settings.ts";
 import { Timed, type TimerWheel } from "../time/wheel.ts";
-import { type CertificateStore, CIPHERS, coversHost } from "../tls/certificate-store.ts";
+import {
+  type CertificatePair,
+  type CertificateStore,
+  CIPHERS,
+  coversHost,
+} from "../tls/certificate-store.ts";
+import { parseClientHello } from "./client-hello.ts";
 import { type ProxyHeader, parseProxyHeader } from "./proxy-header.ts";
 
 /** How a listener speaks TLS. */
@@ -59,6 +70,10 @@ export interface ListenerContext {
   readonly trustedProxies: AddressSet | null;
   readonly maxConnections: number;
   readonly handshakeMs: number;
+  /** Certificate that answers a TLS-ALPN-01 challenge (R8737); null when nobody asked for that. */
+  readonly acmeTlsChallenge: ((hostname: string) => CertificatePair | undefined) | null;
+  /** A handshake failed because the endpoint has no certificate (H23). */
+  misconfigured(listener: string, serverName: string, address: string): void;
   now(): number;
   forwarder(): Forwarder;
 }
@@ -66,9 +81,14 @@ export interface ListenerContext {
 /** Connections above the limit that still get an answer (H22); more are closed at once. */
 const OVER_LIMIT = 256;
 const PROXY_HEADER_MS = 2000;
+const ACME_TLS = "acme-tls/1";
 const TICKET_KEY_MS = 12 * 3_600_000;
 /** Fatal alert 112 (R6066 §3). */
 const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
+const NO_CERTIFICATE = new Set([
+  "ERR_SSL_NO_SHARED_CIPHER",
+  "ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM",
+]);
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** One listening address: accepts, reads PROXY headers, does TLS, hands over to the forwarder. */
@@ -79,7 +99,7 @@ export class Listener {
   readonly #server: Server;
   readonly #tls: TlsServer | null;
   readonly #proxyFrom: AddressSet | null;
-  readonly #serves: ((hostname: string) => boolean) | null;
+  readonly #serves: Peer["serves"];
   /** Sockets that are not yet handed over. */
   readonly #waiting = new Map<Socket, Waiting>();
   readonly #headers = new WeakMap<Socket, ProxyHeader>();
@@ -152,7 +172,10 @@ export class Listener {
   /** Stops accepting; resolves when all its sockets are closed. */
   close(): Promise<void> {
     this.#ticketTimer?.stop();
-    for (const socket of this.#waiting.keys()) socket.destroy();
+    for (const socket of [...this.#waiting.keys()]) {
+      this.#handedOver(socket);
+      socket.destroy();
+    }
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -166,17 +189,23 @@ export class Listener {
         socket.destroy();
         return;
       }
-      this.#readStart(socket, PROXY_HEADER_MS, (octets) => this.#proxyHeader(socket, octets));
+      this.#readStart(
+        socket,
+        PROXY_HEADER_MS,
+        (octets) => this.#proxyHeader(socket, octets),
+        () => this.#begin(socket),
+      );
       return;
     }
     this.#begin(socket);
   }
 
-  /** Reads first octets until `test` says how many of them are used; the rest goes back. */
+  /** Reads first octets until `test` says how many of them are used; the rest goes back, then `next`. */
   #readStart(
     socket: Socket,
     limitMs: number,
     test: (octets: Buffer) => number | "more" | "bad",
+    next: () => void,
   ): void {
     let octets = Buffer.alloc(0);
     const entry = new Waiting(() => socket.destroy());
@@ -201,7 +230,7 @@ export class Listener {
         return;
       }
       if (used < octets.length) socket.unshift(octets.subarray(used));
-      this.#begin(socket);
+      next();
     };
     socket.on("readable", onReadable);
     socket.on("close", onClose);
@@ -220,14 +249,9 @@ export class Listener {
   #begin(socket: Socket): void {
     if (this.#tls !== null) {
       this.#handshakes.set(socket, this.#context.now());
-      const entry = new Waiting(() => {
-        this.#context.observer.tlsFailure(this.name, "timeout");
-        socket.destroy();
-      });
-      this.#waiting.set(socket, entry);
-      this.#context.wheel.set(entry, this.#context.handshakeMs);
-      socket.once("close", () => this.#handedOver(socket));
-      this.#tls.emit("connection", socket);
+      if (this.#options.tls?.requireSni === true || this.#context.acmeTlsChallenge !== null)
+        this.#peekHello(socket, this.#tls);
+      else this.#startTls(socket, this.#tls);
       return;
     }
     const peer = this.#peer(socket, null);
@@ -236,6 +260,56 @@ export class Listener {
       return;
     }
     this.#peekPreface(socket, peer);
+  }
+
+  /** Looks at the hello where TLS of Node cannot decide: no name, or a challenge. */
+  #peekHello(socket: Socket, server: TlsServer): void {
+    let next = () => this.#startTls(socket, server);
+    const test = (octets: Buffer) => {
+      const hello = parseClientHello(octets);
+      if (hello === "more" || hello === null) return hello === null ? 0 : "more";
+      const { serverName, protocols } = hello;
+      // A challenge offers nothing else (R8737 §3).
+      if (protocols.length === 1 && protocols[0] === ACME_TLS && serverName !== "") {
+        const pair = this.#context.acmeTlsChallenge?.(serverName);
+        if (pair !== undefined) next = () => this.#answerChallenge(socket, pair);
+      } else if (serverName === "" && this.#options.tls?.requireSni === true) {
+        this.#context.observer.tlsFailure(this.name, "unrecognized_name");
+        next = () => {
+          socket.end(UNRECOGNIZED_NAME);
+          socket.resume();
+        };
+      }
+      return 0;
+    };
+    this.#readStart(socket, this.#context.handshakeMs, test, () => next());
+  }
+
+  /** Shows the certificate of a challenge; the authority asks nothing more. */
+  #answerChallenge(socket: Socket, { cert, key }: CertificatePair): void {
+    const secure = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: createSecureContext({ cert, key, minVersion: "TLSv1.2" }),
+      ALPNProtocols: [ACME_TLS],
+    });
+    const entry = new Waiting(() => socket.destroy());
+    this.#waiting.set(socket, entry);
+    this.#context.wheel.set(entry, this.#context.handshakeMs);
+    socket.once("close", () => this.#handedOver(socket));
+    secure.on("error", () => socket.destroy());
+    secure.on("secure", () => secure.end());
+    secure.resume();
+  }
+
+  #startTls(socket: Socket, server: TlsServer): void {
+    const entry = new Waiting(() => {
+      this.#context.observer.tlsFailure(this.name, "timeout");
+      socket.destroy();
+    });
+    this.#waiting.set(socket, entry);
+    this.#context.wheel.set(entry, this.#context.handshakeMs);
+    socket.once("close", () => this.#handedOver(socket));
+    server.emit("connection", socket);
   }
 
   #peekPreface(socket: Socket, peer: Peer): void {
@@ -263,6 +337,10 @@ export class Listener {
 
   #createTls(options: TlsListenOptions): TlsServer {
     const { certificates } = options;
+    const misconfigured = (socket: Socket, serverName: string) => {
+      const address = this.#headers.get(socket)?.source?.address ?? socket.remoteAddress ?? "";
+      this.#context.misconfigured(this.name, serverName, plainAddress(address));
+    };
     const server = createTlsServer({
       minVersion: "TLSv1.2",
       ciphers: CIPHERS,
@@ -277,7 +355,11 @@ export class Listener {
           (options.requireSni === true ? null : certificates.fallback);
         if (found === null) {
           // Node closes without a word; nothing was written yet, so the alert is clear text.
-          if (this instanceof TLSSocket) parentSocket(this).write(UNRECOGNIZED_NAME);
+          if (this instanceof TLSSocket) {
+            const raw = parentSocket(this);
+            raw.write(UNRECOGNIZED_NAME);
+            misconfigured(raw, serverName.toLowerCase());
+          }
           callback(new Error("unrecognized name"));
         } else callback(null, found.context);
       },
@@ -291,9 +373,16 @@ export class Listener {
     useFallback();
     certificates.on("certificate", useFallback);
     this.#server.once("close", () => certificates.off("certificate", useFallback));
+    // Stapled where the certificate was put with an answer of its authority (R6066 §8).
+    server.on("OCSPRequest", (certificate, _issuer, callback) =>
+      callback(null, certificates.staple(certificate)),
+    );
     server.on("secureConnection", (socket) => this.#secured(socket, options));
     server.on("tlsClientError", (error, socket) => {
       const code = (error as NodeJS.ErrnoException).code ?? "error";
+      // What OpenSSL makes of a server without a certificate, by version of TLS.
+      if (NO_CERTIFICATE.has(code) && certificates.fallback === null)
+        misconfigured(parentSocket(socket), "");
       this.#context.observer.tlsFailure(
         this.name,
         code.replace(/^ERR_(?:SSL_)?/, "").toLowerCase(),
@@ -350,12 +439,12 @@ export class Listener {
 }
 
 /** Exact names, and `*.` names for one label. */
-function hostMatcher(hosts: readonly string[]): (hostname: string) => boolean {
+function hostMatcher(hosts: readonly string[]): NonNullable<Peer["serves"]> {
   const names = new Set(hosts.map((host) => checkedHost(host)));
   return (hostname) => {
-    if (names.has(hostname)) return true;
+    if (names.has(hostname)) return "name";
     const dot = hostname.indexOf(".");
-    return dot > 0 && names.has(`*${hostname.slice(dot)}`);
+    return dot > 0 && names.has(`*${hostname.slice(dot)}`) ? "pattern" : null;
   };
 }
 

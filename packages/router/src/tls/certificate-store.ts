@@ -8,6 +8,11 @@ export interface CertificatePair {
   /** Leaf first, then the intermediates. */
   readonly cert: string | Buffer;
   readonly key: string | Buffer;
+  /**
+   * OCSP answer of the authority that is stapled to handshakes, as DER or its base64 text; put the
+   * pair again with a newer one before it ends.
+   */
+  readonly ocsp?: string | Buffer;
 }
 
 /** A certificate in use. */
@@ -45,6 +50,8 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
   readonly #byHost = new Map<string, StoredCertificate>();
   readonly #pairs = new Map<string, CertificatePair>();
   readonly #warned = new Map<string, 21 | 7>();
+  /** OCSP answers by the DER of the certificate they are about, as latin1. */
+  readonly #staples = new Map<string, Buffer>();
   #default: StoredCertificate | null = null;
 
   /** All certificates. */
@@ -89,7 +96,13 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
       );
     this.#unlink(name);
     this.#byName.set(name, stored);
-    this.#pairs.set(name, { cert: pair.cert.toString(), key: pair.key.toString() });
+    const ocsp = typeof pair.ocsp === "string" ? Buffer.from(pair.ocsp, "base64") : pair.ocsp;
+    this.#pairs.set(name, {
+      cert: pair.cert.toString(),
+      key: pair.key.toString(),
+      ...(ocsp === undefined ? {} : { ocsp: ocsp.toString("base64") }),
+    });
+    if (ocsp !== undefined) this.#staples.set(leafOf(pair), ocsp);
     for (const host of stored.hosts) this.#byHost.set(host, stored);
     if (options.fallback === true || this.#default === null || this.#default.name === name)
       this.#default = stored;
@@ -109,6 +122,7 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
   #unlink(name: string): void {
     const old = this.#byName.get(name);
     if (old === undefined) return;
+    this.#staples.delete(leafOf(this.#pairs.get(name) as CertificatePair));
     this.#byName.delete(name);
     this.#warned.delete(name);
     for (const host of old.hosts) if (this.#byHost.get(host) === old) this.#byHost.delete(host);
@@ -133,6 +147,16 @@ export class CertificateStore extends EventEmitter<CertificateStoreEvents> {
     }
   }
 
+  /**
+   * The OCSP answer about a certificate, or null.
+   *
+   * @param certificate - DER of the leaf.
+   * @internal
+   */
+  staple(certificate: Buffer): Buffer | null {
+    return this.#staples.get(certificate.toString("latin1")) ?? null;
+  }
+
   /** The certificate for a server name, in constant time. */
   find(serverName: string): StoredCertificate | undefined {
     const name = serverName.toLowerCase();
@@ -149,6 +173,10 @@ export function coversHost(certificate: StoredCertificate, hostname: string): bo
   if (hosts.includes(hostname)) return true;
   const dot = hostname.indexOf(".");
   return dot > 0 && hosts.includes(`*${hostname.slice(dot)}`);
+}
+
+function leafOf(pair: CertificatePair): string {
+  return new X509Certificate(pair.cert).raw.toString("latin1");
 }
 
 function readPair(name: string, pair: CertificatePair): StoredCertificate {
