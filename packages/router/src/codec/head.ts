@@ -96,7 +96,7 @@ export class Head {
   /** First soft rule that the head breaks where that was put off (`defer`). */
   soft: Fault | null = null;
   /** Index of the first line of each known name, -1 when absent. */
-  readonly first = new Int16Array(FIELD_COUNT);
+  readonly first = new Int16Array(FIELD_COUNT).fill(-1);
   /** How many lines of each known name there are. */
   readonly times = new Int16Array(FIELD_COUNT);
   #fields = new Int32Array(STRIDE * 48);
@@ -116,13 +116,11 @@ export class Head {
   reset(kind: HeadKind, limits: HeadLimits, leniency: HeadLeniency): void {
     this.text = "";
     this.fault = null;
-    this.count = 0;
     this.minor = 1;
     this.status = 0;
     this.lint = null;
     this.soft = null;
-    this.first.fill(-1);
-    this.times.fill(0);
+    this.#forget();
     this.#kind = kind;
     this.#limits = limits;
     this.#leniency = leniency;
@@ -133,6 +131,18 @@ export class Head {
     this.#emptyLines = 0;
     this.#inFields = kind === "trailers";
     this.fieldsStart = 0;
+  }
+
+  /** Takes back what the fields of the last head left; cheaper than filling the tables. */
+  #forget(): void {
+    const { first, times } = this;
+    const fields = this.#fields;
+    for (let at = this.count * STRIDE - 1; at > 0; at -= STRIDE) {
+      const id = fields[at] as number;
+      first[id] = -1;
+      times[id] = 0;
+    }
+    this.count = 0;
   }
 
   /** Whether some octet of the head (empty lines do not count) was seen. */
@@ -191,6 +201,9 @@ export class Head {
 
   /** The method; requests only. */
   get method(): string {
+    // The usual ones are not cut out anew each time.
+    if (this.text.startsWith("GET ")) return "GET";
+    if (this.text.startsWith("POST ")) return "POST";
     return this.text.slice(0, this.methodEnd);
   }
 

@@ -69,10 +69,18 @@ export function isHost(host: string): boolean {
 
 // Nearly all requests of a connection carry the same Host, so the last answers are remembered.
 const hosts = new Map<string, string>();
+let lastHost = "";
+let lastName = "";
 
 function checkedHostname(host: string): string | null {
+  // A comparison is cheaper than the hash of a new string.
+  if (host === lastHost) return lastName;
   const known = hosts.get(host);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    lastHost = host;
+    lastName = known;
+    return known;
+  }
   if (!isHost(host)) return null;
   // Brackets hold an IPv6 address and nothing else.
   if (host.startsWith("[") && !isIPv6(host.slice(1, host.indexOf("]")))) return null;
@@ -216,14 +224,21 @@ interface ConnectionOptions {
   nominated: string[] | null;
 }
 
+const NO_OPTIONS: ConnectionOptions = Object.freeze({
+  keepAlive: false,
+  close: false,
+  upgrade: false,
+  nominated: null,
+});
+
 function connectionOptions(head: Head): ConnectionOptions | Fault {
+  if ((head.times[F.connection] as number) === 0) return NO_OPTIONS;
   const options: ConnectionOptions = {
     keepAlive: false,
     close: false,
     upgrade: false,
     nominated: null,
   };
-  if ((head.times[F.connection] as number) === 0) return options;
   for (const token of listTokens(head, F.connection)) {
     if (token === "keep-alive") options.keepAlive = true;
     else if (token === "close") options.close = true;

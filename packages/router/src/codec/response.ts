@@ -23,13 +23,18 @@ export interface ResponseMeaning {
 }
 
 const DIGITS = /^[0-9]+$/;
+let lastLength = "0";
 
 function readLength(head: Head): string | null | Fault {
   const first = head.first[F.contentLength] as number;
   if (first < 0) return null;
   const text = head.value(first);
-  if (!DIGITS.test(text) || Number(text) > Number.MAX_SAFE_INTEGER)
-    return RESPONSE_FAULTS.contentLength;
+  // Answers of one size often follow each other.
+  if (text !== lastLength) {
+    if (!DIGITS.test(text) || Number(text) > Number.MAX_SAFE_INTEGER)
+      return RESPONSE_FAULTS.contentLength;
+    lastLength = text;
+  }
   if ((head.times[F.contentLength] as number) > 1)
     for (let i = first + 1; i < head.count; i++)
       if (head.id(i) === F.contentLength && head.value(i) !== text)

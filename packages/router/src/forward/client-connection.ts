@@ -1,5 +1,5 @@
 import { STATUS_CODES } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../codec/chunked.ts";
 import { FAULTS, type Fault } from "../codec/faults.ts";
 import { type Head, NEED_MORE, REFUSED } from "../codec/head.ts";
@@ -58,6 +58,8 @@ function onError(this: OwnedSocket, error: Error): void {
 export class ClientConnection extends ClientSide {
   readonly peer: Peer;
   readonly place = new ConnectionPlace();
+  /** {@link Member} of the engine's connections. */
+  memberIndex = -1;
   protocol = "http1.1";
   readonly #engine: Engine;
   readonly #socket: OwnedSocket;
@@ -81,6 +83,8 @@ export class ClientConnection extends ClientSide {
   #driving = false;
   /** Reads go into the buffer of all connections. */
   readonly #shared: boolean;
+  /** A socket of the system, which is done with a buffer when it says so; a stream hands it on. */
+  readonly #system: boolean;
   /** The stash is part of that buffer, so what of it is kept must be copied. */
   #borrowed = false;
   #error: Error | null = null;
@@ -92,6 +96,7 @@ export class ClientConnection extends ClientSide {
     this.peer = peer;
     this.#socket[owner] = this;
     this.#shared = engine.reader.attach(socket, onRead);
+    this.#system = socket instanceof Socket;
     if (!this.#shared) socket.on("data", onData);
     socket.on("drain", onDrain);
     socket.on("end", onEnd);
@@ -184,13 +189,14 @@ export class ClientConnection extends ClientSide {
   #readHead(chunk: Buffer): void {
     const engine = this.#engine;
     let head = this.#head;
+    const whole = head === null;
     if (head === null) {
       head = engine.acquireHead("request");
-      this.#head = head;
       this.#headStarted = engine.clock.monotonic();
     }
     const next = head.execute(chunk, 0);
     if (next === NEED_MORE) {
+      this.#head = head;
       if (this.#state === IDLE) {
         this.#state = HEAD;
         engine.wheel.set(this, engine.options.headMs);
@@ -210,7 +216,7 @@ export class ClientConnection extends ClientSide {
       this.#refuse(meaning, head);
       return;
     }
-    this.#begin(head, meaning, chunk, next);
+    this.#begin(head, meaning, chunk, next, whole ? this.#headStarted : engine.clock.monotonic());
   }
 
   #refuse(fault: Fault, head: Head | null): void {
@@ -221,7 +227,7 @@ export class ClientConnection extends ClientSide {
     exchange.failFault(fault);
   }
 
-  #begin(head: Head, meaning: RequestMeaning, given: Buffer, from: number): void {
+  #begin(head: Head, meaning: RequestMeaning, given: Buffer, from: number, now: number): void {
     const engine = this.#engine;
     const copy = this.#borrowed && from < given.length;
     this.#borrowed = false;
@@ -239,7 +245,7 @@ export class ClientConnection extends ClientSide {
       exchange.requestDone = true;
       if (next < chunk.length) this.#keep(chunk.subarray(next));
     } else if (next < chunk.length) this.#feed(chunk, next, null);
-    if (!exchange.finished) exchange.start();
+    if (!exchange.finished) exchange.start(now);
   }
 
   /**
@@ -429,6 +435,14 @@ export class ClientConnection extends ClientSide {
       }
     }
     const total = before.length + parts.bytes + after.length;
+    if (!this.#system) {
+      this.#socket.write(
+        Buffer.concat([Buffer.from(before, "latin1"), ...parts.list, Buffer.from(after, "latin1")]),
+      );
+      return total;
+    }
+    const { writes } = this.#engine;
+    const small = writes.isSmall(total);
     const { lease } = parts;
     if (lease !== null && parts.bytes >= LARGE_READ && parts.list.length <= MAX_GATHER) {
       const socket = this.#socket;
@@ -450,12 +464,16 @@ export class ClientConnection extends ClientSide {
       this.#socket.uncork();
       return total;
     }
-    const { writes } = this.#engine;
-    const out = writes.take(total);
-    let at = before === "" ? 0 : out.write(before, 0, "latin1");
-    for (const piece of parts.list) at += piece.copy(out, at);
+    const out = small ? writes.small() : writes.take(total);
+    let at = small ? writes.offset : 0;
+    if (before !== "") at += out.write(before, at, "latin1");
+    for (const piece of parts.list) {
+      out.set(piece, at);
+      at += piece.length;
+    }
     if (after !== "") out.write(after, at, "latin1");
-    writes.write(this.#socket, out, total);
+    if (small) writes.writeSmall(this.#socket, total);
+    else writes.write(this.#socket, out, total);
     return total;
   }
 

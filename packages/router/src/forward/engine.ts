@@ -23,6 +23,7 @@ import { cookieValue, dateField } from "./fields.ts";
 import type { Forwarder, ForwarderContext } from "./forwarder.ts";
 import { HealthChecker } from "./health.ts";
 import { Http2Connection } from "./http2.ts";
+import { Members } from "./members.ts";
 import type { EndedRequest, Observer } from "./observer.ts";
 import { RateLimiter } from "./rate.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -99,7 +100,7 @@ export class Engine implements Forwarder {
   readonly observer: Observer;
   readonly reader = new SharedReader();
   readonly writes = new WriteBuffers();
-  readonly connections = new Set<ClientConnection>();
+  readonly connections = new Members<ClientConnection>();
   readonly tunnels = new Set<Tunnel>();
   readonly http2 = new Set<Http2Connection>();
   readonly responseLeniency: HeadLeniency;

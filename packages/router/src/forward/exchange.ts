@@ -37,6 +37,8 @@ const MAX_INTERIM = 16;
 const MAX_INTERIM_BYTES = 65_536;
 const IDEMPOTENT = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
 const NO_TRIED: readonly Backend[] = [];
+const NO_ATTEMPTS: readonly AttemptRecord[] = [];
+const NO_PIECES: readonly Buffer[] = [];
 const EMPTY = Buffer.alloc(0);
 
 /**
@@ -53,6 +55,8 @@ export class Exchange implements Waiter, UpstreamUser {
   readonly startedAt: number;
   /** Same, ms since the epoch. */
   readonly startedEpoch: number;
+  /** {@link Observed} */
+  memberIndex = -1;
   app: AppRoute | null = null;
   backend: Backend | null = null;
   upstream: UpstreamConnection | null = null;
@@ -70,7 +74,7 @@ export class Exchange implements Waiter, UpstreamUser {
   connectMs = -1;
   queueMs = 0;
   firstByteMs = -1;
-  attempts: AttemptRecord[] = [];
+  attempts: readonly AttemptRecord[] = NO_ATTEMPTS;
   reused = false;
   affinity: "hit" | "miss" | "new" | null = null;
   upgraded: string | null = null;
@@ -102,7 +106,7 @@ export class Exchange implements Waiter, UpstreamUser {
   #checkedOut = false;
   #counted = false;
   /** Request body octets that may be sent (again). */
-  #retained: Buffer[] = [];
+  #retained: readonly Buffer[] = NO_PIECES;
   #retainedBytes = 0;
   #retainable = true;
   #requestTrailers: string | null = null;
@@ -112,6 +116,8 @@ export class Exchange implements Waiter, UpstreamUser {
   #decoder: ChunkDecoder | null = null;
   #left = 0;
   #responseBytesSeen = false;
+  /** Monotonic ms of the last read from the backend. */
+  #readAt = 0;
   #responseDone = false;
   #freshRetried = false;
   #interims = 0;
@@ -150,13 +156,13 @@ export class Exchange implements Waiter, UpstreamUser {
     return this.engine.clock.monotonic();
   }
 
-  #limit(ms: number): void {
-    const at = this.#now() + ms;
+  #limit(ms: number, now = this.#now()): void {
+    const at = now + ms;
     this.engine.wheel.setAt(this.client, at < this.#endsAt ? at : this.#endsAt);
   }
 
-  /** First step after the head: route, policy, choice. Nothing in it waits. */
-  start(): void {
+  /** First step after the head, at `now`: route, policy, choice. Nothing in it waits. */
+  start(now = this.#now()): void {
     try {
       this.phase = "policy";
       if (!admit(this)) return;
@@ -170,8 +176,8 @@ export class Exchange implements Waiter, UpstreamUser {
         this.#sendContinue();
       if (this.#mustBuffer()) {
         this.#buffering = true;
-        this.#limit(this.#timeouts.idleMs);
-      } else this.#choose(false);
+        this.#limit(this.#timeouts.idleMs, now);
+      } else this.#choose(false, now);
     } catch (error) {
       this.engine.crashed(error);
       this.fail("H99", "exception");
@@ -199,14 +205,13 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 
   /** Looks for a backend; waits when there may be one later. */
-  #choose(again: boolean): void {
+  #choose(again: boolean, now = this.#now()): void {
     const app = this.app as AppRoute;
     const { engine } = this;
     if (app.deleted) {
       this.fail("H14", "deleted");
       return;
     }
-    const now = this.#now();
     const sticky = this.#session(app, now);
     if (sticky === "full") {
       this.#wait(this.#stickyUntil - now, true);
@@ -326,7 +331,8 @@ export class Exchange implements Waiter, UpstreamUser {
       reused: this.reused,
       outcome: "open",
     };
-    this.attempts.push(this.#attempt);
+    this.attempts =
+      this.attempts.length === 0 ? [this.#attempt] : [...this.attempts, this.#attempt];
     engine.attempted(app, this.reused);
     if (pooled !== null) {
       pooled.user = this;
@@ -429,8 +435,8 @@ export class Exchange implements Waiter, UpstreamUser {
       this.#clientPaused = false;
       this.client.resumeRequest();
     }
-    if (this.requestDone) this.#awaitAnswer();
-    else this.#limit(this.#timeouts.idleMs);
+    if (this.requestDone) this.#awaitAnswer(now);
+    else this.#limit(this.#timeouts.idleMs, now);
   }
 
   #mayRetain(): boolean {
@@ -439,7 +445,7 @@ export class Exchange implements Waiter, UpstreamUser {
 
   #forgetBody(): void {
     this.#retainable = false;
-    this.#retained = [];
+    this.#retained = NO_PIECES;
     this.#retainedBytes = 0;
   }
 
@@ -465,10 +471,10 @@ export class Exchange implements Waiter, UpstreamUser {
       );
   }
 
-  #awaitAnswer(): void {
+  #awaitAnswer(now = this.#now()): void {
     if (this.phase === "send") {
       this.phase = "wait";
-      this.#limit(this.engine.firstByteLimit(this));
+      this.#limit(this.engine.firstByteLimit(this), now);
     }
   }
 
@@ -495,8 +501,7 @@ export class Exchange implements Waiter, UpstreamUser {
       return;
     }
     lease?.hold();
-    this.#retained.push(data);
-    this.#retainedBytes += data.length;
+    this.#keep(data);
     if (this.#buffering) {
       if (this.#mustBuffer()) this.#limit(this.#timeouts.idleMs);
       else this.#bufferedEnough();
@@ -508,9 +513,14 @@ export class Exchange implements Waiter, UpstreamUser {
       this.#forgetBody();
       return false;
     }
-    this.#retained.push(data);
-    this.#retainedBytes += data.length;
+    this.#keep(data);
     return true;
+  }
+
+  #keep(data: Buffer): void {
+    if (this.#retained.length === 0) this.#retained = [data];
+    else (this.#retained as Buffer[]).push(data);
+    this.#retainedBytes += data.length;
   }
 
   #pauseClient(): void {
@@ -556,6 +566,7 @@ export class Exchange implements Waiter, UpstreamUser {
   /** {@link UpstreamUser} */
   onUpstreamData(chunk: Buffer, lease: ReadLease | null): boolean {
     PARTS.lease = lease;
+    this.#readAt = this.#now();
     try {
       let position = 0;
       while (position < chunk.length && !this.finished) {
@@ -609,8 +620,7 @@ export class Exchange implements Waiter, UpstreamUser {
     if (!this.#responseBytesSeen) {
       this.#responseBytesSeen = true;
       this.#forgetBody();
-      const now = this.#now();
-      this.firstByteMs = now - this.sentHeadAt;
+      this.firstByteMs = this.#readAt - this.sentHeadAt;
     }
     let head = this.#responseHead;
     if (head === null) {
@@ -701,7 +711,7 @@ export class Exchange implements Waiter, UpstreamUser {
     if (meaning.length === NO_BODY || meaning.length === 0) {
       this.bytes += this.client.sendHead(this, head, meaning, NO_PARTS, true, null);
       if (next < chunk.length) this.#stray();
-      this.#responseComplete();
+      this.#responseComplete(this.#readAt);
     } else {
       this.#consumed = this.#readBody(chunk, next, head);
     }
@@ -764,14 +774,14 @@ export class Exchange implements Waiter, UpstreamUser {
     }
     if (ended) {
       if (at < chunk.length) this.#stray();
-      this.#responseComplete();
-    } else this.#touch();
+      this.#responseComplete(this.#readAt);
+    } else this.#limit(this.#timeouts.idleMs, this.#readAt);
     return at;
   }
 
-  #responseComplete(): void {
+  #responseComplete(now: number): void {
     this.#responseDone = true;
-    this.lastByteAt = this.#now();
+    this.lastByteAt = now;
     this.#endAttempt(String(this.sent));
     if (this.client.backlog === 0) this.#complete();
     else {
@@ -824,7 +834,7 @@ export class Exchange implements Waiter, UpstreamUser {
       if (this.#responseDone) return;
       if (this.#response.length === UNTIL_CLOSE) {
         this.bytes += this.client.sendBody(NO_PARTS, true, null);
-        this.#responseComplete();
+        this.#responseComplete(this.#now());
         return;
       }
     }
@@ -1074,7 +1084,7 @@ export class Exchange implements Waiter, UpstreamUser {
     this.#checkin();
     if (this.#responseHead !== null) this.engine.releaseHead(this.#responseHead);
     this.#responseHead = null;
-    this.#retained = [];
+    this.#retained = NO_PIECES;
     this.client.done(clean && this.requestDone);
     if (this.head !== null) this.engine.releaseHead(this.head);
   }

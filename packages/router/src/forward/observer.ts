@@ -1,9 +1,11 @@
 import diagnostics from "node:diagnostics_channel";
 import type { AccessRecord } from "../access-log/line.ts";
 import type { AttemptRecord, Phase } from "./exchange.ts";
+import { type Member, Members } from "./members.ts";
+import { RecentRequests } from "./recent-requests.ts";
 
 /** What an observer reads of an exchange, whichever engine serves it. */
-export interface Observed {
+export interface Observed extends Member {
   readonly app: { readonly id: string } | null;
   readonly backend: { readonly dyno: string } | null;
   readonly identity: { readonly requestId: string };
@@ -144,12 +146,11 @@ function add(map: Map<string, number>, key: string, amount = 1): void {
   map.set(key, (map.get(key) ?? 0) + amount);
 }
 
-const MAX_TRACES = 10_000;
 const requestEnd = diagnostics.channel("dynokit:router:request:end");
 
 /** Counts what happens and remembers the last requests; read by the admin listener. */
 export class Observer {
-  readonly inFlight = new Set<Observed>();
+  readonly inFlight = new Members<Observed>();
   readonly apps = new Map<string, AppCounters>();
   readonly overhead = new Histogram(OVERHEAD_BORDERS);
   readonly connections = new Map<string, number>();
@@ -166,8 +167,7 @@ export class Observer {
   completed = 0;
   /** Called when nothing is in flight any more; set while a router closes. */
   onIdle: (() => void) | null = null;
-  readonly #ring: TraceSlot[] = [];
-  #next = 0;
+  readonly #recent = new RecentRequests();
 
   app(id: string): AppCounters {
     let counters = this.apps.get(id);
@@ -265,101 +265,13 @@ export class Observer {
       if (record.code === "H18") counters.truncated++;
     }
     if (exchange.lint !== null) add(this.lint, `${record.app}|${exchange.lint}`);
-    this.#remember(exchange, record, totalMs);
+    this.#recent.add(exchange, record, totalMs);
     if (requestEnd.hasSubscribers) requestEnd.publish(record);
     if (this.onIdle !== null && this.inFlight.size === 0) this.onIdle();
   }
 
-  /** Slots are reused: ten thousand new objects in flow would keep the collector busy. */
-  #remember(exchange: Observed, record: EndedRequest, totalMs: number): void {
-    let slot = this.#ring[this.#next];
-    if (slot === undefined) {
-      slot = new TraceSlot();
-      this.#ring.push(slot);
-    }
-    slot.requestId = record.requestId;
-    slot.app = record.app;
-    slot.status = record.status;
-    slot.code = record.code;
-    slot.cause = record.cause;
-    slot.phase = record.phase;
-    slot.startedAt = exchange.startedEpoch;
-    slot.queueMs = exchange.queueMs;
-    slot.connectMs = exchange.connectMs;
-    slot.firstByteMs = exchange.firstByteMs;
-    slot.totalMs = totalMs;
-    slot.remember(exchange.attempts);
-    this.#next = (this.#next + 1) % MAX_TRACES;
-  }
-
   /** A recent request by its id, newest first. */
   trace(requestId: string): RequestTrace | undefined {
-    for (let i = 1; i <= this.#ring.length; i++) {
-      const slot = this.#ring[(this.#next - i + this.#ring.length) % this.#ring.length];
-      if (slot?.requestId === requestId) return slot.copy();
-    }
-    return undefined;
-  }
-}
-
-/** One place in the ring of recent requests. */
-class TraceSlot {
-  requestId = "";
-  app = "";
-  status = 0;
-  code: string | null = null;
-  cause: string | null = null;
-  phase: Phase = "done";
-  startedAt = 0;
-  queueMs = 0;
-  connectMs = 0;
-  firstByteMs = 0;
-  totalMs = 0;
-  #dyno = "";
-  #id = "";
-  #startedMs = 0;
-  #connectMs = 0;
-  #reused = false;
-  #outcome = "";
-  /** Only a request with several attempts keeps its list. */
-  #several: readonly AttemptRecord[] | null = null;
-  #count = 0;
-
-  remember(attempts: readonly AttemptRecord[]): void {
-    this.#count = attempts.length;
-    this.#several = attempts.length > 1 ? attempts : null;
-    const first = attempts[0];
-    if (first === undefined) return;
-    this.#dyno = first.dyno;
-    this.#id = first.id;
-    this.#startedMs = first.startedMs;
-    this.#connectMs = first.connectMs;
-    this.#reused = first.reused;
-    this.#outcome = first.outcome;
-  }
-
-  copy(): RequestTrace {
-    const single: AttemptRecord = {
-      dyno: this.#dyno,
-      id: this.#id,
-      startedMs: this.#startedMs,
-      connectMs: this.#connectMs,
-      reused: this.#reused,
-      outcome: this.#outcome,
-    };
-    return {
-      requestId: this.requestId,
-      app: this.app,
-      status: this.status,
-      code: this.code,
-      cause: this.cause,
-      phase: this.phase,
-      startedAt: this.startedAt,
-      queueMs: this.queueMs,
-      connectMs: this.connectMs,
-      firstByteMs: this.firstByteMs,
-      totalMs: this.totalMs,
-      attempts: this.#several ?? (this.#count === 0 ? [] : [single]),
-    };
+    return this.#recent.find(requestId);
   }
 }

@@ -4,6 +4,7 @@ import type { Backend } from "../table/backend.ts";
 import type { BackendTls } from "../table/settings.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Engine } from "./engine.ts";
+import { Members } from "./members.ts";
 import { ReadLease } from "./shared-read.ts";
 
 /** Why a connect failed. `local` is this machine's fault: no sockets or ports left. */
@@ -81,6 +82,8 @@ export class UpstreamConnection extends Timed {
   readonly backend: Backend;
   readonly pool: Pool;
   readonly socket: Socket;
+  /** {@link Member} of its pool. */
+  memberIndex = -1;
   user: UpstreamUser | null = null;
   connected = false;
   closed = false;
@@ -99,6 +102,8 @@ export class UpstreamConnection extends Timed {
   #reached = false;
   /** Where the next read goes. */
   #buffer: Buffer = SHARED;
+  /** Where the last one went. */
+  #given: Buffer | null = null;
 
   constructor(pool: Pool, backend: Backend, connectMs: number, tls: BackendTls | null) {
     super();
@@ -114,7 +119,7 @@ export class UpstreamConnection extends Timed {
       ...(tls === null
         ? {
             onread: {
-              buffer: () => this.#buffer,
+              buffer: () => this.#nextBuffer(),
               callback: (bytes: number, buffer: Uint8Array) =>
                 this.#onRead(bytes, buffer as Buffer),
             },
@@ -152,6 +157,16 @@ export class UpstreamConnection extends Timed {
     this.connected = true;
     this.pool.engine.wheel.clear(this);
     this.user?.onConnected(this);
+  }
+
+  /**
+   * Nothing leaves the buffer where it was, which costs less than naming it again. Each address
+   * that a connect tries asks anew.
+   */
+  #nextBuffer(): Buffer {
+    if (this.connected && this.#buffer === this.#given) return undefined as unknown as Buffer;
+    this.#given = this.#buffer;
+    return this.#buffer;
   }
 
   /** What was read over TLS: buffers of their own. */
@@ -244,7 +259,7 @@ export class Pool {
   readonly backend: Backend;
   readonly appId: string;
   readonly #idle: UpstreamConnection[] = [];
-  readonly #all = new Set<UpstreamConnection>();
+  readonly #all = new Members<UpstreamConnection>();
   #desyncs: number[] = [];
   #tls: BackendTls | null = null;
 

@@ -73,6 +73,7 @@ async function load(): Promise<ProxyModule> {
 
 /** One request through http-proxy. */
 class ProxiedRequest implements Observed {
+  memberIndex = -1;
   app: AppRoute | null = null;
   backend: Backend | null = null;
   readonly identity: { readonly requestId: string };
