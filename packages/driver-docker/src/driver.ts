@@ -16,14 +16,24 @@ import type {
   RecoverResult,
   StopOptions,
 } from "@dynokit/manifold";
-import { DriverError, escalatingStop, throwIfAborted, untilAborted } from "@dynokit/manifold";
+import {
+  checkSignal,
+  checkSpec,
+  DriverError,
+  escalatingStop,
+  isDynoId,
+  throwIfAborted,
+  untilAborted,
+} from "@dynokit/manifold";
 import type Docker from "dockerode";
 import { containerName, containerOptions, LABEL } from "./container-spec.ts";
-import { connect, engineError, ensureNetwork, isMissing } from "./engine.ts";
-import { execIn, signalAll } from "./exec.ts";
+import { connect, engineError, ensureNetwork, isMissing, slugError } from "./engine.ts";
+import { execIn, outputOf, signalAll } from "./exec.ts";
 import { exitResult } from "./exit.ts";
+import { listeningIn, SOCKETS } from "./listening.ts";
 import { parsePosition, toChunks } from "./log-chunks.ts";
 import { demultiplex, sinceOf } from "./log-stream.ts";
+import { MemoryEvents } from "./memory-events.ts";
 import { configSchema, type DockerDriverOptions, optionsSchema, type Settings } from "./options.ts";
 import { dockerSession } from "./session.ts";
 import { verifySlug } from "./slug.ts";
@@ -65,13 +75,15 @@ class DockerDriver implements DynoDriver {
   readonly configSchema = configSchema;
   readonly #docker: Docker;
   readonly #settings: Settings;
-  #closed = false;
+  readonly #memory: MemoryEvents;
+  readonly #closing = new AbortController();
   readonly #open = new Set<Readable>();
   #network: Promise<string> | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#docker = connect(settings);
+    this.#memory = new MemoryEvents(this.#docker, settings.platform);
   }
 
   info() {
@@ -110,19 +122,24 @@ class DockerDriver implements DynoDriver {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<DriverHandle> {
     throwIfAborted(signal);
-    if (!isDynoId(spec.id))
+    const { cwd, ...rest } = spec;
+    // Whether a directory exists is for the engine to say: its host may be another one.
+    checkSpec(rest, capabilities);
+    if (cwd !== undefined && spec.slug)
+      throw new DriverError("invalid-spec", 'Give "slug" or "cwd", not both');
+    if (spec.limits?.diskBytes !== undefined)
       throw new DriverError(
-        "invalid-spec",
-        `"${spec.id}" is no id: use letters, digits, . _ and -.`,
+        "not-supported",
+        'The Docker driver has no limit "diskBytes"; leave it out, and bound the engine\'s data directory',
       );
     await this.prepare(spec);
     const create = containerOptions(spec, this.#settings, await this.#ensureNetwork());
-    if (spec.cwd !== undefined) {
-      create.WorkingDir = spec.cwd;
+    if (cwd !== undefined) {
+      create.WorkingDir = cwd;
       // `Mounts` refuses a directory that does not exist; `Binds` would make it.
       create.HostConfig = {
         ...create.HostConfig,
-        Mounts: [{ Type: "bind", Source: spec.cwd, Target: spec.cwd }],
+        Mounts: [{ Type: "bind", Source: cwd, Target: cwd }],
       };
     }
     let container: Docker.Container;
@@ -133,7 +150,11 @@ class DockerDriver implements DynoDriver {
     }
     try {
       if (spec.slug?.path !== undefined)
-        await container.putArchive(createReadStream(spec.slug.path), { path: "/app" });
+        await container
+          .putArchive(createReadStream(spec.slug.path), { path: "/app" })
+          .catch((error: unknown) => {
+            throw slugError(error, `Unpacking slug ${spec.slug?.id} for ${spec.labels.dyno}`);
+          });
       throwIfAborted(signal);
       await container.start();
       throwIfAborted(signal);
@@ -154,14 +175,19 @@ class DockerDriver implements DynoDriver {
     if (!info) return { state: "lost" };
     return info.State.Running
       ? { state: "running" }
-      : { state: "exited", result: exitResult(info) };
+      : { state: "exited", result: await this.#result(info) };
   }
 
   async wait(id: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ExitResult> {
     await this.#inspect(id);
-    // Answers at once for a container that has ended already.
-    await untilAborted(this.#ended(id), signal);
-    return exitResult(await this.#inspect(id));
+    const release = this.#memory.watch();
+    try {
+      // Answers at once for a container that has ended already.
+      await untilAborted(this.#ended(id, signal), signal);
+    } finally {
+      release();
+    }
+    return this.#result(await this.#inspect(id));
   }
 
   async stop(id: string, options: StopOptions = {}): Promise<void> {
@@ -199,9 +225,12 @@ class DockerDriver implements DynoDriver {
   async inspect(id: string): Promise<DynoInspection> {
     const info = await this.#inspect(id);
     const handle = this.#handle(info);
-    if (info.State.Running) return { state: "running", handle };
+    if (info.State.Running) {
+      const listening = handle.address && (await this.#listening(id));
+      return { state: "running", handle, ...(listening && { listening }) };
+    }
     if (info.State.Status === "created") return { state: "starting", handle };
-    return { state: "exited", handle, result: exitResult(info) };
+    return { state: "exited", handle, result: await this.#result(info) };
   }
 
   async list(): Promise<readonly DriverHandle[]> {
@@ -217,8 +246,7 @@ class DockerDriver implements DynoDriver {
   }
 
   async signal(id: string, name: string): Promise<void> {
-    if (!/^SIG[A-Z0-9]+$/.test(name))
-      throw new DriverError("invalid-spec", `"${name}" is no signal: give a name such as SIGUSR1.`);
+    checkSignal(name);
     const info = await this.#inspect(id);
     if (!info.State.Running) throw new DriverError("not-found", `Dyno ${id} has ended.`);
     await this.#kill(id, name);
@@ -268,7 +296,7 @@ class DockerDriver implements DynoDriver {
         cursor = chunk.cursor;
         yield chunk;
       }
-      if (signal?.aborted || this.#closed || config.Tty || cursor === from) return;
+      if (signal?.aborted || this.#closing.signal.aborted || config.Tty || cursor === from) return;
     }
   }
 
@@ -298,6 +326,22 @@ class DockerDriver implements DynoDriver {
     options: { readonly intervalMs?: number; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<DynoStats> {
     const { intervalMs = 20_000, signal } = options;
+    // One question for all samples: each is a connection of its own until the dyno ends.
+    const done = new AbortController();
+    const ended = this.#ended(id, done.signal).catch(() => undefined);
+    try {
+      yield* this.#samples(id, intervalMs, signal, ended);
+    } finally {
+      done.abort();
+    }
+  }
+
+  async *#samples(
+    id: string,
+    intervalMs: number,
+    signal: AbortSignal | undefined,
+    ended: Promise<void>,
+  ): AsyncGenerator<DynoStats> {
     while (!signal?.aborted) {
       // Without `one-shot` the engine takes two samples, two seconds apart.
       const query = { stream: false, "one-shot": true } as { stream: false };
@@ -306,12 +350,13 @@ class DockerDriver implements DynoDriver {
         | undefined;
       if (!(await this.#find(id))?.State.Running || !stats) return;
       yield toDynoStats(stats);
-      const ended = new AbortController();
+      const next = new AbortController();
+      const over = signal ? AbortSignal.any([signal, next.signal]) : next.signal;
       await Promise.race([
-        delay(intervalMs, undefined, { signal: ended.signal }).catch(() => undefined),
-        this.wait(id, signal ? { signal } : {}).catch(() => undefined),
+        delay(intervalMs, undefined, { signal: over }).catch(() => undefined),
+        ended,
       ]);
-      ended.abort();
+      next.abort();
     }
   }
 
@@ -339,7 +384,8 @@ class DockerDriver implements DynoDriver {
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
+    this.#memory.close();
     for (const stream of this.#open) stream.destroy();
     this.#open.clear();
   }
@@ -392,10 +438,28 @@ class DockerDriver implements DynoDriver {
     return this.#docker.getContainer(containerName(id));
   }
 
-  /** Resolves when the container has ended or is gone. */
-  async #ended(id: string): Promise<void> {
+  /** The engine says that memory was the reason only when it killed the main process itself. */
+  async #result(info: Docker.ContainerInspectInfo): Promise<ExitResult> {
+    const result = exitResult(info);
+    if (result.oomKilled || result.signal !== "SIGKILL") return result;
+    return { ...result, oomKilled: await this.#memory.ran(info.Id, result) };
+  }
+
+  /** What it listens on; undefined where no program can be run in it to look. */
+  async #listening(id: string): Promise<DynoInspection["listening"]> {
     try {
-      await this.#container(id).wait();
+      return listeningIn(await outputOf(this.#container(id), SOCKETS));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Resolves when the container has ended or is gone. The question ends with `signal`, and with the driver. */
+  async #ended(id: string, signal?: AbortSignal): Promise<void> {
+    const closing = this.#closing.signal;
+    const abortSignal = signal ? AbortSignal.any([signal, closing]) : closing;
+    try {
+      await this.#container(id).wait({ abortSignal });
     } catch (error) {
       if (!isMissing(error)) throw engineError(error, `Waiting for dyno ${id}`);
     }
@@ -445,8 +509,6 @@ class DockerDriver implements DynoDriver {
     };
   }
 }
-
-const isDynoId = (id: string) => /^[\w.-]{1,200}$/.test(id);
 
 function ignoreMissing(error: unknown): undefined {
   if (!isMissing(error)) throw engineError(error, "Asking the engine");

@@ -36,6 +36,17 @@ export function engineError(cause: unknown, doing: string): DriverError {
   }
 }
 
+/** A refusal to unpack: where the archive itself is the reason, a second try is no better. */
+export function slugError(cause: unknown, doing: string): DriverError {
+  const error = engineError(cause, doing);
+  return /tar|gzip|archive|symlink|hardlink/i.test((cause as EngineFault).json?.message ?? "")
+    ? new DriverError("failed", `${error.message}. Build it again without what is named`, {
+        cause,
+        retryable: false,
+      })
+    : error;
+}
+
 /** True when the engine said that it knows no such thing. */
 export const isMissing = (error: unknown) => (error as EngineFault).statusCode === 404;
 

@@ -5,6 +5,7 @@ import { throwIfAborted } from "@dynokit/manifold";
 import type Docker from "dockerode";
 import { terminalSize } from "./container-spec.ts";
 import { engineError } from "./engine.ts";
+import { demultiplex } from "./log-stream.ts";
 import { dockerSession } from "./session.ts";
 
 type ExecOptions = NonNullable<Parameters<NonNullable<DynoDriver["exec"]>>[2]>;
@@ -16,6 +17,19 @@ async function runInside(container: Docker.Container, argv: readonly string[]): 
   stream.resume();
   await new Promise<void>((resolve) => stream.once("close", resolve));
   return (await exec.inspect()).ExitCode ?? 0;
+}
+
+/** What a program that is run inside writes to its output. */
+export async function outputOf(
+  container: Docker.Container,
+  argv: readonly string[],
+): Promise<string> {
+  const exec = await container.exec({ Cmd: [...argv], AttachStdout: true });
+  const stream = await exec.start({ hijack: true, stdin: false });
+  stream.on("error", () => stream.destroy());
+  let text = "";
+  for await (const { bytes } of demultiplex(stream, false)) text += bytes.toString("latin1");
+  return text;
 }
 
 /**

@@ -1,4 +1,15 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createConnection, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +23,16 @@ import { missing, socketPath, titled } from "./support/requirement.ts";
 
 const MIB = 1_048_576;
 const labels = { app: "a", dyno: "web.1", type: "web", release: "r", releaseVersion: "1" };
+
+/** Connections of this process. */
+const sockets = () =>
+  readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false;
+    }
+  }).length;
 
 async function rejection(call: Promise<unknown>): Promise<DriverError> {
   const error: unknown = await call.then(
@@ -121,7 +142,7 @@ describe.skipIf(missing)(titled("hostile dynos in containers"), () => {
     expect(await driver.list()).toEqual([]);
   });
 
-  it("are told apart by event when only a child took too much memory", async () => {
+  it("are ended whole when only a child took too much memory, with an event", async () => {
     const stop = new AbortController();
     const first = (async () => {
       for await (const event of driver.events?.(stop.signal) ?? [])
@@ -134,7 +155,74 @@ describe.skipIf(missing)(titled("hostile dynos in containers"), () => {
     );
     expect(await first).toBe(id);
     stop.abort();
+    // Nobody waited for it until now, as when the program that would have was away.
+    expect(await driver.wait(id)).toMatchObject({ oomKilled: true, signal: "SIGKILL" });
+    const other = dockerDriver(options);
+    const [handle] = (await other.listEnded?.()) ?? [];
+    expect(handle && (await other.recover(handle))).toMatchObject({ result: { oomKilled: true } });
+    await other.close();
     await driver.destroy(id, { force: true });
+  });
+
+  it("tell what they listen on, the engine's own name server left out", async () => {
+    const id = await start(
+      'exec node -e \'const { createServer } = require("net"); createServer().listen(7777); createServer().listen(7778, "127.0.0.1")\'',
+      { port: true },
+    );
+    await expect
+      .poll(async () => (await driver.inspect(id)).listening?.toSorted((a, b) => a.port - b.port))
+      .toEqual([
+        { host: expect.stringMatching(/^(::|0\.0\.0\.0)$/), port: 7777 },
+        { host: "127.0.0.1", port: 7778 },
+      ]);
+    await driver.destroy(id, { force: true });
+  });
+
+  it("leave no question at the engine once their samples are not wanted", async () => {
+    const id = await start("sleep 1000");
+    const before = sockets();
+    const stop = new AbortController();
+    let count = 0;
+    for await (const _ of driver.stats?.(id, { intervalMs: 1, signal: stop.signal }) ?? []) {
+      // One that waits for the end, one that asks.
+      expect(sockets()).toBeLessThanOrEqual(before + 2);
+      if (++count === 5) stop.abort();
+    }
+    const waiting = new AbortController();
+    const wait = driver.wait(id, { signal: waiting.signal });
+    waiting.abort();
+    expect(await rejection(wait)).toMatchObject({ code: "aborted" });
+    await expect.poll(sockets).toBeLessThanOrEqual(before);
+    await driver.destroy(id, { force: true });
+  });
+
+  it.each([
+    ["a link out of it", (code: string) => symlinkSync("../../../..", join(code, "up")), "symlink"],
+    ["something else than an archive", undefined, "tar"],
+  ])("are not started, and not tried again, with a slug that has %s", async (_, fill, word) => {
+    const directory = mkdtempSync(join(tmpdir(), "dynokit-slug-"));
+    const path = join(directory, "slug.tgz");
+    const code = join(directory, "code");
+    mkdirSync(code);
+    fill?.(code);
+    if (fill) execFileSync("tar", ["-czf", path, "-C", code, "."]);
+    else writeFileSync(path, "no archive at all ".repeat(100));
+    const digest = createHash("sha256").update(readFileSync(path)).digest("hex");
+    const slug = { id: "s", path, checksum: `SHA256:${digest}` };
+    const error = await rejection(start("true", { slug }));
+    expect(error).toMatchObject({ code: "failed", retryable: false });
+    expect(error.message).toContain(word);
+    expect(await driver.list()).toEqual([]);
+    expect(await driver.listEnded?.()).toEqual([]);
+    rmSync(directory, { recursive: true });
+  });
+
+  it.each([
+    ["a variable beyond the kernel's limit", { env: { BIG: "x".repeat(140_000) } }, "invalid-spec"],
+    ["a limit that the engine can't hold", { limits: { diskBytes: MIB } }, "not-supported"],
+    ["an empty command", { command: " " }, "invalid-spec"],
+  ] as const)("are refused with %s", async (_, more, code) => {
+    expect(await rejection(start("true", more))).toMatchObject({ code });
   });
 
   it("are killed when they ignore SIGTERM, children that left their session included", async () => {
