@@ -18,6 +18,7 @@ export class ControlServer {
   #supervisor;
   #server;
   #connections = new Set();
+  #met = false;
 
   constructor(directory, supervisor) {
     this.#directory = directory;
@@ -30,6 +31,11 @@ export class ControlServer {
       this.#server.once("error", fail);
       withSocketPath(this.#directory, (path) => this.#server.listen(path, done));
     });
+  }
+
+  /** Whether anyone is there who may read the output, or about to come: the one who started the dyno. */
+  get isAttended() {
+    return this.#connections.size > 0 || !this.#met;
   }
 
   /** To every connection that is not a session. */
@@ -60,6 +66,7 @@ export class ControlServer {
   #accept(socket) {
     const connection = { socket, session: undefined, told: 0 };
     this.#connections.add(connection);
+    this.#met = true;
     const reader = new FrameReader();
     let work = Promise.resolve();
     socket.on("error", () => socket.destroy());

@@ -1,6 +1,9 @@
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;
 
+/** A line beyond it comes in parts. */
+export const MAX_LINE_BYTES = 65_536;
+
 /**
  * Cuts a stream of bytes into lines. A line that grows beyond `maxBytes` comes in parts marked
  * partial; a part never ends inside a UTF-8 sequence.
@@ -10,7 +13,7 @@ export class LineSplitter {
   #size = 0;
   #maxBytes;
 
-  constructor(maxBytes = 65_536) {
+  constructor(maxBytes = MAX_LINE_BYTES) {
     this.#maxBytes = maxBytes;
   }
 
@@ -74,7 +77,7 @@ function withoutCarriageReturn(bytes) {
 }
 
 /** Where the last complete UTF-8 sequence ends; the whole length for bytes that are not UTF-8. */
-function lastBoundary(bytes) {
+export function lastBoundary(bytes) {
   const limit = Math.max(1, bytes.length - 3);
   for (let index = bytes.length - 1; index >= limit; index--) {
     const byte = bytes[index];

@@ -1,77 +1,117 @@
 // What a dyno prints: into the segments on disk, and as raw bytes to the client that is attached.
-import { LineSplitter } from "./lines.mjs";
-import { SegmentWriter, TYPE_EXIT, TYPE_STDERR, TYPE_STDOUT } from "./segments.mjs";
+import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { BlockSplitter, HEADROOM_BYTES } from "./blocks.mjs";
+import { RECORD_HEADER, SegmentWriter, TYPE_EXIT, TYPE_STDERR, TYPE_STDOUT } from "./segments.mjs";
 
 /** Kept for the first client, so that it misses nothing of a dyno that printed before it came. */
 const REPLAY_BYTES = 256 * 1024;
-const BLOCKED_RETRY_MS = 50;
+const BLOCKED_RETRY_MS = 5;
+/** ms that a dyno waits for a reader that is there and acknowledges nothing. */
+const PATIENCE_MS = 1_000;
+/** ms between two words to a reader: one that has much to read need not be told of each piece. */
+const WAKE_INTERVAL_MS = 4;
+
+// What a pipe holds.
+const READ_BYTES = 65_536;
+const FRESH = RECORD_HEADER + HEADROOM_BYTES;
+/** One for all streams of all dynos: what is read is written away before anything else is read. */
+let area;
 
 export class OutputLog {
+  #directory;
   #writer;
-  #block;
+  #segments;
+  #blocks;
+  #isRead;
   #replay = [];
   #replaySize = 0;
   #client;
   #watchers = new Set();
   #sources = [];
   #timer;
+  #wakeTimer;
+  #wokenAt = 0;
+  #ending = false;
+  /** What the reader had acknowledged when it was given up; undefined while there is hope. */
+  #givenUp;
 
-  constructor(directory, { segmentBytes, segments, overflow, replay }) {
-    this.#writer = new SegmentWriter(directory, {
-      segmentBytes,
-      // A writer that blocks deletes nothing by itself.
-      segments: overflow === "block" ? Number.MAX_SAFE_INTEGER : segments,
-    });
-    this.#block = overflow === "block" ? { directory, segments } : undefined;
+  /** `isRead` tells whether a reader may be there: then a full log makes the dyno wait, for a while at least. */
+  constructor(directory, { segmentBytes, segments, overflow, replay }, isRead) {
+    this.#directory = directory;
+    this.#writer = new SegmentWriter(directory, { segmentBytes });
+    this.#segments = segments;
+    this.#blocks = overflow === "block";
+    this.#isRead = isRead;
     if (!replay) this.#replay = undefined;
   }
 
-  /** Takes what the stream gives until it ends. Returns `{ ended, stop }`. */
-  follow(name, stream) {
+  /** Takes what comes out of a pipe (its descriptor) or a terminal (its stream). Returns `{ ended, stop }`. */
+  follow(name, source) {
+    area ??= Buffer.allocUnsafeSlow(FRESH + READ_BYTES);
     const type = name === "stderr" ? TYPE_STDERR : TYPE_STDOUT;
-    const splitter = new LineSplitter();
+    const splitter = new BlockSplitter();
+    const add = (bytes, from, to, lines, partial) =>
+      this.#add(type, bytes, from, to, lines, partial);
+    const take = (length) => {
+      // First, for the splitter may change what lies before it but not what it is.
+      this.#pass(name, area, length);
+      splitter.push(area, FRESH, FRESH + length, add);
+      this.#wake();
+      return true;
+    };
+    const stream =
+      typeof source === "number"
+        ? new Socket({
+            fd: source,
+            readable: true,
+            writable: false,
+            onread: { buffer: area.subarray(FRESH), callback: take },
+          })
+        : source;
+    if (stream === source)
+      stream.on("data", (chunk) => {
+        for (let at = 0; at < chunk.length; at += READ_BYTES)
+          take(chunk.copy(area, FRESH, at, Math.min(at + READ_BYTES, chunk.length)));
+      });
     let finish;
     const ended = new Promise((done) => {
       finish = done;
-    });
-    const add = (bytes, partial) => this.#writer.add(type, bytes, partial, Date.now());
-    stream.on("data", (chunk) => {
-      splitter.push(chunk, add);
-      this.#writer.flush();
-      this.#wake();
-      this.#pass(name, chunk);
-      if (this.#block) this.#blockWhileFull();
     });
     stream.on("end", finish);
     // A terminal whose processes are gone says EIO in place of an end.
     stream.on("error", finish);
     stream.on("close", finish);
-    const source = {
-      stream,
-      flush: () => splitter.flush(add),
-    };
-    this.#sources.push(source);
+    this.#sources.push({ stream, flush: () => splitter.flush(add) });
     return { ended, stop: () => stream.destroy() };
+  }
+
+  /** The dyno has ended: what is in its pipes is taken, be the log full or not. */
+  takeRest() {
+    this.#ending = true;
+    this.#goOn();
   }
 
   /** The last record: nothing can be after it. */
   end(exit) {
     clearTimeout(this.#timer);
     for (const source of this.#sources) source.flush();
-    this.#writer.add(TYPE_EXIT, Buffer.from(JSON.stringify(exit)), false, exit.endedAt);
+    const bytes = Buffer.from(JSON.stringify(exit));
+    this.#write(TYPE_EXIT, bytes, 0, bytes.length, 1, false, exit.endedAt);
     this.close();
-    this.#wake();
+    this.#tell();
   }
 
   close() {
     clearTimeout(this.#timer);
+    clearTimeout(this.#wakeTimer);
     this.#writer.close();
   }
 
-  /** Calls `wake` with the number of the last record once that is above `sequence`. */
+  /** Calls `wake` with the number of the last line once that is above `sequence`. */
   after(sequence, wake) {
-    if (this.#writer.sequence > sequence) wake(this.#writer.sequence);
-    else this.#watchers.add(wake);
+    this.#watchers.add(wake);
+    if (this.#writer.sequence > sequence) this.#wake();
   }
 
   /** Raw output goes to `send(name, bytes)`, which returns false to slow the dyno down until `resume`. */
@@ -86,34 +126,104 @@ export class OutputLog {
   }
 
   resume() {
+    if (this.#timer) return;
     for (const { stream } of this.#sources) stream.resume();
   }
 
-  #pass(name, chunk) {
+  #pause() {
+    for (const { stream } of this.#sources) stream.pause();
+  }
+
+  #pass(name, bytes, length) {
+    if (!this.#client && !this.#replay) return;
+    const chunk = Buffer.from(bytes.subarray(FRESH, FRESH + length));
     if (this.#client) {
-      if (this.#client(name, chunk) === false)
-        for (const { stream } of this.#sources) stream.pause();
-    } else if (this.#replay) {
-      this.#replay.push([name, chunk]);
-      this.#replaySize += chunk.length;
-      while (this.#replaySize > REPLAY_BYTES) this.#replaySize -= this.#replay.shift()[1].length;
+      if (this.#client(name, chunk) === false) this.#pause();
+      return;
     }
+    this.#replay.push([name, chunk]);
+    this.#replaySize += chunk.length;
+    while (this.#replaySize > REPLAY_BYTES) this.#replaySize -= this.#replay.shift()[1].length;
+  }
+
+  #add(type, bytes, from, to, lines, partial) {
+    const { segment } = this.#writer;
+    this.#write(type, bytes, from, to, lines, partial, Date.now());
+    if (this.#writer.segment !== segment) this.#makeRoom();
+  }
+
+  #write(type, bytes, from, to, lines, partial, time) {
+    if (bytes === area) {
+      this.#writer.add(type, bytes, from, to, lines, partial, time);
+      return;
+    }
+    // The rest of a line, kept elsewhere.
+    const whole = Buffer.allocUnsafe(RECORD_HEADER + to - from);
+    whole.set(bytes.subarray(from, to), RECORD_HEADER);
+    this.#writer.add(type, whole, RECORD_HEADER, whole.length, lines, partial, time);
   }
 
   #wake() {
+    if (this.#watchers.size === 0 || this.#wakeTimer) return;
+    const rest = this.#wokenAt + WAKE_INTERVAL_MS - performance.now();
+    if (rest <= 0) this.#tell();
+    else this.#wakeTimer = setTimeout(() => this.#tell(), rest);
+  }
+
+  #tell() {
+    clearTimeout(this.#wakeTimer);
+    this.#wakeTimer = undefined;
+    this.#wokenAt = performance.now();
     const watchers = [...this.#watchers];
     this.#watchers.clear();
     for (const wake of watchers) wake(this.#writer.sequence);
   }
 
-  #blockWhileFull() {
-    if (this.#timer || !this.#writer.isFull(this.#block.segments)) return;
-    for (const { stream } of this.#sources) stream.pause();
+  /** A segment is full. The dyno waits for a reader; for one that does not read only where it is told to. */
+  #makeRoom() {
+    if (this.#timer) return;
+    if (!this.#writer.holds(this.#segments)) return;
+    if (!this.#blocks && !this.#isAwaited()) {
+      this.#writer.keepNewest(this.#segments);
+      return;
+    }
+    if (this.#ending) return;
+    this.#pause();
+    let acknowledged = this.#acknowledged();
+    let since = performance.now();
     this.#timer = setInterval(() => {
-      if (this.#writer.isFull(this.#block.segments)) return;
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-      this.resume();
+      if (this.#writer.holds(this.#segments)) {
+        if (this.#blocks || performance.now() - since < PATIENCE_MS) return;
+        const before = acknowledged;
+        acknowledged = this.#acknowledged();
+        since = performance.now();
+        if (acknowledged !== before) return;
+        this.#givenUp = acknowledged;
+      }
+      this.#goOn();
     }, BLOCKED_RETRY_MS);
+  }
+
+  #goOn() {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.resume();
+  }
+
+  /** Whether the one who reads can be expected to go on. */
+  #isAwaited() {
+    if (!this.#isRead()) return false;
+    if (this.#givenUp === undefined) return true;
+    if (this.#acknowledged() === this.#givenUp) return false;
+    this.#givenUp = undefined;
+    return true;
+  }
+
+  #acknowledged() {
+    try {
+      return readFileSync(`${this.#directory}/ack`, "latin1");
+    } catch {
+      return "";
+    }
   }
 }

@@ -1,11 +1,11 @@
 // The log of one dyno on disk: segments `log.<n>` of records.
-// Record: length (4), type (1), flags (1), time (8, double), number (8, double), bytes.
+// Record: length (4), type (1), flags (1), time (8, double), number of its first line (8, double), bytes:
+// whole lines with their line ends, the last line of all without, or a part of one line.
 import { closeSync, existsSync, openSync, readdirSync, unlinkSync, writeSync } from "node:fs";
 
 export const RECORD_HEADER = 22;
 export const TYPE_STDOUT = 0;
 export const TYPE_STDERR = 1;
-export const TYPE_NOTICE = 2;
 export const TYPE_EXIT = 3;
 export const FLAG_PARTIAL = 1;
 
@@ -17,77 +17,79 @@ export function segmentNumbers(directory) {
     .sort((left, right) => left - right);
 }
 
-/** Appends records; when the bound is reached the oldest segment goes, or the writer says it is full. */
+/** Appends records, each at once: a reader sees it from then on. Deletes nothing but by `keepNewest`. */
 export class SegmentWriter {
   #directory;
   #segmentBytes;
-  #segments;
   #number = 1;
+  /** What is older was given up, or asked for by nobody. */
+  #oldest = 1;
   #sequence = 0;
   #size = 0;
   #fd;
-  #pending = [];
 
-  constructor(directory, { segmentBytes, segments }) {
+  constructor(directory, { segmentBytes }) {
     this.#directory = directory;
     this.#segmentBytes = segmentBytes;
-    this.#segments = segments;
   }
 
-  /** Number of the last record. */
+  /** Number of the last line. */
   get sequence() {
     return this.#sequence;
   }
 
-  /** Kept until `flush`. */
-  add(type, bytes, partial, time) {
-    const header = Buffer.allocUnsafe(RECORD_HEADER);
-    header.writeUInt32LE(bytes.length, 0);
-    header[4] = type;
-    header[5] = partial ? FLAG_PARTIAL : 0;
-    header.writeDoubleLE(time, 6);
-    header.writeDoubleLE(++this.#sequence, 14);
-    this.#pending.push(header, bytes);
-    this.#size += RECORD_HEADER + bytes.length;
-    if (this.#size >= this.#segmentBytes) {
-      this.flush();
-      this.#rotate();
-    }
+  /** Number of the segment that is written to. */
+  get segment() {
+    return this.#number;
   }
 
-  /** Writes what was added; a reader sees it from now on. */
-  flush() {
-    if (this.#pending.length === 0) return;
+  /**
+   * Appends `area[from, to)`, which is `lines` lines or a part of one. The record's head is put in
+   * front of it, so `from` has to be `RECORD_HEADER` at least.
+   */
+  add(type, area, from, to, lines, partial, time) {
+    const start = from - RECORD_HEADER;
+    area.writeUInt32LE(to - from, start);
+    area[start + 4] = type;
+    area[start + 5] = partial ? FLAG_PARTIAL : 0;
+    area.writeDoubleLE(time, start + 6);
+    area.writeDoubleLE(this.#sequence + 1, start + 14);
+    this.#sequence += lines;
     // Not before: a dyno that prints nothing needs no file.
     this.#fd ??= this.#open();
-    const data = Buffer.concat(this.#pending);
-    this.#pending = [];
-    for (let offset = 0; offset < data.length; )
-      offset += writeSync(this.#fd, data, offset, data.length - offset);
+    for (let offset = start; offset < to; )
+      offset += writeSync(this.#fd, area, offset, to - offset);
+    this.#size += to - start;
+    if (this.#size >= this.#segmentBytes) this.#rotate();
   }
 
-  /** Whether `segments` of them hold what nobody has acknowledged. */
-  isFull(segments) {
+  /** Whether there are `segments` of them, or more, that nobody has acknowledged. */
+  holds(segments) {
     return existsSync(`${this.#directory}/log.${this.#number - segments + 1}`);
   }
 
+  /** Gives up all but the newest `segments`. */
+  keepNewest(segments) {
+    for (; this.#oldest <= this.#number - segments; this.#oldest++) {
+      try {
+        unlinkSync(`${this.#directory}/log.${this.#oldest}`);
+      } catch {
+        // Acknowledged, and gone already.
+      }
+    }
+  }
+
   close() {
-    this.flush();
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
   }
 
   #rotate() {
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    closeSync(this.#fd);
     this.#number++;
     this.#size = 0;
     // At once: a reader leaves the full one, and makes room, when there is a next one.
     this.#fd = this.#open();
-    try {
-      unlinkSync(`${this.#directory}/log.${this.#number - this.#segments}`);
-    } catch {
-      // The first ones, or acknowledged and gone already.
-    }
   }
 
   #open() {

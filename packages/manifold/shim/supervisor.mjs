@@ -227,7 +227,11 @@ export class Supervisor {
       setpriv: spec.setpriv,
       around: (spawn) => spawnInside(groups, spawn),
     };
-    this.#output = new OutputLog(this.#directory, spec.logs);
+    this.#output = new OutputLog(
+      this.#directory,
+      spec.logs,
+      () => this.#server?.isAttended ?? true,
+    );
     if (spec.tty) {
       const terminal = openTerminal();
       this.#main = await launch({
@@ -254,8 +258,8 @@ export class Supervisor {
       }
       this.#keepers = [stdout.keep, stderr.keep];
       this.#streams = [
-        this.#output.follow("stdout", readerOf(stdout.read)),
-        this.#output.follow("stderr", readerOf(stderr.read)),
+        this.#output.follow("stdout", stdout.read),
+        this.#output.follow("stderr", stderr.read),
       ];
       try {
         this.#main = await launch({ ...options, stdio: ends });
@@ -299,6 +303,7 @@ export class Supervisor {
     for (const fd of this.#keepers) closeSync(fd);
     this.#keepers = [];
     this.#stdin?.destroy();
+    this.#output.takeRest();
     await Promise.race([
       Promise.all(this.#streams.map((stream) => stream.ended)),
       new Promise((done) => setTimeout(done, LAST_OUTPUT_MS).unref()),

@@ -23,6 +23,7 @@ export type {
   DynoStats,
   ExitResult,
   LogChunk,
+  LogLines,
   RecoverResult,
   SlugRef,
   StopOptions,

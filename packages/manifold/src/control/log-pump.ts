@@ -1,4 +1,4 @@
-import type { DynoDriver, LogChunk } from "../driver/contract.ts";
+import type { DynoDriver, LogChunk, LogLines } from "../driver/contract.ts";
 import type { LogSink } from "../types.ts";
 import type { Host } from "./host.ts";
 import { messageOf } from "./host.ts";
@@ -23,7 +23,60 @@ export async function pumpLogs(
   host: Host,
   sink: LogSink,
   driver: DynoDriver,
-  dyno: { readonly app: string; readonly name: string; readonly id: string },
+  dyno: Dyno,
+  signal: AbortSignal,
+): Promise<void> {
+  const lines = driver.logLines?.(dyno.id, { signal });
+  if (lines) await pumpBatches(host, sink, driver, dyno, lines, signal);
+  else await pumpLines(host, sink, driver, dyno, signal);
+}
+
+type Dyno = { readonly app: string; readonly name: string; readonly id: string };
+
+/** The driver makes the batches. */
+async function pumpBatches(
+  host: Host,
+  sink: LogSink,
+  driver: DynoDriver,
+  dyno: Dyno,
+  output: AsyncIterable<LogLines>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const { stream, time, lines, cursor } of output) {
+      try {
+        const written = sink.write({
+          channel: dyno.app,
+          source: stream === "notice" ? "heroku" : "app",
+          proc: dyno.name,
+          lines,
+          at: time,
+        });
+        if (written !== undefined) await written;
+      } catch (error) {
+        sinkFailed(host, dyno, error);
+      }
+      driver.acknowledge?.(dyno.id, cursor);
+    }
+  } catch (error) {
+    if (!signal.aborted) endedEarly(host, dyno, error);
+  }
+}
+
+function sinkFailed(host: Host, { app, name }: Dyno, error: unknown): void {
+  host.logger.error({ dyno: name, app, error: messageOf(error) }, "log sink failed");
+}
+
+function endedEarly(host: Host, { app, name }: Dyno, error: unknown): void {
+  host.logger.warn({ dyno: name, app, error: messageOf(error) }, "output of the dyno ended early");
+}
+
+/** Makes the batches of a driver that gives its lines one by one. */
+async function pumpLines(
+  host: Host,
+  sink: LogSink,
+  driver: DynoDriver,
+  dyno: Dyno,
   signal: AbortSignal,
 ): Promise<void> {
   let since: string | undefined;
@@ -41,10 +94,7 @@ export async function pumpLogs(
         at: batch.at,
       });
     } catch (error) {
-      host.logger.error(
-        { dyno: dyno.name, app: dyno.app, error: messageOf(error) },
-        "log sink failed",
-      );
+      sinkFailed(host, dyno, error);
     }
     since = batch.cursor;
     driver.acknowledge?.(dyno.id, batch.cursor);
@@ -82,12 +132,7 @@ export async function pumpLogs(
       else scheduled ??= setImmediate(() => void flush());
     }
   } catch (error) {
-    if (!signal.aborted) {
-      host.logger.warn(
-        { dyno: dyno.name, app: dyno.app, error: messageOf(error) },
-        "output of the dyno ended early",
-      );
-    }
+    if (!signal.aborted) endedEarly(host, dyno, error);
   }
   await flush();
 }

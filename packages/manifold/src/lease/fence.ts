@@ -21,13 +21,8 @@ export function fenceDriver(driver: DynoDriver, holds: () => boolean): DynoDrive
     acknowledge: (id, cursor) => {
       if (holds()) driver.acknowledge?.(id, cursor);
     },
-    async *logs(id, options) {
-      for await (const chunk of driver.logs?.(id, options) ?? []) {
-        // The successor reads them.
-        if (!holds()) return;
-        yield chunk;
-      }
-    },
+    logs: (id, options) => whileHeld(driver.logs?.(id, options) ?? [], holds),
+    logLines: (id, options) => whileHeld(driver.logLines?.(id, options) ?? [], holds),
   };
   return new Proxy(driver, {
     get(target, key) {
@@ -39,6 +34,17 @@ export function fenceDriver(driver: DynoDriver, holds: () => boolean): DynoDrive
         holds() ? Reflect.apply(value, target, parameters) : refuse();
     },
   });
+}
+
+async function* whileHeld<T>(
+  output: AsyncIterable<T> | readonly T[],
+  holds: () => boolean,
+): AsyncGenerator<T> {
+  for await (const one of output) {
+    // The successor reads it.
+    if (!holds()) return;
+    yield one;
+  }
 }
 
 /**

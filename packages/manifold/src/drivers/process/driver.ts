@@ -19,6 +19,7 @@ import type {
   DynoStats,
   ExitResult,
   LogChunk,
+  LogLines,
   RecoverResult,
   StopOptions,
 } from "../../driver/contract.ts";
@@ -353,24 +354,15 @@ export class ProcessDriver implements DynoDriver {
     id: string,
     options: { readonly since?: string; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogChunk> {
-    const client = this.#client(id);
-    await client.connect();
-    const wait = () => {
-      const next = client.waiter.wait();
-      return untilAborted(next, options.signal).catch(() => {});
-    };
-    yield* readLog(
-      client.directory,
-      options.since,
-      client.ack,
-      {
-        get over() {
-          return client.waiter.over;
-        },
-        wait,
-      },
-      options.signal,
-    );
+    for await (const { lines, ...rest } of this.#read(id, options, 1))
+      yield { ...rest, bytes: lines[0] as Uint8Array };
+  }
+
+  logLines(
+    id: string,
+    options: { readonly since?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogLines> {
+    return this.#read(id, options);
   }
 
   acknowledge(id: string, cursor: string): void {
@@ -413,6 +405,27 @@ export class ProcessDriver implements DynoDriver {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async *#read(
+    id: string,
+    options: { readonly since?: string; readonly signal?: AbortSignal },
+    maxLines?: number,
+  ): AsyncGenerator<LogLines> {
+    const client = this.#client(id);
+    await client.connect();
+    const { waiter } = client;
+    yield* readLog(
+      client.directory,
+      client.ack,
+      {
+        get over() {
+          return waiter.over;
+        },
+        wait: () => untilAborted(waiter.wait(), options.signal).catch(() => {}),
+      },
+      { ...options, ...(maxLines !== undefined && { maxLines }) },
+    );
   }
 
   #checkOpen(): void {

@@ -1,31 +1,50 @@
-import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import {
   FLAG_PARTIAL,
   RECORD_HEADER,
   segmentNumbers,
   TYPE_EXIT,
-  TYPE_NOTICE,
   TYPE_STDERR,
 } from "../../../shim/segments.mjs";
-import type { LogChunk } from "../../driver/contract.ts";
+import type { LogLines } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
 
-/** Segment, offset behind the record, number of the record. */
 interface Position {
   readonly segment: number;
+  /** Of the next record in the segment. */
   readonly offset: number;
+  /** Number of the last line. */
   readonly sequence: number;
+  /** Bytes of the next record that were delivered. */
+  readonly within: number;
 }
 
-const BEGIN: Position = { segment: 1, offset: 0, sequence: 0 };
+const BEGIN: Position = { segment: 1, offset: 0, sequence: 0, within: 0 };
 const ACK_BYTES = 64;
 
+const cursorOf = ({ segment, offset, sequence, within }: Position) =>
+  `${segment}:${offset}:${sequence}:${within}`;
+
 function parseCursor(cursor: string): Position | undefined {
-  const match = /^(\d+):(\d+):(\d+)$/.exec(cursor.trim());
+  const match = /^(\d+):(\d+):(\d+):(\d+)$/.exec(cursor.trim());
   if (!match) return undefined;
-  return { segment: Number(match[1]), offset: Number(match[2]), sequence: Number(match[3]) };
+  const [segment, offset, sequence, within] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { segment, offset, sequence, within };
 }
 
 /** Where a reader is that acknowledged what it delivered. Written through at once: nothing is delivered twice. */
@@ -103,17 +122,25 @@ export interface LogWaiter {
   readonly over: boolean;
 }
 
+/** What a reader wants. */
+export interface ReadOptions {
+  /** Lines in one batch at most; default 1024. */
+  readonly maxLines?: number;
+  readonly since?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Lines from the segments on disk, oldest first, until the record of the exit. What was dropped
  * because nobody read shows as a notice with the number of lines.
  */
 export async function* readLog(
   directory: string,
-  since: string | undefined,
   ack: AckFile,
   waiter: LogWaiter,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<LogChunk> {
+  options: ReadOptions = {},
+): AsyncGenerator<LogLines> {
+  const { signal, since, maxLines = MAX_LINES } = options;
   let from: Position;
   if (since === undefined) from = ack.read() ?? BEGIN;
   else {
@@ -123,122 +150,197 @@ export async function* readLog(
     }
     from = parsed;
   }
-  let { segment, offset, sequence } = from;
   while (!signal?.aborted) {
-    const oldest = segmentNumbers(directory).find((number) => number >= segment);
+    const oldest = segmentNumbers(directory).find((number) => number >= from.segment);
     if (oldest === undefined) {
       if (waiter.over) return;
       await waiter.wait();
       continue;
     }
-    if (oldest > segment) {
-      segment = oldest;
-      offset = 0;
-    }
-    let file: Awaited<ReturnType<typeof open>>;
+    if (oldest > from.segment) from = { ...from, segment: oldest, offset: 0, within: 0 };
+    let fd: number;
     try {
-      file = await open(join(directory, `log.${segment}`), "r");
+      fd = openSync(join(directory, `log.${from.segment}`), "r");
     } catch {
       // Dropped between the look and the opening.
-      segment++;
-      offset = 0;
+      from = { ...from, segment: from.segment + 1, offset: 0, within: 0 };
       continue;
     }
     try {
-      for (;;) {
+      const segment = new SegmentReader(fd, from, maxLines);
+      for (let looked = false; ; ) {
         // Asked before reading: what comes first is then surely complete.
         const over = waiter.over;
-        const next = segmentNumbers(directory).some((number) => number > segment);
-        const grown = waiter.wait();
-        let read = 0;
-        for await (const record of recordsOf(file, offset)) {
-          read++;
-          offset = record.end;
-          if (record.sequence > sequence + 1 && record.type !== TYPE_EXIT)
-            yield lostNotice(record.sequence - sequence - 1, record.time, {
-              segment,
-              offset: 0,
-              sequence: record.sequence - 1,
-            });
-          sequence = record.sequence;
-          if (record.type === TYPE_EXIT) return;
-          yield {
-            stream:
-              record.type === TYPE_STDERR
-                ? "stderr"
-                : record.type === TYPE_NOTICE
-                  ? "notice"
-                  : "stdout",
-            time: record.time,
-            bytes: record.bytes,
-            partial: record.partial,
-            cursor: `${segment}:${offset}:${sequence}`,
-          };
+        const next = looked && existsSync(join(directory, `log.${from.segment + 1}`));
+        if (segment.read()) {
+          looked = false;
+          for (let batch = segment.next(); batch; batch = segment.next()) {
+            yield batch;
+            if (signal?.aborted) return;
+          }
+          if (segment.ended) return;
+          // Nobody else of this process would have a turn while a dyno prints without an end.
+          await turn();
+        } else if (!looked) looked = true;
+        else if (next || isPassed(directory, from.segment)) break;
+        else if (over || signal?.aborted) return;
+        else {
+          await waiter.wait();
           if (signal?.aborted) return;
         }
-        if (read > 0) continue;
-        if (next) break;
-        if (over || signal?.aborted) return;
-        await grown;
-        if (signal?.aborted) return;
       }
+      from = segment.position;
     } finally {
-      await file.close();
+      closeSync(fd);
     }
-    ack.leave(segment, offset);
-    segment++;
-    offset = 0;
+    ack.leave(from.segment, from.offset);
+    from = { ...from, segment: from.segment + 1, offset: 0, within: 0 };
   }
 }
 
-function lostNotice(count: number, time: number, at: Position): LogChunk {
-  return {
-    stream: "notice",
-    time,
-    bytes: Buffer.from(
-      `${count} ${count === 1 ? "line was" : "lines were"} lost: nobody read them in time`,
-    ),
-    partial: false,
-    cursor: `${at.segment}:${at.offset}:${at.sequence}`,
-  };
-}
+/** Whether the writer has left a segment whose successor was dropped already. */
+const isPassed = (directory: string, segment: number) =>
+  !existsSync(join(directory, `log.${segment}`)) &&
+  segmentNumbers(directory).some((number) => number > segment);
 
-interface LogRecord {
-  readonly type: number;
-  readonly partial: boolean;
-  readonly time: number;
-  readonly sequence: number;
-  readonly bytes: Uint8Array;
-  readonly end: number;
-}
-
+const MAX_LINES = 1_024;
+/** Bytes with which a batch is full. */
+const READY_BYTES = 64 * 1024;
 const CHUNK = 256 * 1024;
+/** ms that lines of one batch may lie apart. */
+const MAX_SPREAD_MS = 10;
+const NEWLINE = 10;
+const CARRIAGE_RETURN = 13;
 
-async function* recordsOf(
-  file: Awaited<ReturnType<typeof open>>,
-  start: number,
-): AsyncGenerator<LogRecord> {
-  let offset = start;
-  for (;;) {
-    const buffer = Buffer.allocUnsafe(CHUNK);
-    const { bytesRead } = await file.read(buffer, 0, CHUNK, offset);
-    let at = 0;
-    while (at + RECORD_HEADER <= bytesRead) {
-      const length = buffer.readUInt32LE(at);
-      const end = at + RECORD_HEADER + length;
-      if (end > bytesRead) break;
-      yield {
-        type: buffer[at + 4] as number,
-        partial: ((buffer[at + 5] as number) & FLAG_PARTIAL) !== 0,
-        time: buffer.readDoubleLE(at + 6),
-        sequence: buffer.readDoubleLE(at + 14),
-        bytes: buffer.subarray(at + RECORD_HEADER, end),
-        end: offset + end,
-      };
-      at = end;
+/**
+ * The records of one segment, in batches. Reads are synchronous: what was written a moment ago is in
+ * the memory of the kernel, and a turn through the threads of Node costs more than the copy.
+ */
+class SegmentReader {
+  readonly #fd: number;
+  readonly #maxLines: number;
+  readonly #segment: number;
+  #buffer: Buffer = Buffer.alloc(0);
+  /** Of the buffer in the file. */
+  #start: number;
+  /** Of the next record in the buffer. */
+  #at = 0;
+  /** Bytes of that record that were delivered. */
+  #within: number;
+  #sequence: number;
+  /** The exit was seen. */
+  ended = false;
+
+  constructor(fd: number, from: Position, maxLines: number) {
+    this.#fd = fd;
+    this.#segment = from.segment;
+    this.#start = from.offset;
+    this.#within = from.within;
+    this.#sequence = from.sequence;
+    this.#maxLines = maxLines;
+  }
+
+  get position(): Position {
+    return {
+      segment: this.#segment,
+      offset: this.#start + this.#at,
+      sequence: this.#sequence,
+      within: this.#within,
+    };
+  }
+
+  /** Fills the buffer from the next record on; false when there is nothing new. */
+  read(): boolean {
+    this.#start += this.#at;
+    this.#at = 0;
+    // A new one each time: whoever has lines of the last may keep them.
+    const buffer = Buffer.allocUnsafeSlow(CHUNK);
+    const length = readSync(this.#fd, buffer, 0, CHUNK, this.#start);
+    this.#buffer = buffer.subarray(0, length);
+    return this.#complete() !== undefined;
+  }
+
+  /** Lines of one stream that came at about one time; undefined when the buffer has no more. */
+  next(): LogLines | undefined {
+    const lines: Uint8Array[] = [];
+    let stream: LogLines["stream"] | undefined;
+    let time = 0;
+    let bytes = 0;
+    let partial = false;
+    for (let end = this.#complete(); end !== undefined; end = this.#complete()) {
+      const buffer = this.#buffer;
+      const at = this.#at;
+      const type = buffer[at + 4] as number;
+      const recorded = buffer.readDoubleLE(at + 6);
+      const first = buffer.readDoubleLE(at + 14);
+      const next = type === TYPE_STDERR ? "stderr" : "stdout";
+      const full = lines.length >= this.#maxLines || bytes >= READY_BYTES;
+      if (
+        lines.length > 0 &&
+        (full || partial || next !== stream || recorded - time > MAX_SPREAD_MS)
+      )
+        break;
+      if (this.#within === 0 && first > this.#sequence + 1) {
+        if (lines.length > 0) break;
+        return this.#lost(first, recorded);
+      }
+      if (type === TYPE_EXIT) {
+        if (lines.length > 0) break;
+        this.#at = end;
+        this.ended = true;
+        return undefined;
+      }
+      if (lines.length === 0) {
+        stream = next;
+        time = recorded;
+      }
+      const begin = at + RECORD_HEADER + this.#within;
+      if (((buffer[at + 5] as number) & FLAG_PARTIAL) !== 0) {
+        lines.push(buffer.subarray(begin, end));
+        this.#sequence++;
+        partial = true;
+        this.#at = end;
+        continue;
+      }
+      let from = begin;
+      const room = this.#maxLines - lines.length;
+      for (let taken = 0; taken < room && from < end; taken++) {
+        const found = buffer.indexOf(NEWLINE, from);
+        const stop = found === -1 || found >= end ? end : found;
+        const cut = stop > from && buffer[stop - 1] === CARRIAGE_RETURN && stop < end ? 1 : 0;
+        lines.push(buffer.subarray(from, stop - cut));
+        from = stop + 1;
+        this.#sequence++;
+      }
+      bytes += from - begin;
+      if (from < end) this.#within += from - begin;
+      else {
+        this.#within = 0;
+        this.#at = end;
+      }
     }
-    // A record is far smaller than the buffer: nothing complete means nothing more yet.
-    if (at === 0) return;
-    offset += at;
+    if (stream === undefined) return undefined;
+    return { stream, time, lines, partial, cursor: cursorOf(this.position) };
+  }
+
+  /** Where the next record ends, if all of it is in the buffer. */
+  #complete(): number | undefined {
+    const { length } = this.#buffer;
+    if (this.#at + RECORD_HEADER > length) return undefined;
+    const end = this.#at + RECORD_HEADER + this.#buffer.readUInt32LE(this.#at);
+    return end <= length ? end : undefined;
+  }
+
+  #lost(first: number, time: number): LogLines {
+    const count = first - this.#sequence - 1;
+    this.#sequence = first - 1;
+    const text = `${count} ${count === 1 ? "line was" : "lines were"} lost: nobody read them in time`;
+    return {
+      stream: "notice",
+      time,
+      lines: [Buffer.from(text)],
+      partial: false,
+      cursor: cursorOf(this.position),
+    };
   }
 }
