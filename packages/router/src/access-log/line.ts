@@ -92,23 +92,56 @@ export function bareValue(text: string): string {
   return BARE.test(text) && text.length <= MAX ? text : `"${escapeValue(text)}"`;
 }
 
+/** Escapes again only what differs from the last time, as hosts and addresses seldom do. */
+class Remembered {
+  readonly #escape: (text: string) => string;
+  #text = "";
+  #escaped: string;
+
+  constructor(rule: (text: string) => string) {
+    this.#escape = rule;
+    this.#escaped = rule("");
+  }
+
+  of(text: string): string {
+    if (text !== this.#text) {
+      this.#escaped = this.#escape(text);
+      this.#text = text;
+    }
+    return this.#escaped;
+  }
+}
+
+const methods = new Remembered(bareValue);
+const hosts = new Remembered(bareValue);
+const addresses = new Remembered(escapeValue);
+
 /** One request as one line, without line end. */
 export function formatLine(record: AccessRecord): string {
-  let line = `at=${record.at}`;
+  let line = record.at === "info" ? "at=info" : `at=${record.at}`;
   if (record.code !== null) line += ` code=${record.code} desc="${record.desc}"`;
-  line +=
-    ` method=${bareValue(record.method)} path="${escapeValue(record.path)}"` +
-    ` host=${bareValue(record.host)} request_id=${record.requestId}` +
-    ` fwd="${escapeValue(record.fwd)}" dyno=${record.dyno}` +
-    ` connect=${record.connectMs < 0 ? "" : `${record.connectMs}ms`}` +
-    ` service=${record.serviceMs < 0 ? "" : `${record.serviceMs}ms`}` +
-    ` status=${record.status === 0 ? "" : record.status} bytes=${record.bytes}` +
-    ` protocol=${record.protocol}`;
+  line += " method=";
+  line += methods.of(record.method);
+  line += ' path="';
+  line += escapeValue(record.path);
+  line += '" host=';
+  line += hosts.of(record.host);
+  line += " request_id=";
+  line += record.requestId;
+  line += ' fwd="';
+  line += addresses.of(record.fwd);
+  line += '" dyno=';
+  line += record.dyno;
+  line += record.connectMs < 0 ? " connect=" : ` connect=${record.connectMs}ms`;
+  line += record.serviceMs < 0 ? " service=" : ` service=${record.serviceMs}ms`;
+  line += record.status === 0 ? " status=" : ` status=${record.status}`;
+  line += ` bytes=${record.bytes} protocol=`;
+  line += record.protocol;
   line += record.tlsVersion === "" ? " tls=false" : ` tls=true tls_version=${record.tlsVersion}`;
   if (record.sock !== null) line += ` sock=${record.sock}`;
   if (record.cause !== null) line += ` cause="${escapeValue(record.cause)}"`;
   if (record.agent !== null) line += ` agent="${escapeValue(record.agent)}"`;
-  return line + record.extra;
+  return record.extra === "" ? line : line + record.extra;
 }
 
 const EXTRA = / ([a-z_]+)=(\S*)/g;

@@ -58,7 +58,7 @@ export class LogWriter {
           channel,
           source: "heroku",
           proc: "router",
-          lines: lines.map((line) => Buffer.from(line)),
+          lines: toOctets(lines),
           at,
         });
         if (result !== undefined)
@@ -86,4 +86,18 @@ export class LogWriter {
       await this.#busy;
     } while (this.#waiting > 0 || this.#busy !== null);
   }
+}
+
+/** One buffer for all lines of a batch, cut where they end. */
+function toOctets(lines: readonly string[]): Buffer[] {
+  const text = lines.join("");
+  const all = Buffer.from(text);
+  // More octets than characters: some line is not ASCII.
+  if (all.length !== text.length) return lines.map((line) => Buffer.from(line));
+  let end = 0;
+  return lines.map((line) => {
+    const start = end;
+    end += line.length;
+    return all.subarray(start, end);
+  });
 }

@@ -3,6 +3,7 @@ import type { ResponseMeaning } from "../codec/response.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import { Timed } from "../time/wheel.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Origin } from "./identity.ts";
 import type { ReadLease } from "./shared-read.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
@@ -65,6 +66,8 @@ export interface BodyParts {
  * The time limit of the exchange runs on this object, so that a request costs no timer entry.
  */
 export abstract class ClientSide extends Timed {
+  /** Who asks, as far as the connection alone says it; made with the first request. */
+  origin: Origin | null = null;
   abstract readonly peer: Peer;
   abstract readonly place: ConnectionPlace;
   /** `http1.0`, `http1.1`, `http2.0`. */

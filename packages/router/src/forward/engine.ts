@@ -104,6 +104,10 @@ export class Engine implements Forwarder {
   readonly tunnels = new Set<Tunnel>();
   readonly http2 = new Set<Http2Connection>();
   readonly responseLeniency: HeadLeniency;
+  /** The last line of a head that came as HTTP/1.1, and its end. */
+  readonly viaEnd: string;
+  /** The field of the request id up to its value. */
+  readonly requestIdPrefix: string;
   readonly #enforced: HeadLeniency;
   readonly #deferred: HeadLeniency;
   readonly #deferredRules: RequestRules;
@@ -135,6 +139,8 @@ export class Engine implements Forwarder {
       this.observer.loopDelay.observe(ms / 1000),
     );
     const { rules } = parts.options;
+    this.viaEnd = `Via: 1.1 ${parts.options.via}\r\n\r\n`;
+    this.requestIdPrefix = `${parts.options.requestIdField}: `;
     this.affinity = new Affinity(parts.options.affinityKeys, rules.compat === "heroku");
     this.#enforced = {
       obsFold: parts.options.obsFold === "replace",
@@ -207,8 +213,9 @@ export class Engine implements Forwarder {
     return Math.round(monotonic + this.#offset);
   }
 
-  dateField(): string {
-    return dateField(this.clock.now());
+  /** The `Date` line, at a point in monotonic time or now. */
+  dateField(at?: number): string {
+    return dateField(at === undefined ? this.clock.now() : this.epochAt(at));
   }
 
   acquireHead(kind: "request" | "response"): Head {

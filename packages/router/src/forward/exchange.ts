@@ -84,6 +84,8 @@ export class Exchange implements Waiter, UpstreamUser {
   /** Monotonic ms at which the request head went to the dyno; 0 before. */
   sentHeadAt = 0;
   lastByteAt = 0;
+  /** Monotonic ms of the last read from the backend. */
+  readAt = 0;
   requestDone = false;
   /** Whether head and framing went out to the client. */
   answered = false;
@@ -116,8 +118,8 @@ export class Exchange implements Waiter, UpstreamUser {
   #decoder: ChunkDecoder | null = null;
   #left = 0;
   #responseBytesSeen = false;
-  /** Monotonic ms of the last read from the backend. */
-  #readAt = 0;
+  /** What the octets of this read belong to. */
+  #lease: ReadLease | null = null;
   #responseDone = false;
   #freshRetried = false;
   #interims = 0;
@@ -142,7 +144,7 @@ export class Exchange implements Waiter, UpstreamUser {
     this.meaning = meaning;
     this.startedAt = startedAt;
     this.startedEpoch = engine.epochAt(startedAt);
-    this.identity = fieldIdentity(engine, client.peer, head);
+    this.identity = fieldIdentity(engine, client, head);
     if (head !== null) this.lint = head.lint;
     engine.began(this);
   }
@@ -565,8 +567,8 @@ export class Exchange implements Waiter, UpstreamUser {
 
   /** {@link UpstreamUser} */
   onUpstreamData(chunk: Buffer, lease: ReadLease | null): boolean {
-    PARTS.lease = lease;
-    this.#readAt = this.#now();
+    this.#lease = lease;
+    this.readAt = this.#now();
     try {
       let position = 0;
       while (position < chunk.length && !this.finished) {
@@ -620,7 +622,7 @@ export class Exchange implements Waiter, UpstreamUser {
     if (!this.#responseBytesSeen) {
       this.#responseBytesSeen = true;
       this.#forgetBody();
-      this.firstByteMs = this.#readAt - this.sentHeadAt;
+      this.firstByteMs = this.readAt - this.sentHeadAt;
     }
     let head = this.#responseHead;
     if (head === null) {
@@ -711,7 +713,7 @@ export class Exchange implements Waiter, UpstreamUser {
     if (meaning.length === NO_BODY || meaning.length === 0) {
       this.bytes += this.client.sendHead(this, head, meaning, NO_PARTS, true, null);
       if (next < chunk.length) this.#stray();
-      this.#responseComplete(this.#readAt);
+      this.#responseComplete(this.readAt);
     } else {
       this.#consumed = this.#readBody(chunk, next, head);
     }
@@ -724,9 +726,8 @@ export class Exchange implements Waiter, UpstreamUser {
   /** Relays what the chunk holds of the body; with `head` the first write carries the head too. */
   #readBody(chunk: Buffer, position: number, head: Head | null): number {
     const meaning = this.#response as ResponseMeaning;
-    const parts = PARTS;
-    parts.list.length = 0;
-    parts.bytes = 0;
+    const list: Buffer[] = [];
+    let bytes = 0;
     let at = position;
     let ended = false;
     let trailers: Head | null = null;
@@ -737,8 +738,8 @@ export class Exchange implements Waiter, UpstreamUser {
         const event = decoder.next(chunk, at);
         at = decoder.position;
         if (event === CHUNK_DATA) {
-          parts.list.push(chunk.subarray(decoder.start, decoder.end));
-          parts.bytes += decoder.end - decoder.start;
+          list.push(chunk.subarray(decoder.start, decoder.end));
+          bytes += decoder.end - decoder.start;
           continue;
         }
         if (event === CHUNK_DONE) {
@@ -756,17 +757,15 @@ export class Exchange implements Waiter, UpstreamUser {
         ended = this.#left === 0;
       }
       if (length > 0) {
-        parts.list.push(
-          at === 0 && length === chunk.length ? chunk : chunk.subarray(at, at + length),
-        );
-        parts.bytes = length;
+        list.push(at === 0 && length === chunk.length ? chunk : chunk.subarray(at, at + length));
+        bytes = length;
       }
       at += length;
     }
+    const parts = { list, bytes, lease: this.#lease };
     if (head !== null)
       this.bytes += this.client.sendHead(this, head, meaning, parts, ended, trailers);
-    else if (parts.bytes > 0 || ended) this.bytes += this.client.sendBody(parts, ended, trailers);
-    parts.list.length = 0;
+    else if (bytes > 0 || ended) this.bytes += this.client.sendBody(parts, ended, trailers);
     if (fault !== null) {
       this.cause = "bad chunk";
       this.fail("H18", "bad chunk");
@@ -774,8 +773,8 @@ export class Exchange implements Waiter, UpstreamUser {
     }
     if (ended) {
       if (at < chunk.length) this.#stray();
-      this.#responseComplete(this.#readAt);
-    } else this.#limit(this.#timeouts.idleMs, this.#readAt);
+      this.#responseComplete(this.readAt);
+    } else this.#limit(this.#timeouts.idleMs, this.readAt);
     return at;
   }
 
@@ -1090,5 +1089,4 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 }
 
-const PARTS = { list: [] as Buffer[], bytes: 0, lease: null as ReadLease | null };
 const NO_PARTS = Object.freeze({ list: [] as Buffer[], bytes: 0, lease: null });

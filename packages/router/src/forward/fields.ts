@@ -35,6 +35,8 @@ export interface RequestFieldOptions {
   readonly dropTracestate: boolean;
   /** Name of an affinity cookie to take out, or null. */
   readonly stripCookie: string | null;
+  /** Offset at which the kept text begins: that of the fields, or 0 with the request line. */
+  readonly from: number;
 }
 
 /** The kept fields of a request, as lines. Runs of kept lines are copied as one piece. */
@@ -46,7 +48,7 @@ export function keptRequestFields(
   const { text, count } = head;
   const customId = options.requestIdName !== "x-request-id";
   let out = "";
-  let run = head.fieldsStart;
+  let run = options.from;
   for (let i = 0; i < count; i++) {
     const id = head.id(i);
     let keep = true;
@@ -72,7 +74,7 @@ export function keptRequestFields(
     if (replacement !== null) out += replacement;
     else out += `${camelCase(head.name(i))}: ${head.value(i)}\r\n`;
   }
-  return out + text.slice(run, count === 0 ? run : head.lineEnd(count - 1));
+  return out + text.slice(run, count === 0 ? head.fieldsStart : head.lineEnd(count - 1));
 }
 
 /** The Cookie line without one cookie; empty when nothing is left; null when it is not in it. */
@@ -111,11 +113,16 @@ export function joinedValues(head: Head, id: number): string {
   return out;
 }
 
-/** The kept fields of a response, as lines. */
-export function keptResponseFields(head: Head, meaning: ResponseMeaning, camel: boolean): string {
+/** The kept fields of a response, as lines; with `from` 0 the status line stands before them. */
+export function keptResponseFields(
+  head: Head,
+  meaning: ResponseMeaning,
+  camel: boolean,
+  from = head.fieldsStart,
+): string {
   const { text, count } = head;
   let out = "";
-  let run = head.fieldsStart;
+  let run = from;
   for (let i = 0; i < count; i++) {
     const id = head.id(i);
     let keep = id === 0 || DROP_FROM_RESPONSE[id] === 0;
@@ -126,7 +133,7 @@ export function keptResponseFields(head: Head, meaning: ResponseMeaning, camel: 
     // Lines are rebuilt where the app ended some with a lone LF.
     if (keep) out += `${camel ? camelCase(head.name(i)) : head.name(i)}: ${head.value(i)}\r\n`;
   }
-  return out + text.slice(run, count === 0 ? run : head.lineEnd(count - 1));
+  return out + text.slice(run, count === 0 ? head.fieldsStart : head.lineEnd(count - 1));
 }
 
 /** Trailer fields that may be relayed, as lines; `dropped` is called for each other. */

@@ -1,13 +1,12 @@
 import { F } from "../codec/field-names.ts";
 import type { Head } from "../codec/head.ts";
 import { plainAddress } from "../table/address-set.ts";
-import type { Peer } from "./client-side.ts";
+import type { ClientSide, Peer } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
 import { joinedValues } from "./fields.ts";
 
-/** Who asks, and under which id (spec/router.md §6, §23). */
-export interface Identity {
-  readonly requestId: string;
+/** Who asks (spec/router.md §6, §23). */
+export interface Origin {
   /** Value of `X-Forwarded-For` for the app and of `fwd=` in the log. */
   readonly forwardedFor: string;
   /** Address that limits and access rules look at. */
@@ -15,6 +14,13 @@ export interface Identity {
   /** `http` or `https` as the client used it. */
   readonly scheme: string;
   readonly port: string;
+  /** What of it the app gets, as complete lines. */
+  readonly lines: string;
+}
+
+/** Who asks, and under which id. */
+export interface Identity extends Origin {
+  readonly requestId: string;
 }
 
 const REQUEST_ID = /^[A-Za-z0-9+/=-]{20,200}$/;
@@ -33,8 +39,25 @@ function requestId(engine: Engine, head: Head | null): string {
   return engine.newRequestId();
 }
 
+/** Who asks, and the id of the request: the client's, if that is a good one, or a new one. */
+export function fieldIdentity(engine: Engine, client: ClientSide, head: Head | null): Identity {
+  const { peer } = client;
+  // What only the connection says is the same for all its requests.
+  const plain = head === null || ((head.first[F.xForwardedFor] as number) < 0 && !peer.trusted);
+  if (plain) client.origin ??= readOrigin(engine, peer, null);
+  const origin = plain ? (client.origin as Origin) : readOrigin(engine, peer, head);
+  return {
+    requestId: requestId(engine, head),
+    forwardedFor: origin.forwardedFor,
+    clientAddress: origin.clientAddress,
+    scheme: origin.scheme,
+    port: origin.port,
+    lines: origin.lines,
+  };
+}
+
 /** Reads who the client is from the connection and, where a trusted hop stands in front, from fields. */
-export function fieldIdentity(engine: Engine, peer: Peer, head: Head | null): Identity {
+function readOrigin(engine: Engine, peer: Peer, head: Head | null): Origin {
   let forwardedFor = peer.address;
   let clientAddress = peer.address;
   let scheme = peer.tls ? "https" : "http";
@@ -56,7 +79,8 @@ export function fieldIdentity(engine: Engine, peer: Peer, head: Head | null): Id
       if (claimedPort !== undefined && /^[0-9]{1,5}$/.test(claimedPort)) port = claimedPort;
     }
   }
-  return { requestId: requestId(engine, head), forwardedFor, clientAddress, scheme, port };
+  const lines = `X-Forwarded-For: ${forwardedFor}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Port: ${port}\r\n`;
+  return { forwardedFor, clientAddress, scheme, port, lines };
 }
 
 function rightmostUntrusted(engine: Engine, list: string): string | undefined {

@@ -1,8 +1,14 @@
 import type { Head } from "../codec/head.ts";
 import type { RequestMeaning } from "../codec/request.ts";
 import type { AppRoute } from "../table/app-route.ts";
+import { EpochText } from "./epoch-text.ts";
 import type { Exchange } from "./exchange.ts";
 import { keptRequestFields, requestFraming } from "./fields.ts";
+
+/** The last digit of the version that we speak. */
+const ONE = 49;
+const startText = new EpochText();
+const deadlineText = new EpochText();
 
 /** The request head as the app gets it: the client's fields, stripped, then the router's own. */
 export function buildRequestHead(exchange: Exchange, now: number): string {
@@ -12,7 +18,12 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
   const { settings } = exchange.app as AppRoute;
   const { options } = engine;
   const trace = (settings.tracing ?? options.tracing) ? engine.traceparent(head) : null;
-  let out = `${meaning.method} ${meaning.target} HTTP/1.1\r\n`;
+  // As a rule the request line goes on as it came, in one piece with the fields.
+  const asSent =
+    head.text.charCodeAt(head.fieldsStart - 3) === ONE &&
+    head.lint === null &&
+    meaning.target.length === head.targetEnd - head.targetStart;
+  let out = asSent ? "" : `${meaning.method} ${meaning.target} HTTP/1.1\r\n`;
   out += keptRequestFields(head, meaning, {
     dropClaims: options.dropUntrustedForwarded && !client.peer.trusted,
     camelCase: settings.camelCase,
@@ -21,6 +32,7 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
     dropTraceparent: trace !== null,
     dropTracestate: trace !== null && !trace.continues,
     stripCookie: settings.affinity?.strip === true ? engine.affinity.cookieName(exchange) : null,
+    from: asSent ? 0 : head.fieldsStart,
   });
   out += requestFraming(meaning.length);
   if (meaning.upgrade !== null)
@@ -31,20 +43,26 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
   if (meaning.teTrailers) out += "TE: trailers\r\n";
   if (meaning.expectContinue && settings.continue === "end-to-end")
     out += "Expect: 100-continue\r\n";
+  out += engine.requestIdPrefix;
+  out += identity.requestId;
+  out += "\r\n";
+  out += identity.lines;
+  out += "X-Request-Start: ";
+  out += startText.format(exchange.startedEpoch);
+  const passed = now - exchange.startedAt;
+  out += "\r\nX-Request-Deadline: ";
+  out += deadlineText.format(
+    Math.round(exchange.startedEpoch + passed + engine.firstByteLimit(exchange)),
+  );
   const connect = exchange.connectMs < 0 ? 0 : exchange.connectMs;
+  const total = Math.round(passed);
   out +=
-    `${options.requestIdField}: ${identity.requestId}\r\n` +
-    `X-Forwarded-For: ${identity.forwardedFor}\r\n` +
-    `X-Forwarded-Proto: ${identity.scheme}\r\n` +
-    `X-Forwarded-Port: ${identity.port}\r\n` +
-    `X-Request-Start: ${exchange.startedEpoch}\r\n` +
-    `X-Request-Deadline: ${Math.round(exchange.startedEpoch + (now - exchange.startedAt) + engine.firstByteLimit(exchange))}\r\n` +
-    `Connect-Time: ${connect}\r\n` +
-    `Total-Route-Time: ${Math.round(now - exchange.startedAt)}\r\n`;
+    connect === 0 && total === 0
+      ? "\r\nConnect-Time: 0\r\nTotal-Route-Time: 0\r\n"
+      : `\r\nConnect-Time: ${connect}\r\nTotal-Route-Time: ${total}\r\n`;
   if (exchange.queueMs > 0) out += `X-Queue-Time: ${exchange.queueMs}\r\n`;
   if (options.peerPort) out += `X-Forwarded-Peer-Port: ${client.peer.port}\r\n`;
   if (trace !== null) out += trace.line;
-  const received =
-    client.protocol === "http2.0" ? "2.0" : client.protocol === "http1.0" ? "1.0" : "1.1";
-  return `${out}Via: ${received} ${options.via}\r\n\r\n`;
+  if (client.protocol === "http1.1") return out + engine.viaEnd;
+  return `${out}Via: ${client.protocol === "http2.0" ? "2.0" : "1.0"} ${options.via}\r\n\r\n`;
 }

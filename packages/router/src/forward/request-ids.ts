@@ -1,13 +1,13 @@
 import { randomFillSync } from "node:crypto";
 
 const OCTETS = 16;
-const POOL = OCTETS * 128;
+const POOL = OCTETS * 512;
 const DASHES = [8, 13, 18, 23];
 const HEX = Buffer.from("0123456789abcdef");
 
 /**
  * Random UUIDs (version 4) as flat strings. Those of `crypto.randomUUID` are joined of twenty
- * pieces, which stay in memory as long as the recent requests that are kept by id.
+ * pieces, which have to be joined again for the app and for the log.
  */
 export class RequestIds {
   readonly #random = Buffer.alloc(POOL);

@@ -4,6 +4,10 @@ import type { ResponseMeaning } from "../codec/response.ts";
 import type { Exchange } from "./exchange.ts";
 import { keptResponseFields } from "./fields.ts";
 
+const SPACE = 32;
+/** The last digit of the version that we speak. */
+const ONE = 49;
+
 /** The response head as an HTTP/1.1 client gets it; `framing` are complete lines. */
 export function buildResponseHead(
   exchange: Exchange,
@@ -13,11 +17,17 @@ export function buildResponseHead(
 ): string {
   const { engine } = exchange;
   const camel = exchange.app?.settings.camelCase === true;
-  let out = `HTTP/1.1 ${head.status} ${head.reason}\r\n${keptResponseFields(head, meaning, camel)}${framing}`;
+  // As a rule the status line goes on as it came, in one piece with the fields.
+  const { text } = head;
+  const asSent = text.charCodeAt(7) === ONE && text.charCodeAt(12) === SPACE && head.lint === null;
+  let out = asSent ? "" : `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+  out += keptResponseFields(head, meaning, camel, asSent ? 0 : head.fieldsStart);
+  out += framing;
   if (head.status < 200) return `${out}\r\n`;
-  if ((head.first[F.date] as number) < 0) out += engine.dateField();
+  if ((head.first[F.date] as number) < 0) out += engine.dateField(exchange.readAt);
   if (engine.options.echoRequestId) out += `X-Request-Id: ${exchange.identity.requestId}\r\n`;
-  return `${out}${exchange.answerFields}Via: 1.${head.minor} ${engine.options.via}\r\n\r\n`;
+  out += exchange.answerFields;
+  return head.minor === 1 ? out + engine.viaEnd : `${out}Via: 1.0 ${engine.options.via}\r\n\r\n`;
 }
 
 /** The 101 that turns a connection into a tunnel. */
