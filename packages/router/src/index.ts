@@ -16,6 +16,8 @@ export {
   Router,
   type RouterOptions,
 } from "./router.ts";
+export type { IoRedisLike, NodeRedisLike, RedisLike } from "./sync/redis-link.ts";
+export { type RedisSyncOptions, redisSync } from "./sync/redis-sync.ts";
 export type { BackendRecord, BackendState } from "./table/backend.ts";
 export {
   type AppRouteRecord,
@@ -26,7 +28,7 @@ export {
   type RouteTableOptions,
 } from "./table/route-table.ts";
 export type { AppRouteOptions, AppTimeouts, BackendOptions } from "./table/settings.ts";
-export type { RouteMessage, RouteSync } from "./table/sync.ts";
+export type { RouteMessage, RouteSync, SharedTable, SyncConnection } from "./table/sync.ts";
 export { type RouterClock, systemClock } from "./time/clock.ts";
 export {
   type CertificateFolderOptions,

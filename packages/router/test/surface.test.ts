@@ -284,7 +284,7 @@ describe("choosing a dyno", () => {
   function app(options: object, count: number) {
     const route = new AppRoute("app", resolveSettings("app", parseAppRoute("app", options)));
     for (let i = 0; i < count; i++) {
-      const backend = new Backend(`id-${i}`, `web.${i + 1}`, 1, true);
+      const backend = new Backend(`id-${i}`, `web.${i + 1}`, 1);
       backend.state = "up";
       route.backends.set(backend.id, backend);
     }
@@ -349,7 +349,7 @@ describe("choosing a dyno", () => {
   });
 
   test("quarantine lasts 5 s and doubles up to 60 s", () => {
-    const backend = new Backend("a", "web.1", 1, true);
+    const backend = new Backend("a", "web.1", 1);
     backend.state = "up";
     let now = 0;
     const spans: number[] = [];
@@ -380,7 +380,7 @@ describe("choosing a dyno", () => {
         (rows, balance, random) => {
           const route = app({ balance, concurrency: 3 }, 0);
           for (const [i, row] of rows.entries()) {
-            const backend = new Backend(`${i}`, `web.${i}`, row.weight, true);
+            const backend = new Backend(`${i}`, `web.${i}`, row.weight);
             backend.state = row.state as never;
             backend.inFlight = row.inFlight;
             backend.ejectedUntil = row.ejected ? 9999 : 0;

@@ -11,6 +11,8 @@ export interface BackendRecord {
   readonly address?: BackendAddress;
   readonly weight: number;
   readonly release?: { readonly id: string; readonly version: number };
+  /** Set by hand; absent for a dyno of a manifold. */
+  readonly fixed?: boolean;
 }
 
 const QUARANTINE_MS = 5000;
@@ -27,7 +29,9 @@ export class Backend {
   weight: number;
   release: { readonly id: string; readonly version: number } | undefined;
   /** Came from `RouteTable.set`, not from a manifold. */
-  readonly fixed: boolean;
+  fixed = false;
+  /** Known from another machine only. */
+  foreign = false;
   /** Requests and tunnels in progress through this process. */
   inFlight = 0;
   /** Moving average of the time to the first byte, ms. */
@@ -55,11 +59,10 @@ export class Backend {
   #windowTotal = 0;
   readonly #waiting = new Set<() => void>();
 
-  constructor(id: string, dyno: string, weight: number, fixed: boolean) {
+  constructor(id: string, dyno: string, weight: number) {
     this.id = id;
     this.dyno = dyno;
     this.weight = weight;
-    this.fixed = fixed;
   }
 
   /** Whether the choice may fall on it without a fallback rule. */
@@ -174,6 +177,7 @@ export class Backend {
       dyno: this.dyno,
       state: this.state,
       weight: this.weight,
+      ...(this.fixed ? { fixed: true } : {}),
       ...(this.address === undefined ? {} : { address: this.address }),
       ...(this.release === undefined ? {} : { release: this.release }),
     };

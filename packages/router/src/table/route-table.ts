@@ -9,6 +9,7 @@ import { CanaryTally } from "./canary.ts";
 import { followSource } from "./follow.ts";
 import {
   type AppRouteOptions,
+  type AppSettings,
   type BackendOptions,
   parseAppRoute,
   resolveSettings,
@@ -113,7 +114,13 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     this.clock = options.clock ?? systemClock;
     this.#onDemand = options.onDemand;
     this.#changedAt = this.clock.monotonic();
-    this.#sync = options.sync === undefined ? null : new SyncLink(options.sync, this);
+    this.#sync =
+      options.sync === undefined
+        ? null
+        : new SyncLink(options.sync, this, async (app, id, timeoutMs) => {
+            const { completed } = await this.#drain(app, id, timeoutMs, false);
+            return completed;
+          });
   }
 
   /** Number of the last change. */
@@ -148,6 +155,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
    */
   set(app: string, options: AppRouteOptions): void {
     this.#apply(app, parseAppRoute(app, options), true);
+    this.#sync?.changed(app);
   }
 
   /**
@@ -168,10 +176,10 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     if (before.timeouts !== undefined && checked.timeouts !== undefined)
       merged.timeouts = { ...before.timeouts, ...checked.timeouts };
     this.#apply(app, merged, options.backends !== undefined);
+    this.#sync?.changed(app);
   }
 
-  #apply(app: string, options: AppRouteOptions, replaceBackends: boolean): void {
-    const settings = resolveSettings(app, options);
+  #refuseTaken(app: string, settings: AppSettings): void {
     for (const host of [...settings.hosts, ...settings.redirects.keys()]) {
       const taken = this.#hosts.get(host);
       if (taken !== undefined && taken.app.id !== app)
@@ -181,6 +189,21 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
           { details: { host, app: taken.app.id } },
         );
     }
+  }
+
+  #apply(app: string, options: AppRouteOptions, replaceBackends: boolean): void {
+    const settings = resolveSettings(app, options);
+    this.#refuseTaken(app, settings);
+    this.#install(app, options, settings);
+    const route = this.#apps.get(app) as AppRoute;
+    if (replaceBackends) this.#replaceFixed(route, options.backends ?? []);
+    route.refresh();
+    this.#changed();
+    this.emit("route", { type: "set", app });
+  }
+
+  /** Settings and hosts take effect; a host that another app had is this one's now. */
+  #install(app: string, options: AppRouteOptions, settings: AppSettings): void {
     let route = this.#apps.get(app);
     if (route === undefined) {
       route = new AppRoute(app, settings);
@@ -199,11 +222,6 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     for (const host of settings.hosts) this.#hosts.set(host, { kind: "app", app: route });
     for (const [from, to] of settings.redirects)
       this.#hosts.set(from, { kind: "redirect", host: to, app: route });
-    if (replaceBackends) this.#replaceFixed(route, options.backends ?? []);
-    route.refresh();
-    this.#changed();
-    this.emit("route", { type: "set", app });
-    this.#sync?.changed(app);
   }
 
   #replaceFixed(route: AppRoute, list: readonly BackendOptions[]): void {
@@ -229,9 +247,11 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   ): Backend {
     let backend = route.backends.get(id);
     if (backend === undefined) {
-      backend = new Backend(id, dyno, values.weight ?? 1, fixed);
+      backend = new Backend(id, dyno, values.weight ?? 1);
       route.backends.set(id, backend);
     }
+    backend.fixed = fixed;
+    backend.foreign = false;
     if (values.weight !== undefined) backend.weight = values.weight;
     if (values.address !== undefined) backend.address = values.address;
     if (values.release !== undefined) backend.release = values.release;
@@ -291,7 +311,8 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
 
   /**
    * Takes dynos of type `web` from a manifold and keeps up with it; SIGTERM waits for this
-   * table's drain (spec/router.md §20).
+   * table's drain (spec/router.md §20). With `sync`, dynos that another machine told of and that
+   * this manifold, acting for the app now, does not know are taken out after 15 s.
    *
    * @returns a function that ends following; the backends stay as they are.
    */
@@ -318,6 +339,11 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     });
   }
 
+  /** Whether other machines share this table. */
+  get shared(): boolean {
+    return this.#sync !== null;
+  }
+
   /** `up` without an address counts only if the address was told before. */
   #addressed(event: DynoEventLike): BackendState {
     const known = this.#apps.get(event.app)?.backends.get(event.id);
@@ -342,8 +368,9 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   }
 
   #removeHosts(route: AppRoute): void {
-    for (const host of route.settings.hosts) this.#hosts.delete(host);
-    for (const host of route.settings.redirects.keys()) this.#hosts.delete(host);
+    const { hosts, redirects } = route.settings;
+    for (const host of [...hosts, ...redirects.keys()])
+      if (this.#hosts.get(host)?.app === route) this.#hosts.delete(host);
   }
 
   #changed(): void {
@@ -389,9 +416,14 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     return { version: this.#version, apps };
   }
 
-  /** Takes over a message of another table. */
+  /**
+   * Takes over what another table said. A host goes to the app that was told of last.
+   *
+   * @throws RouterError `invalid-option`, `invalid-host`; the app is unchanged then.
+   */
   receive(message: RouteMessage): void {
-    if (message.type === "snapshot") {
+    if (message.type === "demand") this.#onDemand?.(message.app);
+    else if (message.type === "snapshot") {
       const names = new Set(message.apps.map((record) => record.app));
       for (const app of [...this.#apps.keys()]) if (!names.has(app)) this.delete(app);
       for (const record of message.apps) this.#restore(record);
@@ -400,15 +432,21 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   }
 
   #restore(record: AppRouteRecord): void {
-    const { backends: _fixed, ...options } = record.options;
-    this.#apply(record.app, parseAppRoute(record.app, options), false);
+    const { backends: _fixed, ...given } = record.options;
+    const options = parseAppRoute(record.app, given);
+    this.#install(record.app, options, resolveSettings(record.app, options));
     const route = this.#apps.get(record.app) as AppRoute;
     const keep = new Set(record.backends.map((backend) => backend.id));
-    for (const backend of record.backends)
-      this.#upsert(route, backend.id, backend.dyno, false, backend as never);
+    for (const backend of record.backends) {
+      const foreign = route.backends.get(backend.id)?.foreign ?? true;
+      const { id, dyno, fixed = false } = backend;
+      this.#upsert(route, id, dyno, fixed, backend).foreign = foreign;
+    }
     for (const backend of [...route.backends.values()])
       if (!keep.has(backend.id)) this.#move(route, backend, "gone");
     route.refresh();
+    this.#changed();
+    this.emit("route", { type: "set", app: record.app });
   }
 
   /**
@@ -420,10 +458,18 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     id: string,
     options: { readonly timeoutMs?: number } = {},
   ): Promise<{ readonly completed: boolean }> {
+    return this.#drain(app, id, options.timeoutMs ?? 30_000, true);
+  }
+
+  #drain(
+    app: string,
+    id: string,
+    timeoutMs: number,
+    everywhere: boolean,
+  ): Promise<{ readonly completed: boolean }> {
     const route = this.#apps.get(app);
     const backend = route?.backends.get(id);
     if (route === undefined || backend === undefined) return Promise.resolve({ completed: true });
-    const timeoutMs = options.timeoutMs ?? 30_000;
     if (backend.state !== "draining") {
       this.#move(route, backend, "draining");
       route.refresh();
@@ -436,6 +482,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       const pending = hook(route, backend, this.clock.monotonic() + timeoutMs);
       if (pending !== undefined) elsewhere.push(pending);
     }
+    const others = everywhere ? this.#sync?.drain(app, id, timeoutMs) : undefined;
     return new Promise((resolve) => {
       let forget = () => {};
       const finish = (completed: boolean) => {
@@ -450,11 +497,12 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       const cut = () => finish(false);
       const timer = this.clock.setTimeout(cut, timeoutMs);
       this.#drains.add(cut);
-      let left = 1 + elsewhere.length;
+      let left = 1 + elsewhere.length + (others === undefined ? 0 : 1);
       const part = () => {
         if (--left === 0) finish(true);
       };
       for (const pending of elsewhere) void pending.then(part);
+      void others?.then((completed) => (completed ? part() : cut()));
       forget = backend.whenIdle(part);
     });
   }
@@ -476,18 +524,26 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     if (this.#woken.has(route.id)) return;
     this.#woken.add(route.id);
     this.#onDemand?.(route.id);
+    this.#sync?.demand(route.id);
   }
 
-  /** Ends all following and sharing; waiting drains resolve. Idempotent. */
-  close(): void {
+  /**
+   * Ends all following and sharing; waiting drains resolve. Idempotent. The promise is of interest
+   * with `sync`: it waits a moment for the last changes to be told.
+   */
+  async close(): Promise<void> {
     for (const stop of this.#follows) stop();
     this.#follows.clear();
     for (const cut of [...this.#drains]) cut();
-    this.#sync?.close();
+    await this.#sync?.close();
   }
 
   [Symbol.dispose](): void {
-    this.close();
+    void this.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 

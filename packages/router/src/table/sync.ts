@@ -1,57 +1,98 @@
 import type { AppRouteRecord, RouteTable } from "./route-table.ts";
 
-/** What tables tell each other: the whole, or one app that changed (`null`: gone). */
+/** What tables tell each other. */
 export type RouteMessage =
+  /** The whole table. */
   | {
       readonly type: "snapshot";
       readonly version: number;
       readonly apps: readonly AppRouteRecord[];
     }
+  /** One app that changed; `null`: gone. */
   | {
       readonly type: "delta";
       readonly version: number;
       readonly app: string;
       readonly record: AppRouteRecord | null;
-    };
+    }
+  /** A request waits for a dyno of a sleeping app. */
+  | { readonly type: "demand"; readonly app: string };
 
-/** Carries route messages between machines. A message comes back to everybody but its sender. */
-export interface RouteSync {
+/** A table, as seen by what shares it. */
+export interface SharedTable {
   /**
-   * Begins: `receive` is called for each message of others, beginning with a snapshot when one
-   * exists.
+   * Takes over what another table said.
+   *
+   * @throws RouterError when this version of the package can't use it; the app is unchanged then.
    */
-  connect(receive: (message: RouteMessage) => void): {
-    send(message: RouteMessage): void;
-    close(): void;
-  };
+  receive(message: RouteMessage): void;
+  /**
+   * Drains a backend here because another table drains it: resolves with true when nothing is in
+   * flight to it, or with false after `timeoutMs`.
+   */
+  drain(app: string, id: string, timeoutMs: number): Promise<boolean>;
+}
+
+/** One table's end of a {@link RouteSync}. */
+export interface SyncConnection {
+  /** Tells the others; must not throw and must not wait. */
+  send(message: RouteMessage): void;
+  /**
+   * Resolves with true when all others have drained a backend, with false when one could not or
+   * after `timeoutMs`; must not reject. Without it a drain waits for this machine's requests alone.
+   */
+  drain?(app: string, id: string, timeoutMs: number): Promise<boolean>;
+  close(): void | Promise<void>;
+}
+
+/**
+ * Carries route messages between machines; `redisSync` is one. A message comes to everybody but its
+ * sender, in one order, and a table that joins or was away gets what it missed.
+ */
+export interface RouteSync {
+  connect(table: SharedTable): SyncConnection;
 }
 
 /** Joins one table to a {@link RouteSync}. */
 export class SyncLink {
   readonly #table: RouteTable;
-  readonly #link: { send(message: RouteMessage): void; close(): void };
+  readonly #connection: SyncConnection;
   #receiving = false;
 
-  constructor(sync: RouteSync, table: RouteTable) {
+  constructor(sync: RouteSync, table: RouteTable, drainHere: SharedTable["drain"]) {
     this.#table = table;
-    this.#link = sync.connect((message) => {
-      this.#receiving = true;
-      try {
-        table.receive(message);
-      } finally {
-        this.#receiving = false;
-      }
+    this.#connection = sync.connect({
+      receive: (message) => this.#quietly(() => table.receive(message)),
+      drain: (app, id, timeoutMs) => this.#quietly(() => drainHere(app, id, timeoutMs)),
     });
   }
 
-  /** Tells the others about an app. What was just received is not sent back. */
+  /** What comes from the others is not sent back. */
+  #quietly<T>(work: () => T): T {
+    this.#receiving = true;
+    try {
+      return work();
+    } finally {
+      this.#receiving = false;
+    }
+  }
+
+  /** Tells the others about an app. */
   changed(app: string): void {
     if (this.#receiving) return;
     const record = this.#table.record(app) ?? null;
-    this.#link.send({ type: "delta", version: this.#table.version, app, record });
+    this.#connection.send({ type: "delta", version: this.#table.version, app, record });
   }
 
-  close(): void {
-    this.#link.close();
+  demand(app: string): void {
+    this.#connection.send({ type: "demand", app });
+  }
+
+  drain(app: string, id: string, timeoutMs: number): Promise<boolean> | undefined {
+    return this.#connection.drain?.(app, id, timeoutMs);
+  }
+
+  close(): void | Promise<void> {
+    return this.#connection.close();
   }
 }

@@ -67,14 +67,16 @@ export interface Rig {
 export async function rig(
   ports: readonly number[],
   app: AppRouteOptions = {},
-  options: Partial<Omit<RouterOptions, "routes">> = {},
+  options: Partial<RouterOptions> = {},
 ): Promise<Rig> {
-  const routes = new RouteTable(options.clock === undefined ? {} : { clock: options.clock });
-  routes.set("app", {
-    hosts: ["app.test"],
-    backends: ports.map((port) => ({ address: { host: "127.0.0.1", port } })),
-    ...app,
-  });
+  const routes =
+    options.routes ?? new RouteTable(options.clock === undefined ? {} : { clock: options.clock });
+  if (options.routes === undefined)
+    routes.set("app", {
+      hosts: ["app.test"],
+      backends: ports.map((port) => ({ address: { host: "127.0.0.1", port } })),
+      ...app,
+    });
   const lines: string[] = [];
   const waiting = new Set<() => void>();
   const router = new Router({
