@@ -23,6 +23,32 @@ const schema = z.strictObject({
     .optional(),
   udp: z.strictObject({ ...address, token: z.string().optional() }).optional(),
   directory: z.string().optional(),
+  /** A Redis that several servers share, instead of `directory`. */
+  redis: z
+    .strictObject({
+      /** `redis://host:port/db`, `rediss://…`, or the path of a socket. */
+      url: z.string(),
+      prefix: z.string().optional(),
+      maxLines: z.int().min(1).optional(),
+      maxBytes: z.int().min(1).optional(),
+      maxAgeMs: z.int().min(1).optional(),
+      replicas: z.int().min(0).optional(),
+      ackTimeoutMs: z.int().min(1).optional(),
+    })
+    .optional(),
+  /** 32 bytes in hex; the same in all servers that share a Redis. */
+  sessionKey: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/i)
+    .optional(),
+  routerBudget: z
+    .strictObject({
+      linesPerSecond: z.number().positive(),
+      bytesPerSecond: z.number().positive(),
+      burstLines: z.number().positive().optional(),
+      burstBytes: z.number().positive().optional(),
+    })
+    .optional(),
   retention: z
     .strictObject({
       lines: z.int().min(0).optional(),
@@ -37,6 +63,9 @@ const schema = z.strictObject({
       z.strictObject({
         id: z.string().min(1),
         redact: z.string().optional(),
+        class: z.string().optional(),
+        storing: z.boolean().optional(),
+        tails: z.boolean().optional(),
         alerts: z
           .array(
             z.strictObject({
@@ -87,6 +116,11 @@ export function parseConfig(text: string): ServeConfig {
     });
   }
   const result = schema.safeParse(value);
+  if (result.success && result.data.directory !== undefined && result.data.redis !== undefined)
+    throw new LogplexError(
+      "bad-request",
+      "The configuration names both directory and redis; keep the one that holds the logs.",
+    );
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   throw new LogplexError(

@@ -18,6 +18,7 @@ export interface ReadOptions {
   readonly sort?: string | undefined;
   readonly local?: boolean | undefined;
   readonly json?: boolean | undefined;
+  readonly raw?: boolean | undefined;
 }
 
 const RETRY_MS = 1000;
@@ -51,7 +52,8 @@ export async function read(options: ReadOptions, context: CommandContext): Promi
         // The notice that follows says the same for people.
       } else if (event.startsWith("data: ")) {
         const line = event.slice(6);
-        context.out(`${options.local === true ? inLocalTime(line) : line}\n`);
+        if (options.raw === true) context.out(Buffer.from(line, "base64"));
+        else context.out(`${options.local === true ? inLocalTime(line) : line}\n`);
       } else if (event.startsWith("id: ")) after = event.slice(4);
     }
     if (!options.tail || controller.signal.aborted) return 0;
@@ -171,13 +173,18 @@ function open(
       {
         signal,
         headers: {
-          Accept: options.json === true ? "application/x-ndjson" : "text/event-stream",
+          Accept: acceptOf(options),
           ...(after === undefined ? {} : { "Last-Event-ID": after }),
         },
       },
       resolve,
     ).on("error", () => resolve(undefined));
   });
+}
+
+function acceptOf({ json, raw }: ReadOptions): string {
+  if (json === true) return "application/x-ndjson";
+  return raw === true ? "text/event-stream, application/logplex-1" : "text/event-stream";
 }
 
 /** Lines of a response until it ends or breaks. */

@@ -25,7 +25,7 @@ Options of tail and query:
   --sort <ms>         order lines by time as far as they come within so many ms
   --local             times in the zone of this machine
   --json              one JSON object per line
-  --raw               octet-counted frames as they would be delivered; only query
+  --raw               octet-counted frames as they would be delivered
 `;
 
 /** Runs one command; returns the exit code: 0, 1 for a failure, 2 for wrong usage. */

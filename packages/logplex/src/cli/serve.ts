@@ -1,8 +1,12 @@
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { LogplexError } from "../errors.ts";
 import type { SyslogListenOptions } from "../input/syslog-listener.ts";
 import { Logplex } from "../logplex.ts";
+import type { LogBuffer } from "../spool/buffer.ts";
 import { diskBuffer } from "../spool/disk-buffer.ts";
+import type { IoRedisClient } from "../spool/redis/client.ts";
+import { redisBuffer } from "../spool/redis/redis-buffer.ts";
 import { parseConfig, type ServeConfig } from "./config.ts";
 import type { CommandContext } from "./run.ts";
 
@@ -17,13 +21,21 @@ function readText(path: string): string {
 /** Runs a server until it is asked to end. */
 export async function serve(path: string, context: CommandContext): Promise<number> {
   const config = parseConfig(readText(path));
+  const { directory, sessionKey } = config;
+  const place = await openPlace(config);
   const logplex = new Logplex({
     retention: defined(config.retention ?? {}),
     redact: config.redact,
-    ...(config.directory === undefined ? {} : { buffer: diskBuffer(config.directory) }),
-    ...(config.allowPrivateDrains === true
-      ? { drains: { policy: { allowPrivate: true, allowInsecure: true } } }
-      : {}),
+    buffer: place?.buffer,
+    sessionKey: sessionKey === undefined ? undefined : Buffer.from(sessionKey, "hex"),
+    ...(config.routerBudget === undefined ? {} : { routerBudget: defined(config.routerBudget) }),
+    drains: {
+      // Drains with `onFull: "spool"` need a place of their own.
+      ...(directory === undefined ? {} : { spool: { directory: join(directory, "spool") } }),
+      ...(config.allowPrivateDrains === true
+        ? { policy: { allowPrivate: true, allowInsecure: true } }
+        : {}),
+    },
   });
   try {
     await populate(logplex, config, context);
@@ -39,7 +51,33 @@ export async function serve(path: string, context: CommandContext): Promise<numb
     return 0;
   } finally {
     await logplex.close();
+    place?.close();
   }
+}
+
+interface Place {
+  readonly buffer: LogBuffer;
+  close(): void;
+}
+
+/** Where messages are kept beside memory. */
+async function openPlace({ directory, redis }: ServeConfig): Promise<Place | undefined> {
+  if (directory !== undefined) return { buffer: diskBuffer(directory), close: () => undefined };
+  if (redis === undefined) return undefined;
+  const { url, ...options } = redis;
+  const module = await import("ioredis").catch((cause: unknown) => {
+    throw new LogplexError(
+      "bad-request",
+      'The configuration names redis, which needs the package "ioredis"; install it beside logplex.',
+      { cause },
+    );
+  });
+  const client = new module.Redis(url, { lazyConnect: true });
+  // Only copied: the buffer opens connections of its own.
+  return {
+    buffer: redisBuffer(client as typeof client & IoRedisClient, defined(options)),
+    close: () => client.disconnect(),
+  };
 }
 
 async function populate(
@@ -48,9 +86,8 @@ async function populate(
   context: CommandContext,
 ): Promise<void> {
   for (const credential of config.credentials ?? []) logplex.createCredential(credential);
-  for (const { id, redact, alerts = [], tokens = [], drains = [] } of config.channels ?? []) {
-    const channel = logplex.channel(id);
-    if (redact !== undefined) channel.configure({ redact });
+  for (const { id, alerts = [], tokens = [], drains = [], ...settings } of config.channels ?? []) {
+    logplex.channel(id).configure(defined(settings));
     for (const token of tokens) {
       const made = logplex.createToken(id, token.name, { id: token.id });
       // Only a token that nobody knows yet has to be shown.

@@ -7,7 +7,7 @@ import { authenticate } from "../input/authorization.ts";
 import { readBody } from "../input/body.ts";
 import type { Ingress, Switches } from "../input/ingress.ts";
 import type { Logplex } from "../logplex.ts";
-import { messageToJson } from "../ring/ring-message.ts";
+import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import { uuid } from "../session/sessions.ts";
 
 const BODY_LIMITS = { maxBytes: 256 * 1024, maxRatio: 100, idleMs: 15_000 };
@@ -311,7 +311,7 @@ export class ManagementApi {
     if (request.headers.accept?.includes("application/x-ndjson") === true)
       return {
         status: 200,
-        raw: Buffer.from(messages.map((one) => `${JSON.stringify(messageToJson(one))}\n`).join("")),
+        raw: Buffer.from(messages.map((one) => `${jsonLine(messageToJson(one))}\n`).join("")),
         headers: { "Content-Type": "application/x-ndjson", "Logplex-Stopped-By": stoppedBy },
       };
     return {

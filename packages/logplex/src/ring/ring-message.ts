@@ -126,6 +126,17 @@ export function bodyLengthOf(message: StoredMessage): number {
   return message instanceof RingMessage ? message.bodyEnd - message.bodyStart : message.body.length;
 }
 
+// What JSON leaves raw though readers may take it for the end of a line, or terminals for a command.
+const RAW_UNSAFE = /[\x7f-\x9f\u2028\u2029]/g;
+const RAW_UNSAFE_TEST = /[\x7f-\x9f\u2028\u2029]/;
+
+/** JSON on one line in every reading: no octet of a body can end it or reach a terminal as control. */
+export function jsonLine(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!RAW_UNSAFE_TEST.test(text)) return text;
+  return text.replace(RAW_UNSAFE, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** One message as a plain object: times as text, body as text, absent fields left out. */
 export function messageToJson(message: StoredMessage): Record<string, unknown> {
   const { body } = message;

@@ -10,7 +10,7 @@ export interface Sink {
   /** `headers` go to those that can carry them. */
   begin(headers?: Readonly<Record<string, string>>): void;
   /** False: the reader is slow, wait for {@link ready}. */
-  write(chunks: readonly string[]): boolean;
+  write(chunks: readonly (string | Buffer)[]): boolean;
   /** Settles when the reader has taken enough. */
   ready(signal: AbortSignal): Promise<void>;
   /** Shows an idle reader that the session lives. */
@@ -41,7 +41,10 @@ export function responseSink(request: IncomingMessage, response: ServerResponse)
       // The head must reach a client that waits for the first line.
       else response.flushHeaders();
     },
-    write: (chunks) => response.write(chunks.join("")),
+    write: (chunks) =>
+      response.write(
+        typeof chunks[0] === "string" ? chunks.join("") : Buffer.concat(chunks as Buffer[]),
+      ),
     ready: (signal) =>
       new Promise<void>((resolve) => {
         const done = (): void => {
@@ -53,7 +56,8 @@ export function responseSink(request: IncomingMessage, response: ServerResponse)
         signal.addEventListener("abort", done, { once: true });
       }),
     beat() {
-      if (response.writableLength === 0) response.write(format.keepAlive);
+      if (format.keepAlive !== "" && response.writableLength === 0)
+        response.write(format.keepAlive);
     },
     get ended() {
       return response.writableEnded;

@@ -1,53 +1,77 @@
 import type { IncomingMessage } from "node:http";
 import { displayLines } from "../frame/display.ts";
-import { messageToJson } from "../ring/ring-message.ts";
+import { encodeFrame } from "../frame/encode.ts";
+import type { StoredMessage } from "../message.ts";
+import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import type { TailEvent } from "../tail/tail.ts";
 
 /** How the lines of a session are written. */
-export interface StreamFormat {
+export interface StreamFormat<Chunk extends string | Buffer = string | Buffer> {
   readonly contentType: string;
   readonly preamble: string;
+  /** `""`: the format has nothing that a reader ignores. */
   readonly keepAlive: string;
-  encode(event: TailEvent): string;
+  encode(event: TailEvent): Chunk;
+}
+
+function messageOf(event: TailEvent): StoredMessage {
+  return event.kind === "message" ? event.message : event.notice;
+}
+
+function frameOf(event: TailEvent): Buffer {
+  return encodeFrame(messageOf(event), { dialect: "logplex" });
 }
 
 /** A message as one server-sent event; no byte of a body can end a field (spec/logplex.md §8.1). */
-function sseMessage(event: TailEvent): string {
-  const message = event.kind === "message" ? event.message : event.notice;
+function sseEvent(event: TailEvent, lines: readonly string[]): string {
+  const message = messageOf(event);
   const id = event.kind === "message" ? (event.after ?? message.seq) : message.seq;
   let text = `id: ${id}\n`;
-  for (const line of displayLines(message)) text += `data: ${line}\n`;
+  for (const line of lines) text += `data: ${line}\n`;
   if (event.kind === "message") return `${text}\n`;
   const loss = JSON.stringify({ code: "L11", lost: event.lost, lastSeq: event.seq });
   // Readers that know only lines ignore the named event and see the notice.
   return `event: loss\ndata: ${loss}\n\n${text}\n`;
 }
 
-const SSE: StreamFormat = {
+const SSE: StreamFormat<string> = {
   // Without parameters: clients compare the whole value.
   contentType: "text/event-stream",
   preamble: "retry: 1000\n\n",
   keepAlive: ": hb\n\n",
-  encode: sseMessage,
+  encode: (event) => sseEvent(event, displayLines(messageOf(event))),
 };
 
-const TEXT: StreamFormat = {
+/** Each event is one frame in base64: every octet of it, and a number to resume after. */
+const SSE_FRAMES: StreamFormat<string> = {
+  ...SSE,
+  encode: (event) => sseEvent(event, [frameOf(event).toString("base64")]),
+};
+
+const FRAMES: StreamFormat<Buffer> = {
+  contentType: "application/logplex-1",
+  preamble: "",
+  keepAlive: "",
+  encode: frameOf,
+};
+
+const TEXT: StreamFormat<string> = {
   contentType: "text/plain; charset=utf-8",
   preamble: "",
   keepAlive: "\0",
   encode: (event) =>
-    displayLines(event.kind === "message" ? event.message : event.notice)
+    displayLines(messageOf(event))
       .map((line) => `${line}\n`)
       .join(""),
 };
 
-const NDJSON: StreamFormat = {
+const NDJSON: StreamFormat<string> = {
   contentType: "application/x-ndjson",
   preamble: "",
   keepAlive: "\n",
   encode: (event) =>
     event.kind === "message"
-      ? `${JSON.stringify(messageToJson(event.message))}\n`
+      ? `${jsonLine(messageToJson(event.message))}\n`
       : `${JSON.stringify({ loss: { code: "L11", lost: event.lost, lastSeq: event.seq } })}\n`,
 };
 
@@ -69,10 +93,15 @@ export function socketFormat(protocol: string): StreamFormat {
   return protocol === "logplex.text" ? SOCKET_TEXT : SOCKET_JSON;
 }
 
-/** Server-sent events when they are asked for, NDJSON likewise, else plain text. */
+/**
+ * Server-sent events when they are asked for, NDJSON and octet-counted frames likewise, else plain
+ * text. Who asks for events and frames gets events that hold a frame in base64.
+ */
 export function chooseStreamFormat(request: IncomingMessage): StreamFormat {
   const accept = request.headers.accept ?? "";
-  if (accept.includes("text/event-stream")) return SSE;
+  const frames = accept.includes("application/logplex-1");
+  if (accept.includes("text/event-stream")) return frames ? SSE_FRAMES : SSE;
+  if (frames) return FRAMES;
   if (accept.includes("application/x-ndjson")) return NDJSON;
   return TEXT;
 }

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
-import { Logplex } from "../../src/index.ts";
+import { type ListenAddress, Logplex } from "../../src/index.ts";
+import { parseFrames, startReceiver, until } from "../drain/receiver.ts";
+import { describeRedis, redisPlace } from "../support/redis.ts";
 
 let directory: string;
 const closing: (() => Promise<unknown>)[] = [];
@@ -18,12 +20,14 @@ afterEach(async () => {
 /** Runs a command in this process; `until` waits for output. */
 function start(...args: string[]) {
   let out = "";
+  let octets = Buffer.alloc(0);
   let error = "";
   let stop: () => void = () => {};
   let wake: () => void = () => {};
   const code = run(args, {
     out: (text) => {
       out += Buffer.from(text).toString();
+      octets = Buffer.concat([octets, Buffer.from(text)]);
       wake();
     },
     error: (text) => {
@@ -38,6 +42,7 @@ function start(...args: string[]) {
     code,
     stop: () => stop(),
     texts: () => ({ out, error }),
+    octets: () => octets,
     async until(pattern: RegExp): Promise<RegExpExecArray> {
       for (;;) {
         const match = pattern.exec(out);
@@ -115,6 +120,107 @@ test("tail goes on until it is asked to end", async () => {
   expect(command.texts().out.match(/: one\n/g)).toHaveLength(1);
 });
 
+test("tail --raw prints frames to the octet, and goes on where a broken stream ended", async () => {
+  const { logplex, url } = await server();
+  const odd = Buffer.from([0xff, 0x0a, 0x31, 0x20, 0x00, 0xc3]);
+  const write = (line: Buffer) =>
+    void logplex.write({ channel: "a", source: "app", proc: "web.1", lines: [line], at: 0 });
+  write(Buffer.from("one"));
+  write(odd);
+  const command = start("tail", "a", "source:app", "--raw", "--url", url);
+  await until(() => command.octets().length > 0, "history");
+  const head = "<190>1 1970-01-01T00:00:00.000000+00:00 host app web.1 - ";
+  const frame = (line: Buffer) =>
+    Buffer.concat([
+      Buffer.from(`${head.length + line.length + 1} ${head}`),
+      line,
+      Buffer.from("\n"),
+    ]);
+  await until(() => command.octets().includes(odd), "both lines");
+  expect(command.octets().equals(Buffer.concat([frame(Buffer.from("one")), frame(odd)]))).toBe(
+    true,
+  );
+  logplex.setSwitch("tails", false);
+  logplex.setSwitch("tails", true);
+  write(Buffer.from("two"));
+  await until(() => command.octets().includes("two"), "the rest");
+  command.stop();
+  expect(await command.code).toBe(0);
+  expect(parseFrames(command.octets())).toHaveLength(3);
+});
+
+test("a session gives frames to who asks for them", async () => {
+  const { logplex, url } = await server();
+  say(logplex, "one\nline");
+  const { path } = logplex.createSession("a");
+  const response = await fetch(new URL(path, url.replace(/\/\/.*@/, "//")), {
+    headers: { Accept: "application/logplex-1" },
+  });
+  expect(response.headers.get("content-type")).toBe("application/logplex-1");
+  expect(await response.text()).toBe(
+    "66 <190>1 1970-01-01T00:00:00.000000+00:00 host app web.1 - one\nline\n",
+  );
+});
+
+describeRedis("with Redis", () => {
+  test("two servers of one file share what they take in and deliver it once", async () => {
+    const place = redisPlace();
+    closing.push(() => place.dispose());
+    const receiver = await startReceiver();
+    closing.push(() => receiver.close());
+    const path = join(directory, "config.json");
+    const id = "0b5e1c52-7a1f-4a3e-9a6b-2f0c1d4e5f60";
+    const config = {
+      http: { port: 0, api: true },
+      redis: { url: process.env["DYNOKIT_TEST_REDIS"], prefix: place.prefix },
+      sessionKey: "0f".repeat(32),
+      allowPrivateDrains: true,
+      credentials: [{ id: "admin", password: "long enough to be one", permissions: ["full_api"] }],
+      channels: [
+        {
+          id: "a",
+          class: "small",
+          tokens: [{ name: "app", id: "t.0b5e1c52-7a1f-4a3e-9a6b-2f0c1d4e5f61" }],
+          drains: [{ url: `http://127.0.0.1:${receiver.port}/`, id, token: `d.${id}` }],
+        },
+      ],
+    };
+    writeFileSync(path, JSON.stringify(config));
+    const servers: { command: ReturnType<typeof start>; address: ListenAddress }[] = [];
+    for (let number = 0; number < 2; number += 1) {
+      const command = start("serve", path);
+      const [, port] = await command.until(/^http 127\.0\.0\.1:(\d+)\n/m);
+      servers.push({ command, address: { host: "127.0.0.1", port: Number(port) } });
+    }
+    for (const [number, { address }] of servers.entries()) {
+      const response = await fetch(`http://127.0.0.1:${address.port}/logs`, {
+        method: "POST",
+        headers: {
+          Authorization: `Bearer ${config.channels[0]!.tokens[0]!.id}`,
+          "Content-Type": "text/plain",
+        },
+        body: `line ${number + 1}\n`,
+      });
+      expect(response.status).toBe(204);
+    }
+    for (const { address } of servers) {
+      const query = start(
+        ...["query", "a", "line", "--url"],
+        `http://admin:${encodeURIComponent("long enough to be one")}@127.0.0.1:${address.port}`,
+      );
+      expect(await query.code).toBe(0);
+      expect(query.texts().out.match(/line \d/g)).toEqual(["line 1", "line 2"]);
+    }
+    await until(() => receiver.lines().length === 2, "both lines");
+    expect(receiver.lines()).toEqual(["line 1", "line 2"]);
+    for (const { command } of servers) {
+      command.stop();
+      expect(await command.code).toBe(0);
+    }
+    expect(receiver.lines()).toEqual(["line 1", "line 2"]);
+  });
+});
+
 test("mistakes are explained", async () => {
   const { logplex, url } = await server();
   say(logplex, "one");
@@ -136,6 +242,10 @@ test("mistakes are explained", async () => {
   const command = start("serve", join(directory, "bad.json"));
   expect(await command.code).toBe(1);
   expect(command.texts().error).toMatch(/http\.port/);
+  writeFileSync(join(directory, "both.json"), '{"directory":"x","redis":{"url":"redis://x"}}');
+  const both = start("serve", join(directory, "both.json"));
+  expect(await both.code).toBe(1);
+  expect(both.texts().error).toMatch(/directory and redis/);
 });
 
 test("query shows local times, raw frames and lines in the order of their times", async () => {

@@ -3,7 +3,7 @@ import { flagSet, NO_SD, type StoredMessage } from "../../message.ts";
 import { EXPORT_REQUEST, EXPORT_RESPONSE } from "../../otlp/shapes.ts";
 import { decodeMessage, encodeMessage } from "../../otlp/wire.ts";
 import { dynoType } from "../../query/view.ts";
-import { messageToJson } from "../../ring/ring-message.ts";
+import { jsonLine, messageToJson } from "../../ring/ring-message.ts";
 import { drainLossText } from "../notices.ts";
 import type { BatchEncoder, FrameAnnouncement } from "./encoder.ts";
 
@@ -31,7 +31,7 @@ export function createNdjsonEncoder(options: JsonOptions): BatchEncoder {
       const ends: number[] = [];
       let size = 0;
       const add = (value: Record<string, unknown>) => {
-        const line = `${JSON.stringify({ ...extra, ...value })}\n`;
+        const line = `${jsonLine({ ...extra, ...value })}\n`;
         lines.push(line);
         size += Buffer.byteLength(line);
         ends.push(size);
