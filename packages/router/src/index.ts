@@ -28,7 +28,7 @@ export {
   type RouteTableOptions,
 } from "./table/route-table.ts";
 export type { AppRouteOptions, AppTimeouts, BackendOptions } from "./table/settings.ts";
-export type { RouteMessage, RouteSync, SharedTable, SyncConnection } from "./table/sync.ts";
+export type { DrainHere, RouteMessage, RouteSync, SyncConnection } from "./table/sync.ts";
 export { type RouterClock, systemClock } from "./time/clock.ts";
 export {
   type CertificateFolderOptions,

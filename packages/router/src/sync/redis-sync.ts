@@ -1,5 +1,5 @@
 import { RouterError } from "../errors.ts";
-import type { RouteSync, SharedTable, SyncConnection } from "../table/sync.ts";
+import type { RouteSync } from "../table/sync.ts";
 import { type RouterClock, systemClock } from "../time/clock.ts";
 import type { RedisLike } from "./redis-link.ts";
 import { RedisTable } from "./redis-table.ts";
@@ -50,7 +50,7 @@ export function redisSync(client: RedisLike, options: RedisSyncOptions = {}): Ro
       `redisSync got prefix ${JSON.stringify(prefix)} and checkMs ${checkMs}; give a text that is not empty, and 10 to 3600000.`,
     );
   return {
-    connect: (table: SharedTable): SyncConnection =>
-      new RedisTable(client, table, { prefix, checkMs, onError, clock }),
+    connect: (receive, drain) =>
+      new RedisTable(client, { receive, drain }, { prefix, checkMs, onError, clock }),
   };
 }

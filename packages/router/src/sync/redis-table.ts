@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { RouteMessage, SharedTable, SyncConnection } from "../table/sync.ts";
+import type { DrainHere, RouteMessage, SyncConnection } from "../table/sync.ts";
 import type { RouterClock } from "../time/clock.ts";
 import { type FieldChange, Mirror } from "./mirror.ts";
 import { openRedisLink, type RedisLike, type RedisLink } from "./redis-link.ts";
@@ -11,6 +11,12 @@ export interface RedisTableSettings {
   readonly checkMs: number;
   readonly onError: ((error: unknown) => void) | undefined;
   readonly clock: RouterClock;
+}
+
+/** What a connection may do with its table. */
+export interface SharedTable {
+  readonly receive: (message: RouteMessage) => void;
+  readonly drain: DrainHere;
 }
 
 /** What travels behind the number of a change, or behind 0. */

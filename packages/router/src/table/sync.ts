@@ -18,20 +18,11 @@ export type RouteMessage =
   /** A request waits for a dyno of a sleeping app. */
   | { readonly type: "demand"; readonly app: string };
 
-/** A table, as seen by what shares it. */
-export interface SharedTable {
-  /**
-   * Takes over what another table said.
-   *
-   * @throws RouterError when this version of the package can't use it; the app is unchanged then.
-   */
-  receive(message: RouteMessage): void;
-  /**
-   * Drains a backend here because another table drains it: resolves with true when nothing is in
-   * flight to it, or with false after `timeoutMs`.
-   */
-  drain(app: string, id: string, timeoutMs: number): Promise<boolean>;
-}
+/**
+ * Drains a backend here because another table drains it: resolves with true when nothing is in
+ * flight to it, or with false after `timeoutMs`.
+ */
+export type DrainHere = (app: string, id: string, timeoutMs: number) => Promise<boolean>;
 
 /** One table's end of a {@link RouteSync}. */
 export interface SyncConnection {
@@ -50,7 +41,11 @@ export interface SyncConnection {
  * sender, in one order, and a table that joins or was away gets what it missed.
  */
 export interface RouteSync {
-  connect(table: SharedTable): SyncConnection;
+  /**
+   * Begins. `receive` takes over what another table said; it throws a `RouterError` when this
+   * version of the package can't use it, and the app is unchanged then.
+   */
+  connect(receive: (message: RouteMessage) => void, drain: DrainHere): SyncConnection;
 }
 
 /** Joins one table to a {@link RouteSync}. */
@@ -59,12 +54,12 @@ export class SyncLink {
   readonly #connection: SyncConnection;
   #receiving = false;
 
-  constructor(sync: RouteSync, table: RouteTable, drainHere: SharedTable["drain"]) {
+  constructor(sync: RouteSync, table: RouteTable, drainHere: DrainHere) {
     this.#table = table;
-    this.#connection = sync.connect({
-      receive: (message) => this.#quietly(() => table.receive(message)),
-      drain: (app, id, timeoutMs) => this.#quietly(() => drainHere(app, id, timeoutMs)),
-    });
+    this.#connection = sync.connect(
+      (message) => this.#quietly(() => table.receive(message)),
+      (app, id, timeoutMs) => this.#quietly(() => drainHere(app, id, timeoutMs)),
+    );
   }
 
   /** What comes from the others is not sent back. */
