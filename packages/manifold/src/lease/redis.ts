@@ -20,9 +20,10 @@ const releaseScript =
 export function redisLease(client: RedisCommander, options: RedisLeaseOptions = {}): Lease {
   const { key = "dynokit:manifold:lease" } = options;
   const send = (command: string, ...parameters: string[]) =>
-    "sendCommand" in client
-      ? client.sendCommand([command, ...parameters])
-      : client.call(command, ...parameters);
+    // ioredis has a `sendCommand` too, which takes something else.
+    "call" in client
+      ? client.call(command, ...parameters)
+      : client.sendCommand([command, ...parameters]);
   const renew = async (holder: string, ttlMs: number) =>
     Number(await send("EVAL", renewScript, "1", key, holder, String(ttlMs))) === 1;
   return {
