@@ -8,13 +8,14 @@ import { type EgressPolicy, INTERFACE_PREFIX, policyKey, rules, TABLE_PREFIX } f
 const LOCK = "/run/dynokit-network.lock";
 /** The other end of every dyno's link, seen from it; not the address of anything. */
 const GATEWAY = "169.254.1.1";
+const GATEWAY6 = "fe80::1";
 const ATTEMPTS = 20;
 const TAKEN = 75;
 
 // The rules come first: a dyno has a way out only when they are there. The address belongs to the dyno whose route
 // the kernel has, and is free again when the kernel takes link and route away, with the last process of the dyno.
 const ATTACH = `
-table=$1 rules=$2 link=$3 mac=$4 peer=$5 pid=$6 address=$7 gateway=$8
+table=$1 rules=$2 link=$3 mac=$4 peer=$5 pid=$6 address=$7 gateway=$8 address6=$9
 nft list table inet "$table" >/dev/null 2>&1 || printf %s "$rules" | nft -f -
 ip link add "$link" address "$mac" type veth peer name eth0 address "$peer" netns "$pid"
 trap 'test $? = 0 || ip link del "$link" 2>/dev/null' EXIT
@@ -35,6 +36,17 @@ addr add $address/32 dev eth0
 neigh add $gateway lladdr $mac dev eth0
 route add $gateway/32 dev eth0
 route add default via $gateway dev eth0
+END
+test -n "$address6" || exit 0
+ip -6 -batch - <<END
+addr add ${GATEWAY6}/64 dev $link nodad
+neigh add $address6 lladdr $peer dev $link
+route add $address6/128 dev $link
+END
+nsenter --net="/proc/$pid/ns/net" ip -6 -batch - <<END
+addr add $address6/128 dev eth0 nodad
+neigh add ${GATEWAY6} lladdr $mac dev eth0
+route add default via ${GATEWAY6} dev eth0
 END
 `;
 
@@ -80,6 +92,7 @@ export class Network {
           String(pid),
           randomAddress(this.#policy.addresses),
           GATEWAY,
+          this.#policy.addresses6 === undefined ? "" : randomAddress6(this.#policy.addresses6),
         ],
         [TAKEN],
       );
@@ -166,6 +179,23 @@ function randomAddress(pool: string): string {
   const offset = 1 + (randomBytes(4).readUInt32BE() % (size - 2));
   const address = number - (number % size) + offset;
   return [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
+}
+
+/** As groups of 16 bits, none left out. */
+function randomAddress6(pool: string): string {
+  const [base = "", bits = ""] = pool.split("/");
+  const [head = "", tail] = base.split("::");
+  const groups = (text: string) => text.split(":").filter(Boolean);
+  const [left, right] = [groups(head), groups(tail ?? "")];
+  const fill = Array.from({ length: 8 - left.length - right.length }, () => "0");
+  const all = [...left, ...(tail === undefined ? [] : fill), ...right];
+  const network = all.reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n);
+  const room = 1n << BigInt(128 - Number(bits));
+  const address =
+    network - (network % room) + (BigInt(`0x${randomBytes(16).toString("hex")}`) % room);
+  return Array.from({ length: 8 }, (_, at) =>
+    ((address >> BigInt(112 - 16 * at)) & 0xffffn).toString(16),
+  ).join(":");
 }
 
 const macOf = (hex: string) => hex.slice(0, 12).match(/../g)?.join(":") ?? "";

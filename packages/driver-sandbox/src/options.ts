@@ -1,7 +1,15 @@
 import { resolve } from "node:path";
 import { DriverError, defaultStateDirectory } from "@dynokit/manifold";
 import { z } from "zod";
-import { type EgressPolicy, hostNameservers, isPool, isTarget } from "./egress.ts";
+import {
+  type EgressPolicy,
+  entriesOf6,
+  forwards6,
+  hostNameservers,
+  isPool,
+  isPool6,
+  isTarget,
+} from "./egress.ts";
 
 const MIB = 1_048_576;
 
@@ -10,14 +18,23 @@ const schema = z.strictObject({
   egress: z.enum(["none", "allow-list", "open", "host"]).default("none"),
   allow: z
     .array(
-      z.string().refine(isTarget, "must be an IPv4 address with optional /BITS and :PORT[-PORT]"),
+      z
+        .string()
+        .refine(
+          isTarget,
+          "must be an address with optional /BITS and :PORT[-PORT]; an IPv6 one with ports as [ADDRESS/BITS]:PORT",
+        ),
     )
     .default([]),
-  nameservers: z.array(z.ipv4()).optional(),
+  nameservers: z.array(z.union([z.ipv4(), z.ipv6()])).optional(),
   addresses: z
     .string()
     .refine(isPool, "must be an IPv4 network with 8 to 28 bits, as 10.201.0.0/16")
     .default("10.201.0.0/16"),
+  addresses6: z
+    .string()
+    .refine(isPool6, "must be an IPv6 network with 16 to 96 bits, as fd64:796e:6f6b::/64")
+    .default("fd64:796e:6f6b::/64"),
   readOnly: z.array(z.string().startsWith("/")).default([]),
   hostPaths: z.array(z.string().startsWith("/")).default([]),
   tmpBytes: z
@@ -64,15 +81,23 @@ export interface SandboxDriverOptions {
    * loopback and its abstract sockets.
    */
   readonly egress?: "none" | "allow-list" | "open" | "host";
-  /** `ADDRESS[/BITS][:PORT[-PORT]]`, IPv4, TCP and UDP; this host's own addresses too. Default none. */
+  /**
+   * `ADDRESS[/BITS][:PORT[-PORT]]`, or `[ADDRESS[/BITS]]:PORT[-PORT]` for IPv6; TCP and UDP, without
+   * a port all. This host's own addresses too. Default none.
+   */
   readonly allow?: readonly string[];
   /**
-   * IPv4 addresses that dynos ask for names, and reach at port 53. Default with `open`: those of
+   * Addresses that dynos ask for names, and reach at port 53. Default with `open`: those of
    * the host's `/etc/resolv.conf` not on its loopback; with `allow-list` none, as names can carry data out.
    */
   readonly nameservers?: readonly string[];
   /** With `allow-list` and `open`: network out of which each dyno gets an address. Default `10.201.0.0/16`. */
   readonly addresses?: string;
+  /**
+   * The same for IPv6, which dynos have where the host forwards it
+   * (`net.ipv6.conf.all.forwarding`). Default `fd64:796e:6f6b::/64`.
+   */
+  readonly addresses6?: string;
   /** Absolute paths of the host that dynos see read-only beside `/usr`, such as `/opt/node`. Default none. */
   readonly readOnly?: readonly string[];
   /**
@@ -110,7 +135,7 @@ export interface SandboxDriverOptions {
 /** The options with their defaults. */
 export type Settings = Omit<
   z.output<typeof schema>,
-  "stateDirectory" | "users" | "allow" | "nameservers" | "addresses"
+  "stateDirectory" | "users" | "allow" | "nameservers" | "addresses" | "addresses6"
 > & {
   /** With `allow-list` and `open`. */
   readonly policy: EgressPolicy | undefined;
@@ -130,10 +155,10 @@ export function parseOptions(options: SandboxDriverOptions): Settings {
     );
   }
   const root = process.getuid?.() === 0;
-  const { stateDirectory, users, allow, nameservers, addresses, ...rest } = result.data;
+  const { stateDirectory, users, allow, nameservers, addresses, addresses6, ...rest } = result.data;
   return {
     ...rest,
-    policy: policyOf(rest.egress, allow, nameservers, addresses),
+    policy: policyOf(rest.egress, { allow, nameservers, addresses, addresses6 }),
     users: root ? users : undefined,
     stateDirectory: resolve(
       stateDirectory ?? defaultStateDirectory("sandbox", root ? "/var/lib/dynokit" : undefined),
@@ -143,23 +168,35 @@ export function parseOptions(options: SandboxDriverOptions): Settings {
 
 function policyOf(
   egress: Settings["egress"],
-  allow: readonly string[],
-  nameservers: readonly string[] | undefined,
-  addresses: string,
+  given: {
+    readonly allow: readonly string[];
+    readonly nameservers: readonly string[] | undefined;
+    readonly addresses: string;
+    readonly addresses6: string;
+  },
 ): EgressPolicy | undefined {
+  const { allow, addresses } = given;
   if (egress === "none" || egress === "host") {
-    if (allow.length === 0 && nameservers === undefined) return undefined;
+    if (allow.length === 0 && given.nameservers === undefined) return undefined;
     throw new DriverError(
       "invalid-spec",
       `"allow" and "nameservers" have no effect with egress "${egress}"; set it to "allow-list" or "open"`,
     );
   }
-  if (egress === "open")
-    return { mode: egress, allow, nameservers: nameservers ?? hostNameservers(), addresses };
-  if (allow.length === 0)
+  if (egress === "allow-list" && allow.length === 0)
     throw new DriverError(
       "invalid-spec",
       'The egress is "allow-list" and "allow" is empty; list what dynos may reach, or set it to "none"',
     );
-  return { mode: egress, allow, nameservers: nameservers ?? [], addresses };
+  const six = forwards6();
+  const nameservers = given.nameservers ?? (egress === "open" ? hostNameservers(six) : []);
+  const [unreachable] = six ? [] : entriesOf6({ allow, nameservers });
+  if (unreachable !== undefined)
+    throw new DriverError(
+      "unavailable",
+      `"${unreachable}" is IPv6, which the host does not forward; set it with sysctl -w net.ipv6.conf.all.forwarding=1`,
+      { retryable: false },
+    );
+  const addresses6 = six ? given.addresses6 : undefined;
+  return { mode: egress, allow, nameservers, addresses, addresses6 };
 }
