@@ -23,10 +23,21 @@ export class ControlServer {
   constructor(directory, supervisor) {
     this.#directory = directory;
     this.#supervisor = supervisor;
-    this.#server = createServer((socket) => this.#accept(socket));
   }
 
+  /** For a dyno with a socket of its own; a shared supervisor has one for all and hands connections over. */
   async listen() {
+    this.#server = createServer((socket) => {
+      const reader = new FrameReader();
+      const receive = this.accept(socket);
+      socket.on("data", (chunk) => {
+        try {
+          reader.push(chunk, receive);
+        } catch {
+          socket.destroy();
+        }
+      });
+    });
     await new Promise((done, fail) => {
       this.#server.once("error", fail);
       withSocketPath(this.#directory, (path) => this.#server.listen(path, done));
@@ -46,7 +57,7 @@ export class ControlServer {
 
   /** No new connection; those that are there stay. */
   stopListening() {
-    this.#server.close();
+    this.#server?.close();
   }
 
   async close() {
@@ -63,35 +74,29 @@ export class ControlServer {
     await Promise.all(closed);
   }
 
-  #accept(socket) {
+  /** Takes a connection; returns what its frames are to be given to, as `receive(kind, payload)`. */
+  accept(socket) {
     const connection = { socket, session: undefined, told: 0 };
     this.#connections.add(connection);
     this.#met = true;
-    const reader = new FrameReader();
     let work = Promise.resolve();
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       this.#connections.delete(connection);
       connection.session?.gone();
     });
-    socket.on("data", (chunk) => {
-      try {
-        reader.push(chunk, (kind, payload) => {
-          if (kind === KIND_MESSAGE)
-            this.#receive(connection, JSON.parse(payload.toString("utf8")));
-          else {
-            // One after the other; a slow stdin slows the client down.
-            socket.pause();
-            const bytes = Buffer.from(payload);
-            work = work.then(() => connection.session?.input(bytes)).then(() => socket.resume());
-          }
-        });
-      } catch {
-        socket.destroy();
-      }
-    });
     connection.after = (run) => {
       work = work.then(run);
+    };
+    return (kind, payload) => {
+      if (kind === KIND_MESSAGE) {
+        this.#receive(connection, JSON.parse(payload.toString("utf8")));
+        return;
+      }
+      // One after the other; a slow stdin slows the client down.
+      socket.pause();
+      const bytes = Buffer.from(payload);
+      work = work.then(() => connection.session?.input(bytes)).then(() => socket.resume());
     };
   }
 

@@ -76,13 +76,13 @@ export function openPipes(directory, names, uid, make = makePipes) {
   return make(directory, names).map((path) => {
     if (uid !== undefined) chownSync(path, uid, uid);
     const read = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const keep = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    // Opened as a program expects it, blocking: it is the dyno's too, where the dyno writes.
+    const keep = openSync(path, constants.O_WRONLY);
     return {
       read,
       /** Until it is closed the reader sees no end, however often the dyno closes its side. */
       keep,
-      /** Opened as a program expects it, blocking; to be closed after the spawn. */
-      openWriter: () => openSync(path, constants.O_WRONLY),
+      /** The dyno's end, where the dyno reads; to be closed after the spawn. */
       openReader: () => openSync(path, constants.O_RDONLY),
       unlink: () => unlinkSync(path),
     };

@@ -1,7 +1,8 @@
-// One supervisor for many dynos: a socket takes their specs, each dyno has its own socket as ever.
+// One supervisor for many dynos: one socket takes their specs and, by the dyno's name, the connections to each.
 import { spawn } from "node:child_process";
 import {
   chmodSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -10,6 +11,7 @@ import {
   symlinkSync,
 } from "node:fs";
 import { createConnection, createServer } from "node:net";
+import { basename } from "node:path";
 import { makePipes } from "./launch.mjs";
 import { readStat } from "./proc.mjs";
 import { Supervisor } from "./supervisor.mjs";
@@ -27,13 +29,18 @@ export async function serveShared(directory, ready) {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   chmodSync(directory, 0o700);
   process.chdir(directory);
-  removeOldPipes(directory);
+  removeLeftovers(directory);
   const dynos = new Set();
   const clients = new Set();
+  /** Where the connections of each dyno go, by its name. */
+  const servers = new Map();
   const pipes = new PipeStore(directory);
+  // Of this process alone: another may take the common name over when this one seems to be gone.
+  const socketName = `sock.${process.pid}`;
   const server = createServer((socket) => {
     clients.add(socket);
     const reader = new FrameReader();
+    let receive;
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       clients.delete(socket);
@@ -42,8 +49,13 @@ export async function serveShared(directory, ready) {
     socket.on("data", (chunk) => {
       try {
         reader.push(chunk, (kind, payload) => {
+          if (receive) return receive(kind, payload);
           if (kind !== KIND_MESSAGE) return;
-          void start(JSON.parse(payload.toString("utf8")), socket);
+          const message = JSON.parse(payload.toString("utf8"));
+          if (message.op === "start") void start(message, socket);
+          else if (servers.has(message.dyno)) receive = servers.get(message.dyno).accept(socket);
+          // It has ended: its status says how.
+          else socket.destroy();
         });
       } catch {
         socket.destroy();
@@ -54,11 +66,20 @@ export async function serveShared(directory, ready) {
   const leaveWhenIdle = () => {
     if (clients.size > 0 || dynos.size > 0) return;
     server.close();
+    rmSync(`${directory}/${socketName}`, { force: true });
     void pipes.close().then(() => process.exit(0));
   };
 
   const start = async ({ id, directory: place, spec }, socket) => {
-    const supervisor = new Supervisor(place, (...pipe) => pipes.take(...pipe));
+    const name = basename(place);
+    const supervisor = new Supervisor(place, {
+      makePipes: (...pipe) => pipes.take(...pipe),
+      socket: socketName,
+      open: (one) => servers.set(name, one),
+      close: (one) => {
+        if (servers.get(name) === one) servers.delete(name);
+      },
+    });
     dynos.add(supervisor);
     try {
       await pipes.reserve(3);
@@ -79,6 +100,7 @@ export async function serveShared(directory, ready) {
     for (const supervisor of dynos) void supervisor.stop({ timeoutMs: STOP_MS });
   });
   if (!(await listen(server, directory))) return;
+  linkSync(`${directory}/sock`, `${directory}/${socketName}`);
   ready();
 }
 
@@ -112,16 +134,16 @@ function isServed(directory) {
 }
 
 /** Those of supervisors that were killed. */
-function removeOldPipes(directory) {
+function removeLeftovers(directory) {
   for (const name of readdirSync(directory)) {
-    const pid = /^pipes\.(\d+)$/.exec(name)?.[1];
+    const pid = /^(?:pipes|sock)\.(\d+)$/.exec(name)?.[1];
     if (pid === undefined || readStat(Number(pid))) continue;
     const link = `${directory}/${name}`;
     try {
       const place = readlinkSync(link);
       if (PIPES_IN_MEMORY.test(place)) rmSync(place, { recursive: true, force: true });
     } catch {
-      // A directory: there was no file system in memory.
+      // A socket, or a directory: there was no file system in memory.
     }
     rmSync(link, { recursive: true, force: true });
   }

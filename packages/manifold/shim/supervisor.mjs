@@ -1,5 +1,13 @@
 // Holds one dyno: starts it, keeps its output, answers on its socket, tells how it ended.
-import { closeSync, fsyncSync, openSync, renameSync, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { constants as system } from "node:os";
 import {
   createGroups,
@@ -52,12 +60,15 @@ export class Supervisor {
   /** Resolves when the dyno has ended and everything was told. */
   finished;
 
-  #makePipes;
+  #shared;
 
-  /** `makePipes(directory, names)` returns paths of pipes; shared supervisors have some ready. */
-  constructor(directory, makePipes) {
+  /**
+   * `shared` is what dynos of one process share: `makePipes(directory, names)` returns paths of pipes that
+   * were made before; `socket` is the name of the socket that `open(server)` and `close(server)` join.
+   */
+  constructor(directory, shared) {
     this.#directory = directory;
-    this.#makePipes = makePipes;
+    this.#shared = shared;
     this.exited = new Promise((done) => {
       this.#tellExit = done;
     });
@@ -82,7 +93,8 @@ export class Supervisor {
     try {
       await this.#launch(groups);
       this.#server = new ControlServer(this.#directory, this);
-      await this.#server.listen();
+      if (this.#shared) this.#shared.open(this.#server);
+      else await this.#server.listen();
     } catch (error) {
       this.#close();
       if (this.#containment) await killAll(this.#containment);
@@ -99,9 +111,10 @@ export class Supervisor {
       startedAt: Date.now(),
       nonce: spec.nonce,
       containment: this.#containment,
+      ...(this.#shared ? { socket: this.#shared.socket } : {}),
     });
-    this.#watch = setInterval(() => this.#checkMemory(), OOM_INTERVAL_MS);
-    if (!spec.limits?.memoryKillBytes) clearInterval(this.#watch);
+    if (spec.limits?.memoryKillBytes)
+      this.#watch = setInterval(() => this.#checkMemory(), OOM_INTERVAL_MS);
     this.#main.exited.then((result) => this.#finish(result));
     return this.#status;
   }
@@ -193,13 +206,12 @@ export class Supervisor {
       return { ...process, stdin: stream, stdout: stream, terminal: true };
     }
     const names = ["in", "out", "err"].map((name) => `exec-${id}-${name}`);
-    const pipes = openPipes(this.#directory, names, this.#spec.uid, this.#makePipes);
-    const ends = [pipes[0].openReader(), pipes[1].openWriter(), pipes[2].openWriter()];
+    const pipes = openPipes(this.#directory, names, this.#spec.uid, this.#shared?.makePipes);
+    const ends = [pipes[0].openReader(), pipes[1].keep, pipes[2].keep];
     for (const pipe of pipes) pipe.unlink();
     closeSync(pipes[0].read);
     try {
       const process = await launch({ ...options, stdio: ends });
-      for (const pipe of pipes.slice(1)) closeSync(pipe.keep);
       return {
         ...process,
         stdin: writerOf(pipes[0].keep),
@@ -207,8 +219,7 @@ export class Supervisor {
         stderr: readerOf(pipes[2].read),
       };
     } catch (error) {
-      for (const fd of [pipes[0].keep, ...pipes.slice(1).flatMap(({ read, keep }) => [read, keep])])
-        closeSync(fd);
+      for (const fd of [pipes[0].keep, ...pipes.slice(1).map(({ read }) => read)]) closeSync(fd);
       throw error;
     } finally {
       for (const fd of ends) closeSync(fd);
@@ -244,12 +255,13 @@ export class Supervisor {
       this.#streams = [this.#output.follow("stdout", stream)];
     } else {
       const names = spec.stdin ? ["stdout", "stderr", "stdin"] : ["stdout", "stderr"];
-      const [stdout, stderr, stdin] = openPipes(this.#directory, names, spec.uid, this.#makePipes);
-      const ends = [
-        stdin ? stdin.openReader() : openSync("/dev/null", "r"),
-        stdout.openWriter(),
-        stderr.openWriter(),
-      ];
+      const [stdout, stderr, stdin] = openPipes(
+        this.#directory,
+        names,
+        spec.uid,
+        this.#shared?.makePipes,
+      );
+      const ends = [stdin ? stdin.openReader() : nothing(), stdout.keep, stderr.keep];
       for (const pipe of [stdout, stderr, stdin]) pipe?.unlink();
       if (stdin) {
         closeSync(stdin.read);
@@ -264,7 +276,7 @@ export class Supervisor {
       try {
         this.#main = await launch({ ...options, stdio: ends });
       } finally {
-        for (const fd of ends) closeSync(fd);
+        if (stdin) closeSync(ends[0]);
       }
     }
     const root = this.#main.init ?? this.#main.pid;
@@ -318,7 +330,8 @@ export class Supervisor {
     };
     this.#output.end(exit);
     // Its path goes with it: from the next line on the id may be another dyno's.
-    this.#server.stopListening();
+    if (this.#shared) this.#shared.close(this.#server);
+    else this.#server.stopListening();
     this.#writeStatus(
       {
         ...this.#status,
@@ -345,9 +358,20 @@ export class Supervisor {
 
   /** Of what runs nothing is left after a power cut; only a result has to survive one. */
   #writeStatus(status, durable = false) {
+    const path = `${this.#directory}/status.json`;
+    // The first needs no name of its own for a moment: a reader that meets half of it takes it for none yet.
+    if (this.#status) writeAtomically(path, status, durable);
+    else writeFileSync(path, JSON.stringify(status), { mode: 0o600, flag: "wx" });
     this.#status = status;
-    writeAtomically(`${this.#directory}/status.json`, status, durable);
   }
+}
+
+let devNull;
+
+/** The stdin of dynos that have none: one descriptor for all. */
+function nothing() {
+  devNull ??= openSync("/dev/null", "r");
+  return devNull;
 }
 
 /** A reader sees the old content or the new; with `durable` also after a power cut. */

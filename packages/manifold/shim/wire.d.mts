@@ -6,4 +6,8 @@ export declare function encodeMessage(message: unknown): Buffer;
 export declare class FrameReader {
   push(chunk: Buffer, onFrame: (kind: number, payload: Buffer) => void): void;
 }
-export declare function withSocketPath<T>(directory: string, use: (path: string) => T): T;
+export declare function withSocketPath<T>(
+  directory: string,
+  use: (path: string) => T,
+  name?: string,
+): T;

@@ -43,11 +43,11 @@ export class FrameReader {
 }
 
 /**
- * Calls `use` with a path for the socket in `directory` that is short enough for the kernel
+ * Calls `use` with a path for the socket `name` in `directory` that is short enough for the kernel
  * (107 bytes), whatever the directory is called. The path is good during the call only.
  */
-export function withSocketPath(directory, use) {
-  const path = `${directory}/sock`;
+export function withSocketPath(directory, use, name = "sock") {
+  const path = `${directory}/${name}`;
   if (Buffer.byteLength(path) < 100) return use(path);
   // Supervisors are near; and a server needs a path that stays good until it is closed.
   const near = `./${relative(process.cwd(), path)}`;
@@ -55,7 +55,7 @@ export function withSocketPath(directory, use) {
   const fd = openSync(directory, "r");
   try {
     // bind and connect happen inside `use`; the kernel follows the link once.
-    return use(`/proc/self/fd/${fd}/sock`);
+    return use(`/proc/self/fd/${fd}/${name}`);
   } finally {
     setImmediate(() => closeSync(fd));
   }

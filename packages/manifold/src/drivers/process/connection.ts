@@ -1,4 +1,5 @@
 import { createConnection, type Socket } from "node:net";
+import { basename, dirname } from "node:path";
 import {
   encodeFrame,
   encodeMessage,
@@ -9,7 +10,7 @@ import {
 } from "../../../shim/wire.mjs";
 import type { ExitResult } from "../../driver/contract.ts";
 import { DriverError, type DriverErrorCode } from "../../driver/errors.ts";
-import type { StatusRecord } from "./records.ts";
+import { type StatusRecord, sharedDirectory } from "./records.ts";
 
 /** What a supervisor says. */
 export interface Message {
@@ -73,9 +74,18 @@ export class Connection {
     });
   }
 
-  static open(directory: string): Promise<Connection> {
+  /** To the supervisor of a dyno, wherever that has its socket. */
+  static async ofDyno(directory: string, status: StatusRecord | undefined): Promise<Connection> {
+    if (status?.socket === undefined) return Connection.open(directory);
+    const shared = sharedDirectory(dirname(directory));
+    const connection = await Connection.open(shared, status.socket);
+    connection.tell({ dyno: basename(directory) });
+    return connection;
+  }
+
+  static open(directory: string, name?: string): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const socket = withSocketPath(directory, (path) => createConnection(path));
+      const socket = withSocketPath(directory, (path) => createConnection(path), name);
       const fail = (cause: Error) =>
         reject(new DriverError("not-found", "The supervisor does not answer", { cause }));
       socket.once("error", fail);

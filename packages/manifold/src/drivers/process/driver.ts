@@ -323,7 +323,7 @@ export class ProcessDriver implements DynoDriver {
     if (options.tty && !this.#capabilities.tty)
       throw new DriverError("not-supported", "There is no terminal without perl and /dev/ptmx");
     const client = this.#live(id);
-    const connection = await Connection.open(client.directory);
+    const connection = await Connection.ofDyno(client.directory, client.status);
     const session = new SocketSession(connection, () => client.wait());
     const close = () => void session.close();
     options.signal?.addEventListener("abort", close, { once: true });
@@ -344,7 +344,7 @@ export class ProcessDriver implements DynoDriver {
 
   async attach(id: string): Promise<DriverSession> {
     const client = this.#live(id);
-    const connection = await Connection.open(client.directory);
+    const connection = await Connection.ofDyno(client.directory, client.status);
     const session = new SocketSession(connection, () => client.wait());
     await connection.ask({ op: "attach" });
     return session;

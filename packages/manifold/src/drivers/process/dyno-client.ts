@@ -83,7 +83,7 @@ export class DynoClient {
     if (status.state === "exited" || status.state === "lost") return this.#end(status);
     let connection: Connection;
     try {
-      connection = await Connection.open(this.directory);
+      connection = await Connection.ofDyno(this.directory, status);
     } catch {
       return this.#afterClose();
     }

@@ -16,6 +16,8 @@ export interface StatusRecord {
   readonly nonce: string;
   readonly containment: Containment;
   readonly exit?: ExitResult;
+  /** Of a shared supervisor: the name of its socket, which is one for all its dynos. */
+  readonly socket?: string;
   /** With the exit: a stop had been asked for. */
   readonly stopped?: boolean;
 }
@@ -32,6 +34,11 @@ const boot = bootId();
 /** The directory of one dyno. */
 export function dynoDirectory(stateDirectory: string, id: string): string {
   return join(stateDirectory, id);
+}
+
+/** Where the shared supervisor of a state directory has its files. */
+export function sharedDirectory(stateDirectory: string): string {
+  return join(stateDirectory, ".shared");
 }
 
 /** The status as it is on disk; undefined when there is none (yet). */

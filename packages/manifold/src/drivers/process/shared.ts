@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DriverError } from "../../driver/errors.ts";
 import { Connection } from "./connection.ts";
+import { sharedDirectory } from "./records.ts";
 import { answerOf, type Launcher, type LaunchSpec, spawnShim } from "./shim.ts";
 
 /** One supervisor for all dynos of a state directory; it ends when it has neither dynos nor drivers. */
@@ -13,7 +14,7 @@ export class SharedLauncher implements Launcher {
   #closed = false;
 
   constructor(stateDirectory: string, timeoutMs: number) {
-    this.#directory = join(stateDirectory, ".shared");
+    this.#directory = sharedDirectory(stateDirectory);
     this.#timeoutMs = timeoutMs;
   }
 
