@@ -33,6 +33,7 @@ import type {
   RendezvousPort,
   RoutesPort,
 } from "./ports.ts";
+import { attachRoutes } from "./raw/attach.ts";
 import { ConsoleFiles } from "./raw/console.ts";
 import { documentRoutes } from "./raw/documents.ts";
 import { eventRoutes } from "./raw/events.ts";
@@ -203,8 +204,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   if (options.publicUrl !== undefined) platform.baseUrl = checkUrl(options.publicUrl);
   if (options.webUrl) platform.webUrlOf = options.webUrl;
   await ensureAdministrator(platform, options.administrator);
-  await restore(platform);
-  return new RunningApi(platform, options, await ChangeFollower.start(platform));
+  // Before the manifold tells of dynos that ended while no platform was there.
+  const recorder = new DynoRecorder(platform);
+  try {
+    await restore(platform);
+    return new RunningApi(platform, options, await ChangeFollower.start(platform), recorder);
+  } catch (error) {
+    await recorder.close();
+    throw error;
+  }
 }
 
 function checkUrl(text: string): string {
@@ -246,14 +254,20 @@ class RunningApi implements Api {
   #housekeeping: unknown;
   #closed: Promise<void> | undefined;
 
-  constructor(platform: Platform, options: ApiOptions, follower: ChangeFollower) {
+  constructor(
+    platform: Platform,
+    options: ApiOptions,
+    follower: ChangeFollower,
+    recorder: DynoRecorder,
+  ) {
     this.platform = platform;
     this.#follower = follower;
     this.#fixedUrl = options.publicUrl !== undefined;
-    this.#recorder = new DynoRecorder(platform);
+    this.#recorder = recorder;
     const raw: RawRoute[] = [
       ...uploadRoutes,
       ...streamRoutes,
+      ...attachRoutes,
       ...eventRoutes,
       ...loginRoutes,
       metricsRoute(this.#counters, this.#recorder),

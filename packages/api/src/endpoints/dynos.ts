@@ -4,6 +4,7 @@ import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts
 import { currentRelease } from "../platform/desired.ts";
 import { runInside, runOneOff } from "../platform/one-off.ts";
 import { messageOf } from "../platform/platform.ts";
+import { recordRun, watchRun } from "../platform/runs.ts";
 import type { DynoPort } from "../ports.ts";
 import { dynoSizes, findNamed } from "../resources/catalog.ts";
 import { dynoSchema, presentDyno } from "../resources/dyno.ts";
@@ -136,12 +137,14 @@ export const dynoEndpoints: readonly Endpoint[] = [
           action: "create",
           data: { ...document, attach_url: null },
         });
+        await recordRun(platform, unit, app, session.dyno, document.size);
         unit.after(() =>
           platform.say(
             app.id,
             `Starting process with command \`${session.dyno.command}\` by user ${actor.email}`,
           ),
         );
+        unit.after(() => watchRun(platform, session));
       });
       return document;
     },

@@ -20,6 +20,7 @@ import { oauthTokenEndpoints } from "./oauth-tokens.ts";
 import { pipelineEndpoints } from "./pipelines.ts";
 import { promotionEndpoints } from "./promotions.ts";
 import { releaseEndpoints } from "./releases.ts";
+import { runEndpoints } from "./runs.ts";
 import { settingEndpoints } from "./settings.ts";
 import { setupEndpoints } from "./setups.ts";
 import { teamAppEndpoints } from "./team-apps.ts";
@@ -41,6 +42,7 @@ export const endpoints: readonly Endpoint[] = [
   ...settingEndpoints,
   ...formationEndpoints,
   ...dynoEndpoints,
+  ...runEndpoints,
   ...releaseEndpoints,
   ...buildEndpoints,
   ...domainEndpoints,

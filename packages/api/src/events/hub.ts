@@ -1,5 +1,6 @@
 import type { Store } from "../store/store.ts";
 import type { EventRow } from "../store/tables.ts";
+import { lastSequence } from "./read.ts";
 
 /** A row as read back. */
 export type StoredEvent = Omit<EventRow, "sequence"> & { readonly sequence: number };
@@ -13,11 +14,33 @@ const page = 200;
 export class EventHub {
   readonly #store: Store;
   readonly #listeners = new Set<() => void>();
-  /** Streams of `GET /events` that are open. */
-  followers = 0;
+  /** Streams of `GET /events` that are open, by account. */
+  readonly #followers = new Map<string, number>();
 
   constructor(store: Store) {
     this.#store = store;
+  }
+
+  /** Streams of `GET /events` that are open. */
+  get followers(): number {
+    let all = 0;
+    for (const count of this.#followers.values()) all += count;
+    return all;
+  }
+
+  /** Takes a place among the followers, or none when there are too many; returns its giving up. */
+  join(account: string, most: number, mostOfOne: number): (() => void) | undefined {
+    const count = this.#followers.get(account) ?? 0;
+    if (count >= mostOfOne || this.followers >= most) return undefined;
+    this.#followers.set(account, count + 1);
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      const left = (this.#followers.get(account) ?? 1) - 1;
+      if (left > 0) this.#followers.set(account, left);
+      else this.#followers.delete(account);
+    };
   }
 
   wake(): void {
@@ -30,23 +53,19 @@ export class EventHub {
     return () => this.#listeners.delete(listener);
   }
 
-  /** At most 200 events after a sequence number. */
-  async after(sequence: number, filter: { readonly app?: string } = {}): Promise<StoredEvent[]> {
-    let query = this.#store.db
+  /** At most 200 events of all apps after a sequence number. */
+  async after(sequence: number): Promise<StoredEvent[]> {
+    return await this.#store.db
       .selectFrom("events")
       .selectAll()
       .where("sequence", ">", sequence)
       .orderBy("sequence")
-      .limit(page);
-    if (filter.app !== undefined) query = query.where("app_id", "=", filter.app);
-    return await query.execute();
+      .limit(page)
+      .execute();
   }
 
+  /** Number of the latest event. */
   async lastSequence(): Promise<number> {
-    const row = await this.#store.db
-      .selectFrom("events")
-      .select((expression) => expression.fn.max("sequence").as("last"))
-      .executeTakeFirst();
-    return Number(row?.last ?? 0);
+    return await lastSequence(this.#store.db);
   }
 }

@@ -39,6 +39,7 @@ export function mcpRoute(table: readonly Endpoint[], route: Route): RawRoute {
   return {
     method: "POST",
     path: "/mcp",
+    authenticated: true,
     summary: "This API as tools of the Model Context Protocol (streamable HTTP, no sessions).",
     types: ["application/json"],
     accepts: "application/json",

@@ -1,5 +1,6 @@
 import PQueue from "p-queue";
 import { messageOf, type Platform, systemActor } from "../platform/platform.ts";
+import { endRun } from "../platform/runs.ts";
 import type { DynoEventPort } from "../ports.ts";
 import { presentDyno } from "../resources/dyno.ts";
 
@@ -36,6 +37,7 @@ export class DynoRecorder {
 
   async #record(event: DynoEventPort): Promise<void> {
     try {
+      if (event.to === "complete") await endRun(this.#platform, event.id, event.exit);
       const app = await this.#platform.db
         .selectFrom("apps")
         .selectAll()
@@ -47,14 +49,16 @@ export class DynoRecorder {
         ...presentDyno(app, {
           ...event,
           command: event.command ?? "",
-          size: this.#platform.defaultSize,
+          size: await this.#sizeOf(event),
           state: event.to,
           createdAt: event.at,
           updatedAt: event.at,
         }),
         cause: event.cause,
         ...(event.code === undefined ? {} : { code: event.code }),
-        ...(event.exit === undefined ? {} : { exit_code: event.exit.exitCode }),
+        ...(event.exit === undefined
+          ? {}
+          : { exit_code: event.exit.exitCode, signal: event.exit.signal }),
         release: { id: release.id, version: release.version },
       };
       await this.#platform.write(systemActor, async (unit) => {
@@ -69,6 +73,21 @@ export class DynoRecorder {
     } catch (error) {
       this.#platform.logger.warn({ error: messageOf(error) }, "a dyno event was not recorded");
     }
+  }
+
+  /** Of the dyno while it is there, else of its process type or run. */
+  async #sizeOf({ app, id, type }: DynoEventPort): Promise<string> {
+    const { manifold, db, defaultSize } = this.#platform;
+    const live = manifold.ps(app).find((dyno) => dyno.id === id);
+    if (live) return live.size;
+    const run = await db.selectFrom("runs").select("size").where("id", "=", id).executeTakeFirst();
+    const process = await db
+      .selectFrom("processes")
+      .select("size")
+      .where("app_id", "=", app)
+      .where("type", "=", type)
+      .executeTakeFirst();
+    return run?.size ?? process?.size ?? defaultSize;
   }
 
   /** Stops listening; what waits is written. */

@@ -167,13 +167,16 @@ function rawOperation(route: RawRoute): Json {
   return {
     operationId: `${route.method.toLowerCase()}${route.path.replaceAll(/[^a-z]+/gi, "_")}`,
     summary: route.summary,
-    security: [],
-    parameters: parametersOf(route.path).map((name) => ({
-      name,
-      in: "path",
-      required: true,
-      schema: { type: "string" },
-    })),
+    ...(route.authenticated ? {} : { security: [] }),
+    parameters: [
+      ...parametersOf(route.path).map((name) => ({
+        name,
+        in: "path",
+        required: true,
+        schema: { type: "string" },
+      })),
+      ...(route.parameters ?? []).map((one) => ({ ...one, schema: { type: "string" } })),
+    ],
     ...(route.accepts ? { requestBody: { required: true, content: { [route.accepts]: {} } } } : {}),
     responses: {
       200: {

@@ -150,6 +150,7 @@ const ownTables = [
   "deliveries",
   "couplings",
   "transfers",
+  "runs",
 ] as const;
 
 /** Removes an app and everything of it; the audit trail stays. */

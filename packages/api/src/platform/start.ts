@@ -9,7 +9,7 @@ import { failUnfinished, stopCommands } from "./unfinished.ts";
  * failed, every app is applied, every drain restored, and dynos that no app wants are ended.
  */
 export async function restore(platform: Platform): Promise<void> {
-  const failed = await failUnfinished(platform);
+  const failed = await failUnfinished(platform, "leave");
   const apps = await platform.db.selectFrom("apps").select(["id"]).execute();
   const waiting = [...apps];
   const worker = async () => {
@@ -34,6 +34,7 @@ export async function restore(platform: Platform): Promise<void> {
       );
     }
   await quietly(platform, () => platform.manifold.sweep?.());
+  await quietly(platform, () => failUnfinished(platform));
   // Not waited for: a command or a build may take its time to end.
   void quietly(platform, () => platform.builder?.sweep?.());
   void stopCommands(platform, failed);

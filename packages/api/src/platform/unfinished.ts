@@ -6,6 +6,7 @@ import type { ReleaseRow } from "../store/tables.ts";
 import { quietly } from "./apps.ts";
 import { type Platform, systemActor } from "./platform.ts";
 import { failRelease } from "./releases.ts";
+import { adoptRuns } from "./runs.ts";
 
 const turnMs = 250;
 
@@ -20,6 +21,13 @@ async function deadOwners(platform: Platform): Promise<number[]> {
       .where("status", "=", "pending")
       .execute())
       owners.add(owner);
+  for (const { owner } of await platform.db
+    .selectFrom("runs")
+    .select("owner")
+    .distinct()
+    .where("status", "=", "running")
+    .execute())
+    owners.add(owner);
   for (const { owner } of await platform.db
     .selectFrom("idempotency")
     .select("owner")
@@ -43,11 +51,16 @@ export interface LeftCommand {
 
 /**
  * Fails the builds, releases and setups that were under way in processes that died. Resolves to
- * their commands, which may still run: {@link stopCommands}.
+ * their commands, which may still run: {@link stopCommands}. Runs are left alone at a start, when
+ * the manifold has yet to tell which of them live.
  */
-export async function failUnfinished(platform: Platform): Promise<readonly LeftCommand[]> {
+export async function failUnfinished(
+  platform: Platform,
+  runs: "decide" | "leave" = "decide",
+): Promise<readonly LeftCommand[]> {
   const dead = await deadOwners(platform);
   if (dead.length === 0) return [];
+  if (runs === "decide") await adoptRuns(platform, dead);
   return await platform.write(systemActor, async (unit) => {
     const { tx, now } = unit;
     await tx.deleteFrom("idempotency").where("status", "=", 0).where("owner", "in", dead).execute();

@@ -1,21 +1,32 @@
-import { findApp, listApps } from "../auth/apps.ts";
-import type { Identity } from "../auth/authenticate.ts";
+import { findApp } from "../auth/apps.ts";
+import { authenticateToken, credentialsOf, type Identity } from "../auth/authenticate.ts";
 import { allows } from "../auth/scopes.ts";
 import { ApiError } from "../errors.ts";
-import type { StoredEvent } from "../events/hub.ts";
+import { type EventQuery, readEventPage } from "../events/read.ts";
+import { etagOf } from "../http/respond.ts";
 import { eventDocument } from "../webhooks/document.ts";
 import { entityOf } from "../webhooks/entities.ts";
 import { authenticateRaw } from "./authenticate-raw.ts";
+import { withCookieCredentials } from "./console.ts";
 import type { RawCall, RawRoute } from "./raw-route.ts";
 
 const heartbeatMs = 15_000;
+// What a follower may see is looked up again this often.
+const recheckMs = 1000;
 const maxFollowers = 200;
+const maxFollowersPerAccount = 50;
 
-interface Wanted {
-  readonly app: string | undefined;
-  readonly resources: ReadonlySet<string> | undefined;
-  readonly after: number;
+interface Wanted extends EventQuery {
   readonly stream: boolean;
+  /** The position that was asked for is one that no event has yet. */
+  readonly ahead: boolean;
+}
+
+/** `api:release`, `release` and `dyno` name resources; several are parted by commas. */
+function resourcesOf(url: URL): string[] | undefined {
+  const names = ["resource", "entity", "type"].flatMap((name) => url.searchParams.getAll(name));
+  if (names.length === 0) return undefined;
+  return names.flatMap((text) => text.split(",")).map((name) => name.trim().replace(/^api:/, ""));
 }
 
 async function wantedOf(call: RawCall, identity: Identity): Promise<Wanted> {
@@ -24,54 +35,50 @@ async function wantedOf(call: RawCall, identity: Identity): Promise<Wanted> {
   const app = key === null ? undefined : await findApp(platform.db, identity.account, key);
   if (app && !allows(identity.grant, "read", app.id))
     throw new ApiError("not-found", "Couldn't find that app.", { resource: "app" });
-  const names = url.searchParams.get("resource");
   const stream = /text\/event-stream/.test(request.headers.get("accept") ?? "");
-  const position = request.headers.get("last-event-id") ?? url.searchParams.get("after");
+  const given = request.headers.get("last-event-id")?.trim();
+  const position = given ? given : url.searchParams.get("after");
   if (position !== null && !/^\d{1,15}$/.test(position))
     throw new ApiError("bad-request", `${JSON.stringify(position)} is not the number of an event.`);
+  const last = await platform.events.lastSequence();
+  const asked = position === null ? (stream ? last : 0) : Number(position);
   return {
     app: app?.id,
-    resources: names === null ? undefined : new Set(names.split(",")),
-    after:
-      position === null ? (stream ? await platform.events.lastSequence() : 0) : Number(position),
+    resources: resourcesOf(url),
+    after: Math.min(asked, last),
     stream,
+    ahead: asked > last,
   };
 }
 
-/** What of a page an account may see: its apps, and what it did itself. */
-async function visible(
-  call: RawCall,
-  { account, grant }: Identity,
-  wanted: Wanted,
-  page: readonly StoredEvent[],
-): Promise<StoredEvent[]> {
-  const apps =
-    account.admin === 1 && allows(grant, "read")
-      ? undefined
-      : new Set((await listApps(call.platform.db, account, grant, false)).map(({ id }) => id));
-  return page.filter((event) => {
-    const named =
-      !wanted.resources ||
-      wanted.resources.has(event.resource) ||
-      wanted.resources.has(entityOf(event.resource));
-    if (!named) return false;
-    if (!apps || event.app_id === wanted.app) return true;
-    return event.app_id === null
-      ? event.actor_id === account.id && allows(grant, "read")
-      : apps.has(event.app_id);
-  });
+/** Who follows, as of now; undefined when the token or the access to the app has ended. */
+async function stillAllowed(call: RawCall, wanted: Wanted): Promise<Identity | undefined> {
+  const { platform, request } = call;
+  const token = credentialsOf(withCookieCredentials(request))?.token ?? "";
+  try {
+    const identity = await authenticateToken(platform, token);
+    if (identity && wanted.app !== undefined)
+      await findApp(platform.db, identity.account, wanted.app);
+    return identity;
+  } catch (error) {
+    if (ApiError.is(error)) return undefined;
+    throw error;
+  }
 }
 
 async function* follow(
   call: RawCall,
-  identity: Identity,
+  known: Identity,
   wanted: Wanted,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  const { events, clock } = call.platform;
-  const filter = wanted.app === undefined ? {} : { app: wanted.app };
+  const { events, clock, db } = call.platform;
   let after = wanted.after;
-  yield ": connected\n\n";
+  let identity: Identity | undefined = known;
+  let checkedAt = clock.now();
+  yield "retry: 1000\n: connected\n\n";
+  if (wanted.ahead)
+    yield `event: reset\ndata: ${JSON.stringify({ message: "No event has this number yet: the log is another or was restored. It goes on from its end.", position: String(after) })}\n\n`;
   while (!signal.aborted) {
     let wake = () => {};
     const news = new Promise<void>((resolve) => {
@@ -81,13 +88,23 @@ async function* follow(
     const timer = clock.setTimeout(wake, heartbeatMs);
     signal.addEventListener("abort", wake);
     try {
-      const page = await events.after(after, filter);
-      for (const event of await visible(call, identity, wanted, page))
+      if (clock.now() - checkedAt >= recheckMs) {
+        identity = await stillAllowed(call, wanted);
+        checkedAt = clock.now();
+      }
+      if (!identity) {
+        yield `event: end\ndata: ${JSON.stringify({ message: "The token or the access to the app has ended." })}\n\n`;
+        return;
+      }
+      const page = await readEventPage(db, identity, { ...wanted, after });
+      for (const event of page.events)
         yield `id: ${event.sequence}\nevent: ${entityOf(event.resource)}\ndata: ${JSON.stringify(eventDocument(event))}\n\n`;
-      after = page.at(-1)?.sequence ?? after;
-      if (page.length > 0) continue;
+      const more = page.position > after;
+      after = page.position;
+      if (more) continue;
       await news;
-      yield ": keep-alive\n\n";
+      // A number without data: a client that comes again need not be led past what it may not see.
+      yield `id: ${after}\n: keep-alive\n\n`;
     } finally {
       unsubscribe();
       clock.clearTimeout(timer);
@@ -100,31 +117,39 @@ async function readEvents(call: RawCall): Promise<Response> {
   const identity = await authenticateRaw(call, "read");
   const wanted = await wantedOf(call, identity);
   if (!wanted.stream) {
-    const filter = wanted.app === undefined ? {} : { app: wanted.app };
-    const page = await call.platform.events.after(wanted.after, filter);
-    const next = page.at(-1)?.sequence;
-    return Response.json((await visible(call, identity, wanted, page)).map(eventDocument), {
-      headers: next === undefined ? {} : { "Last-Event-ID": String(next) },
+    const { events, position } = await readEventPage(call.platform.db, identity, wanted);
+    const text = JSON.stringify(events.map(eventDocument));
+    return new Response(text, {
+      headers: {
+        "Content-Type": "application/json; charset=utf-8",
+        ETag: etagOf(text),
+        "Last-Event-ID": String(position),
+      },
     });
   }
   const { events } = call.platform;
-  if (events.followers >= maxFollowers)
-    throw new ApiError("unavailable", `${maxFollowers} clients follow events already. Try later.`);
-  events.followers++;
+  const leave = events.join(identity.account.id, maxFollowers, maxFollowersPerAccount);
+  if (!leave)
+    throw new ApiError(
+      "unavailable",
+      `${maxFollowers} clients, or ${maxFollowersPerAccount} of your account, follow events already. Try later.`,
+      { headers: { "Retry-After": "30" } },
+    );
   const gone = new AbortController();
   const signal = AbortSignal.any([gone.signal, call.request.signal, call.platform.closing.signal]);
   const source = follow(call, identity, wanted, signal);
   const encoder = new TextEncoder();
-  let open = true;
   const end = () => {
-    if (open) events.followers--;
-    open = false;
+    leave();
     gone.abort();
   };
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await source.next();
+        const { done, value } = await source.next().catch((error: unknown) => {
+          end();
+          throw error;
+        });
         if (!done) return controller.enqueue(encoder.encode(value));
         end();
         controller.close();
@@ -149,8 +174,24 @@ export const eventRoutes: readonly RawRoute[] = [
   {
     method: "GET",
     path: "/events",
+    authenticated: true,
     summary:
-      "The audit trail from ?after= or Last-Event-ID on, filtered by ?app= and ?resource=: a list of 200, or a stream when text/event-stream is asked for.",
+      "The audit trail: a list of the next 200 events, whose header Last-Event-ID says where the next list begins, or a stream when text/event-stream is asked for.",
+    parameters: [
+      { name: "app", in: "query", description: "Events of this app alone, by id or name." },
+      {
+        name: "resource",
+        in: "query",
+        description:
+          "Names of resources such as release or dyno, parted by commas; type and entity are the same.",
+      },
+      { name: "after", in: "query", description: "Begin after this event." },
+      {
+        name: "Last-Event-ID",
+        in: "header",
+        description: "The same, as browsers send it when they come again.",
+      },
+    ],
     types: ["application/json", "text/event-stream"],
     handler: readEvents,
   },

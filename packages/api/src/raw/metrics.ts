@@ -9,6 +9,7 @@ export function metricsRoute(counters: Counters, recorder: DynoRecorder): RawRou
   return {
     method: "GET",
     path: "/metrics",
+    authenticated: true,
     summary: "Figures of the whole platform in Prometheus' text format; for administrators.",
     types: ["text/plain"],
     handler: async (call) => {

@@ -12,7 +12,7 @@ export interface RawCall {
   readonly answerHeaders: Record<string, string>;
 }
 
-/** A route whose body is not the API's JSON. Its capability is in the URL. */
+/** A route whose body is not the API's JSON. */
 export interface RawRoute {
   readonly method: "GET" | "PUT" | "POST";
   readonly path: string;
@@ -21,5 +21,13 @@ export interface RawRoute {
   readonly types: readonly string[];
   /** Content type of the body it takes. */
   readonly accepts?: string;
+  /** Wants a token, like the endpoints of the table; absent: the capability is in the URL. */
+  readonly authenticated?: boolean;
+  /** What else a request may carry, for the documents. */
+  readonly parameters?: readonly {
+    readonly name: string;
+    readonly in: "query" | "header";
+    readonly description: string;
+  }[];
   readonly handler: (call: RawCall) => Promise<Response>;
 }

@@ -391,6 +391,54 @@ const logins: Migration = {
   },
 };
 
+/** What one-off dynos were asked to run, and how they ended. */
+const runs: Migration = {
+  async up(db: AnyDatabase) {
+    await createTable(db, "runs", {
+      id: "id",
+      app_id: "text",
+      number: "int",
+      name: "text",
+      type: "text",
+      command: "text",
+      size: "text",
+      release_id: "text",
+      release_version: "int",
+      status: "text",
+      exit_code: "int?",
+      signal: "text?",
+      error: "text?",
+      ended_at: "text?",
+      user_id: "text",
+      user_email: "text",
+      owner: "int",
+      ...stamps,
+    });
+    await index(db, "runs", ["app_id", "number"], true);
+    await index(db, "runs", ["app_id", "name"]);
+    const bytes = isPostgres(db) ? sql` collate "C"` : sql``;
+    await sql`create index runs_app_id_id_page_idx on runs (app_id, id${bytes})`.execute(db);
+    await sql`create index runs_running_idx on runs (owner) where status = 'running'`.execute(db);
+  },
+};
+
+/** Events by who did it and of what, and couplings by pipeline, in the order they are read. */
+const followers: Migration = {
+  async up(db: AnyDatabase) {
+    await index(db, "events", ["actor_id", "sequence"]);
+    await index(db, "events", ["resource", "sequence"]);
+    const bytes = isPostgres(db) ? sql` collate "C"` : sql``;
+    await index(db, "pipelines", ["owner_id"]);
+    await sql`create index couplings_pipeline_id_id_page_idx on couplings (pipeline_id, id${bytes})`.execute(
+      db,
+    );
+    if (!isPostgres(db)) return;
+    await sql`create index couplings_id_page_idx on couplings (id${bytes})`.execute(db);
+    await sql`create index pipelines_id_page_idx on pipelines (id${bytes})`.execute(db);
+    await sql`create index pipelines_name_page_idx on pipelines (name${bytes})`.execute(db);
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
@@ -403,4 +451,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0004-setups": setups,
   "0005-unfinished": unfinished,
   "0006-logins": logins,
+  "0007-runs": runs,
+  "0008-followers": followers,
 };

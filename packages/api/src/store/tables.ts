@@ -278,6 +278,29 @@ export interface LoginRow {
   created_at: string;
 }
 
+/** A one-off dyno that was asked for through the API. Its id is the dyno's. */
+export interface RunRow extends Stamped {
+  app_id: string;
+  /** From 1 within the app, never used again. */
+  number: number;
+  name: string;
+  type: string;
+  command: string;
+  size: string;
+  release_id: string;
+  release_version: number;
+  /** `running`, `ended`, or `lost` when nobody saw the end. */
+  status: string;
+  exit_code: number | null;
+  signal: string | null;
+  error: string | null;
+  ended_at: string | null;
+  user_id: string;
+  user_email: string;
+  /** Number of the process that started it. */
+  owner: number;
+}
+
 /** All tables. */
 export interface Tables {
   accounts: AccountRow;
@@ -306,6 +329,7 @@ export interface Tables {
   setups: SetupRow;
   idempotency: IdempotencyRow;
   logins: LoginRow;
+  runs: RunRow;
 }
 
 /** Names of all tables, those that others point at first. */
@@ -336,4 +360,5 @@ export const tableNames = [
   "setups",
   "idempotency",
   "logins",
+  "runs",
 ] as const satisfies readonly (keyof Tables)[];

@@ -88,6 +88,17 @@ export class Server {
     }
   }
 
+  /** Opens an event stream after a position. */
+  async stream(path: string, after: string): Promise<Response> {
+    return await fetch(`http://127.0.0.1:${this.#port}${path}`, {
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        accept: "text/event-stream",
+        "last-event-id": after,
+      },
+    });
+  }
+
   async kill(): Promise<void> {
     if (this.dead) return;
     const ended = once(this.#child, "exit");

@@ -113,6 +113,8 @@ export async function fillWorld(harness: Harness): Promise<World> {
     app: { name: "set-up" },
   });
   await harness.api.platform.settled();
+  const run = await make("POST", "/apps/fuzz/dynos", { command: "true" });
+  await harness.api.platform.settled();
   const [dyno] = await make("GET", "/apps/fuzz/dynos");
   const [event] = await make("GET", "/apps/fuzz/webhook-events");
   const [delivery] = await make("GET", "/apps/fuzz/webhook-deliveries");
@@ -143,6 +145,7 @@ export async function fillWorld(harness: Harness): Promise<World> {
     pipeline_promotion: promotion.id,
     region: "us",
     release: "2",
+    run: run.name,
     sni_endpoint: sni.name,
     slug: build.slug.id,
     stack: "heroku-24",

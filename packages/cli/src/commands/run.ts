@@ -6,8 +6,9 @@ import { appOf, type CommandContext, clientOf, withApp, withJson } from "../cont
 import { CliError } from "../errors.ts";
 import { withExitMarker } from "../run/exit-marker.ts";
 import { attachTo } from "../run/rendezvous.ts";
+import { addListing, addShow, inner, text } from "./listing.ts";
 
-/** `run`, `run:detached`, `run:inside`. */
+/** `run`, `run:detached`, `run:inside`, `runs`. */
 export function registerRun(program: Command, context: CommandContext): void {
   const { terminal } = context;
 
@@ -93,6 +94,28 @@ export function registerRun(program: Command, context: CommandContext): void {
       terminal.err(`Running ${words.join(" ")} on ${name}... up`);
       await join(answer.attach_url, client, options, tty);
     });
+
+  addListing(program, context, {
+    name: "runs",
+    description: "list the one-off dynos of an app and how they ended",
+    path: (app) => `/apps/${app}/runs`,
+    header: ["Run", "Dyno", "Command", "State", "Exit", "Started"],
+    row: (item) => [
+      text(item["number"]),
+      inner(item, "dyno", "name"),
+      text(item["command"]),
+      text(item["status"]),
+      text(item["exit_code"] ?? item["signal"]),
+      text(item["created_at"]),
+    ],
+    empty: "No one-off dynos were run.",
+  });
+  addShow(program, context, {
+    name: "runs:info",
+    arguments: ["<run>"],
+    description: "show a one-off dyno, by name or number, and how it ended",
+    path: (app, [run]) => `/apps/${app}/runs/${run}`,
+  });
 
   const wantsTerminal = (options: Record<string, unknown>) =>
     options["tty"] !== false && process.stdin.isTTY === true && process.stdout.isTTY === true;

@@ -146,6 +146,8 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   ],
   "run:detached": ["run:detached --app shop -- node report.js"],
   "run:inside": ["run:inside web.1 bash --app shop"],
+  runs: ["runs --app shop"],
+  "runs:info": ["runs:info run.1234 --app shop"],
   sizes: ["sizes"],
   "sizes:info": ["sizes:info Standard-2X"],
   "slugs:create": ["slugs:create slug.tar.gz --commit 4f2c9a1 --app shop"],

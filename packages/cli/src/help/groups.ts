@@ -16,7 +16,7 @@ export const groups: readonly (readonly [heading: string, topics: readonly strin
     ],
   ],
   ["Files that describe an app", ["plan", "apply", "export"]],
-  ["Dynos", ["ps", "run", "sizes"]],
+  ["Dynos", ["ps", "run", "runs", "sizes"]],
   ["Logs, traffic and events", ["logs", "drains", "metrics", "events", "webhooks"]],
   ["Routing", ["domains", "certs"]],
   ["Account", ["account", "whoami", "tokens", "clients", "labs"]],

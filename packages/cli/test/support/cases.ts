@@ -53,6 +53,16 @@ export const shows: [
     /b +succeeded/,
   ],
   [
+    ["runs"],
+    "GET /apps/shop/runs",
+    [
+      { number: 2, dyno: { name: "run.9" }, command: "rake", status: "ended", exit_code: 3 },
+      { number: 3, dyno: { name: "run.8" }, command: "x", status: "ended", signal: "SIGKILL" },
+    ],
+    /2 +run\.9 +rake +ended +3\s+3 +run\.8 +x +ended +SIGKILL/,
+    /No one-off dynos/,
+  ],
+  [
     ["domains"],
     "GET /apps/shop/domains",
     [{ hostname: "x.example.com", kind: "custom", cname: "y", status: "none" }],
@@ -144,6 +154,7 @@ export const shows: [
   [["account:rate-limit"], "GET /account/rate-limits", { remaining: 4500 }, /remaining: +4500/],
   [["apps", "--account", "you@x"], "GET /users/you%40x/apps", [app], /shop/],
   [["ps:info", "web.1"], "GET /apps/shop/dynos/web.1", dyno("web.1"), /^state: +up$/m],
+  [["runs:info", "run.9"], "GET /apps/shop/runs/run.9", { exit_code: 3 }, /exit_code: +3/],
   [["builds:info", "b"], "GET /apps/shop/builds/b", { id: "b", status: "failed" }, /failed/],
   [["slugs:info", "s1"], "GET /apps/shop/slugs/s1", { id: "s1", size: 12 }, /size: +12/],
   [
