@@ -463,7 +463,7 @@ export class Logplex implements LogSink {
   replay(
     drain: string,
     range: { readonly fromSeq?: number; readonly since?: number; readonly to?: number },
-  ): ReplayTicket {
+  ): Promise<ReplayTicket> {
     const { to, ...rest } = range;
     return this.#drains.replay(drain, { ...rest, ...(to === undefined ? {} : { toSeq: to }) });
   }

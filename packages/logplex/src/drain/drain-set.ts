@@ -335,17 +335,20 @@ export class DrainSet {
     return this.#running(drain).preview();
   }
 
-  /** Delivers messages that the channel still has once more. */
-  replay(
+  /** Delivers messages that the channel, or the buffer that it shares, still has once more. */
+  async replay(
     drain: string,
     range: { readonly fromSeq?: number; readonly toSeq?: number; readonly since?: number },
-  ): ReplayTicket {
+  ): Promise<ReplayTicket> {
     const entry = this.#get(drain);
     const source = this.#options.source(entry.channel);
-    const fromSeq = range.fromSeq ?? firstSince(source, range.since);
-    return this.#running(drain).replay({
+    const running = this.#running(drain);
+    // What comes while the beginning is looked for is no part of it.
+    const toSeq = Math.min(range.toSeq ?? Number.POSITIVE_INFINITY, source.nextSeq - 1);
+    const fromSeq = range.fromSeq ?? (await firstSince(source, range.since));
+    return running.replay({
       fromSeq,
-      ...(range.toSeq === undefined ? {} : { toSeq: range.toSeq }),
+      toSeq,
     });
   }
 
@@ -552,12 +555,13 @@ function describe(entry: Entry): DrainInfo {
 }
 
 /** First message received at or after a time in ms. */
-function firstSince(source: DrainSource, since: number | undefined): number {
+async function firstSince(source: DrainSource, since: number | undefined): Promise<number> {
   if (since === undefined) return source.firstSeq;
   let low = source.firstSeq;
   let high = source.nextSeq;
   while (low < high) {
     const middle = (low + high) >> 1;
+    while (source.isAway?.(middle) === true) await source.fetch?.(middle);
     const [message] = source.read(middle, 1).messages;
     if (message && message.receivedAt < since * 1000) low = middle + 1;
     else high = middle;

@@ -311,11 +311,14 @@ export class Drain {
   }
 
   /** Sends messages that the channel still has once more, ahead of newer ones. */
-  replay(range: { readonly fromSeq: number; readonly toSeq?: number }): ReplayTicket {
+  async replay(range: {
+    readonly fromSeq: number;
+    readonly toSeq?: number;
+  }): Promise<ReplayTicket> {
     const { source } = this.#dependencies;
     const fromSeq = Math.max(1, range.fromSeq);
     const toSeq = Math.min(range.toSeq ?? source.nextSeq - 1, source.nextSeq - 1);
-    const taken = this.#intake.reread(fromSeq, toSeq);
+    const taken = await this.#intake.bring(fromSeq, toSeq);
     const number = ++this.#replayCount;
     const done: Promise<number>[] = [];
     let part: StoredMessage[] = [];
@@ -339,6 +342,8 @@ export class Drain {
     }
     cut();
     this.#wake.set();
+    // It may have been closed meanwhile.
+    if (this.#stop.signal.aborted) this.#endReplays();
     return {
       fromSeq,
       toSeq,
@@ -388,6 +393,10 @@ export class Drain {
     this.#clock.clearTimeout(this.#lingerTimer);
     this.#hurry();
     this.#checkRelief();
+    this.#endReplays();
+  }
+
+  #endReplays(): void {
     for (const settle of this.#replaying.values()) settle(0);
     this.#replaying.clear();
   }

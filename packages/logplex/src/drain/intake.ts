@@ -349,18 +349,16 @@ export class Intake {
     return { firstSeq, lastSeq, messages: passed };
   }
 
-  /** Reads a range once more, for a replay. */
-  reread(firstSeq: number, lastSeq: number): Reread {
-    const range = new RereadRange(firstSeq, lastSeq);
-    while (this.#rereadOn(range));
-    return range.end();
-  }
-
-  /** The same for a boundary of an earlier process, fetching what only a shared buffer has. */
+  /**
+   * Reads a range once more, for a replay or for a boundary of an earlier process; what only a shared
+   * buffer has is fetched.
+   */
   async bring(firstSeq: number, lastSeq: number): Promise<Reread> {
     const range = new RereadRange(firstSeq, lastSeq);
     for (;;) {
-      if (this.#source.isAway?.(range.seq) === true) await this.#source.fetch?.(range.seq);
+      // Again, if another reader of the channel fetched something else meanwhile.
+      while (range.seq <= lastSeq && this.#source.isAway?.(range.seq) === true)
+        await this.#source.fetch?.(range.seq);
       if (!this.#rereadOn(range)) return range.end();
     }
   }

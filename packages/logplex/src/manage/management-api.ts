@@ -251,7 +251,7 @@ export class ManagementApi {
         if ("status" in payload) return payload;
         const range = replayRange(payload.value);
         if (range === undefined) return fail(400, "invalid payload");
-        const { done, ...ticket } = logplex.replay(drain, range);
+        const { done, ...ticket } = await logplex.replay(drain, range);
         // Its end shows in the ledger as `replayed`.
         void done;
         return { status: 202, body: ticket };

@@ -16,7 +16,8 @@ const CONTEXT = { random: (size: number) => randomBytes(size) } as Parameters<
   LogBuffer["start"]
 >[0];
 
-function makeMessages(from: number, to: number): StoredMessage[] {
+/** Messages with every field set. */
+export function makeMessages(from: number, to: number): StoredMessage[] {
   return Array.from({ length: to - from + 1 }, (_, index) => makeMessage(from + index));
 }
 

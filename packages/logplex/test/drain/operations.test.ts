@@ -153,7 +153,7 @@ describe("a set of drains", () => {
     const { id } = await one.drains.add("app", url());
     one.source.append("a", "b", "c");
     await delivered(one, id, 3);
-    const ticket = one.drains.replay(id, { fromSeq: 2 });
+    const ticket = await one.drains.replay(id, { fromSeq: 2 });
     expect(ticket).toMatchObject({ fromSeq: 2, toSeq: 3, messages: 2, trimmed: 0 });
     expect(await ticket.done).toBe(2);
     expect(receiver.lines()).toEqual(["a", "b", "c", "b", "c"]);
@@ -172,10 +172,10 @@ describe("a set of drains", () => {
     const since = one.clock.now();
     one.source.append("new 1", "new 2");
     await advanceUntil(one, () => one.drains.ledger(id).delivered === 2, 50);
-    const ticket = one.drains.replay(id, { since });
+    const ticket = await one.drains.replay(id, { since });
     await ticket.done;
     expect(ticket).toMatchObject({ fromSeq: 2, messages: 2 });
-    const all = one.drains.replay(id, {});
+    const all = await one.drains.replay(id, {});
     expect(await all.done).toBe(3);
     expect(receiver.lines().slice(-3)).toEqual(["old", "new 1", "new 2"]);
   });

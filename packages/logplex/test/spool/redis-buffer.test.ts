@@ -290,6 +290,28 @@ describeRedis("a buffer on Redis", () => {
     return logplex;
   }
 
+  it("says over HTTP whether Redis is there", async () => {
+    const way = await cuttable();
+    const one = await startThrough(way.client);
+    const { http } = await one.listen({ http: { port: 0 } });
+    const look = async () => {
+      const reply = await fetch(`http://127.0.0.1:${http!.port}/readyz`);
+      return `${reply.status} ${await reply.text()}`;
+    };
+    const shows = async (wanted: string) => {
+      const end = Date.now() + 50_000;
+      while ((await look()) !== wanted) {
+        if (Date.now() > end) throw new Error(`never: ${wanted}`);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    await shows("200 OK");
+    await way.down();
+    await shows("503 BUFFER UNREACHABLE");
+    await way.up();
+    await shows("200 OK");
+  });
+
   it("keeps lines while Redis is away, in order, and hears afterwards what others wrote", async () => {
     const way = await cuttable();
     const one = await startThrough(way.client);
