@@ -27,6 +27,11 @@ const few = Math.min(count, 40);
 const build = [`${root}scripts/build.mjs`, "--fast", "@dynokit/manifold"];
 if (spawnSync(process.execPath, build, { stdio: ["ignore", "ignore", "inherit"] }).status !== 0)
   process.exit(1);
+if (!globalThis.gc) {
+  // The heap is measured after a collection.
+  const again = ["--expose-gc", fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  process.exit(spawnSync(process.execPath, again, { stdio: "inherit" }).status ?? 1);
+}
 const { Manifold, processDriver } = await import(`${root}packages/manifold/dist/index.js`);
 
 const home = mkdtempSync(join(tmpdir(), "dynokit-bench-"));
@@ -167,6 +172,63 @@ async function restart() {
   await manifold.close();
 }
 
+/** The whole way: one manifold, one app, `count` dynos with their limits, as a platform has them. */
+async function underManifold() {
+  const stateDirectory = mkdtempSync(join(home, "manifold-"));
+  globalThis.gc?.();
+  const before = process.memoryUsage();
+  const manifold = new Manifold({
+    driver: processDriver({ stateDirectory, supervisor: "shared" }),
+    logs: { write() {} },
+  });
+  const formation = (quantity) => ({
+    app: "app",
+    release: { id: "r", version: 1 },
+    env: { PATH: "/usr/bin:/bin" },
+    cwd: "/",
+    processes: { worker: { command: "exec sleep 100000", quantity } },
+  });
+  const from = performance.now();
+  await (await manifold.apply(formation(count))).done;
+  const rate = count / (since(from) / 1000);
+  globalThis.gc?.();
+  const after = process.memoryUsage();
+  const kilobytes = (name) => ((after[name] - before[name]) / count / 1000).toFixed(1);
+  row(
+    `manifold: start ${count}; its memory a dyno`,
+    `${rate.toFixed(0)}/s; ${kilobytes("heapUsed")} kB of heap, ${kilobytes("rss")} kB resident`,
+  );
+  const taken = [];
+  for (let round = 0; round < 10; round++) {
+    const began = performance.now();
+    await (await manifold.apply(formation(count + 1))).done;
+    taken.push(since(began));
+    await (await manifold.apply(formation(count))).done;
+  }
+  const unchanged = performance.now();
+  for (let round = 0; round < 100; round++) await manifold.apply(formation(count));
+  row(
+    "manifold: one dyno more, until it is up; no change",
+    `p50 ${median(taken).toFixed(0)} ms; ${(since(unchanged) / 100).toFixed(2)} ms`,
+  );
+  const { id } = manifold.ps()[0];
+  const { shimPid } = JSON.parse(read(join(stateDirectory, id, "status.json")));
+  await delay(1_000);
+  const own = process.cpuUsage();
+  const ticks = cpuTicks([shimPid]);
+  // A round of measurements of every dyno falls into it.
+  const idleMs = 20_000;
+  await delay(idleMs);
+  const { user, system } = process.cpuUsage(own);
+  row(
+    "manifold: idle, of a core",
+    `${((user + system) / idleMs / 10).toFixed(1)} %, its supervisor ${((1_000 * (cpuTicks([shimPid]) - ticks)) / idleMs).toFixed(1)} %`,
+  );
+  const ending = performance.now();
+  await manifold.close();
+  row(`manifold: stop ${count}`, `${since(ending).toFixed(0)} ms`);
+}
+
 async function foreman() {
   if (spawnSync("foreman", ["version"]).error) return row("foreman", "not installed");
   const directory = join(home, "foreman");
@@ -218,6 +280,7 @@ row(`bare spawn of ${count}`, `${before.toFixed(0)}/s`);
 await ours("supervisor each", {}, few, 4, before);
 await ours("supervisor each, one spare", { spares: 1 }, Math.min(few, 15), 1, before);
 await ours("shared supervisor", { supervisor: "shared" }, count, 32, before);
+await underManifold();
 await restart();
 await foreman();
 await pm2();

@@ -60,6 +60,7 @@ manifold.on("dyno", () => {
 });
 
 const empty = heap();
+const resident = process.memoryUsage.rss();
 let from = performance.now();
 await Promise.all(
   Array.from(
@@ -74,6 +75,14 @@ row(
 );
 
 row("heap per dyno, with the driver's part", `${Math.round((heap() - empty) / total)} bytes`);
+row(
+  "resident memory per dyno, with the driver's part",
+  `${Math.round((process.memoryUsage.rss() - resident) / total)} bytes`,
+);
+const own = process.cpuUsage();
+await new Promise((done) => setTimeout(done, 10_000));
+const idle = process.cpuUsage(own);
+row("CPU when idle, of a core", `${((idle.user + idle.system) / 1e5).toFixed(2)} %`);
 row(
   "apply without a change, one app among all",
   await times(500, async (run) => (await manifold.apply(formation(run % apps, 1, perApp))).done),

@@ -308,14 +308,10 @@ export function isEmpty(containment) {
   );
 }
 
-/** How many times the kernel killed for memory in these groups. */
-export function oomKills({ v1, v2 }) {
-  const text = v1.memory
-    ? read(`${v1.memory}/memory.oom_control`)
-    : v2
-      ? read(`${v2}/memory.events`)
-      : "";
-  return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+/** The file in which the kernel counts its kills for memory; undefined where it counts none. */
+export function oomFile({ v1, v2 }) {
+  if (v1.memory) return `${v1.memory}/memory.oom_control`;
+  return v2 && `${v2}/memory.events`;
 }
 
 /** Removes the groups, again while the kernel says they are busy (some ms after the last exit). */

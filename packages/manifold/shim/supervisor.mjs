@@ -13,7 +13,7 @@ import {
   createGroups,
   isEmpty,
   killAll,
-  oomKills,
+  oomFile,
   pidsOf,
   removeGroups,
   send,
@@ -31,10 +31,10 @@ import {
   toArguments,
   writerOf,
 } from "./launch.mjs";
+import { OomCounter, watchMemory } from "./oom-watch.mjs";
 import { OutputLog } from "./output.mjs";
 import { bootId, readStat, residentBytes } from "./proc.mjs";
 
-const OOM_INTERVAL_MS = 250;
 const LAST_OUTPUT_MS = 1_000;
 
 export class Supervisor {
@@ -49,7 +49,8 @@ export class Supervisor {
   #keepers = [];
   #stdin;
   #terminal;
-  #watch;
+  #kills;
+  #unwatch = () => {};
   #stopping;
   #oom = false;
   #ended;
@@ -113,8 +114,9 @@ export class Supervisor {
       containment: this.#containment,
       ...(this.#shared ? { socket: this.#shared.socket } : {}),
     });
-    if (spec.limits?.memoryKillBytes)
-      this.#watch = setInterval(() => this.#checkMemory(), OOM_INTERVAL_MS);
+    const oom = oomFile(groups);
+    if (oom) this.#kills = new OomCounter(oom);
+    if (spec.limits?.memoryKillBytes) this.#unwatch = watchMemory(() => this.#checkMemory());
     this.#main.exited.then((result) => this.#finish(result));
     return this.#status;
   }
@@ -294,7 +296,7 @@ export class Supervisor {
     const hard =
       groups.v1.memory ?? (this.#spec.groups.v2?.limits.includes("memory") ? groups.v2 : undefined);
     const over = hard
-      ? oomKills(groups) > 0
+      ? this.#kills.read() > 0
       : pidsOf(this.#containment).reduce((sum, pid) => sum + residentBytes(pid), 0) > limit;
     if (!over || this.#oom) return;
     this.#oom = true;
@@ -304,14 +306,15 @@ export class Supervisor {
   }
 
   async #finish({ exitCode, signal }) {
-    clearInterval(this.#watch);
+    this.#unwatch();
     if (this.#stopping && this.#stopping.scope === "all") {
       while (!isEmpty(this.#containment)) {
         if (this.#stopping.deadline + 5_000 < Date.now()) break;
         await waitEmpty(this.#containment, 100);
       }
     } else await killAll(this.#containment);
-    if (oomKills(this.#containment.groups) > 0) this.#oom = true;
+    if (this.#kills?.read() > 0) this.#oom = true;
+    this.#kills?.close();
     for (const fd of this.#keepers) closeSync(fd);
     this.#keepers = [];
     this.#stdin?.destroy();

@@ -60,7 +60,9 @@ export class AckFile {
   read(): Position | undefined {
     const buffer = Buffer.alloc(ACK_BYTES);
     try {
-      readSync(this.#open(), buffer, 0, ACK_BYTES, 0);
+      // Not made for a look: for most dynos there is none yet, and a new file costs more than the look.
+      this.#fd ??= openSync(join(this.#directory, "ack"), constants.O_RDWR);
+      readSync(this.#fd, buffer, 0, ACK_BYTES, 0);
     } catch {
       return undefined;
     }
