@@ -63,6 +63,30 @@ for (const engine of engines)
           .execute();
     }
 
+    /** A pipeline for each app, of others than their owners now and then. */
+    async function fillPipelines(owner: string, guest: string): Promise<void> {
+      const { db } = harness.store;
+      const apps = await db.selectFrom("apps").select(["id", "name"]).orderBy("name").execute();
+      const pipelines = apps.map(({ name }, index) => ({
+        id: randomUUID(),
+        name: name.replace("app", "line"),
+        owner_id: index % 3 === 0 ? guest : owner,
+        ...stamps,
+      }));
+      const couplings = apps.map(({ id }, index) => ({
+        id: randomUUID(),
+        app_id: id,
+        pipeline_id: pipelines[index]?.id as string,
+        stage: "staging",
+        ...stamps,
+      }));
+      for (let start = 0; start < apps.length; start += 100) {
+        const [from, to] = [start, start + 100];
+        await db.insertInto("pipelines").values(pipelines.slice(from, to)).execute();
+        await db.insertInto("couplings").values(couplings.slice(from, to)).execute();
+      }
+    }
+
     /** What a request reads: its statements and the rows that they return. */
     async function counted(run: () => Promise<Answer>) {
       const executor = harness.store.db.getExecutor();
@@ -107,6 +131,13 @@ for (const engine of engines)
       ["/apps/large/builds", "id ]4..; max=50", harness.token],
       ["/users/~/apps", "name a..; max=50", member],
       ["/users/~/apps", "id 4..; max=50", member],
+      ["/pipelines", "name ..; max=50", harness.token],
+      ["/pipelines", "id ]4..; max=50, order=desc", harness.token],
+      ["/pipeline-couplings", "id ..; max=50", harness.token],
+      ["/pipelines", "name ..; max=50", member],
+      ["/pipelines", "id 4..; max=50", member],
+      ["/pipeline-couplings", "id ..; max=50", member],
+      ["/users/~/pipeline-couplings", "id ]4..; max=50, order=desc", member],
     ];
 
     beforeAll(async () => {
@@ -121,6 +152,7 @@ for (const engine of engines)
       const owner = accounts.find(({ email }) => email !== account.email)?.id as string;
       const large = await harness.app("large");
       await fill(owner, memberId);
+      await fillPipelines(owner, memberId);
       const first = (await db
         .selectFrom("releases")
         .selectAll()
@@ -172,6 +204,12 @@ for (const engine of engines)
         expect(lists.length, name).toBeGreaterThan(0);
         for (const query of lists) {
           const plan = await planOf(query);
+          // What a member shares is found by its apps, and a page of it is sorted.
+          if (/"couplings" as "shared"/.test(query.sql)) {
+            expect(plan, name).toMatch(/couplings_app_id_idx/);
+            expect(plan, name).toMatch(/collaborators_account_id_app_id_idx/);
+            continue;
+          }
           // Apps of others are few for an account: they are found by its collaborations and sorted.
           if (query.sql.includes("collaborators")) {
             expect(plan, name).toMatch(/apps_owner_id_(name|id)_page_idx/);
@@ -182,9 +220,18 @@ for (const engine of engines)
     });
 
     test("are not what one app is looked up in", async () => {
-      for (const path of ["/apps/large", `/apps/${nameOf(7)}`, "/apps/large/releases/60"]) {
-        const { answer, queries, rows } = await counted(() => get(path));
-        expect(answer.status, path).toBe(200);
+      const line = nameOf(7).replace("app", "line");
+      for (const [path, status, token] of [
+        ["/apps/large", 200, harness.token],
+        [`/apps/${nameOf(7)}`, 200, harness.token],
+        ["/apps/large/releases/60", 200, harness.token],
+        [`/pipelines/${line}`, 200, harness.token],
+        [`/pipelines/${nameOf(8).replace("app", "line")}`, 200, member],
+        ["/pipelines/none", 404, member],
+        [`/pipelines?eq[name]=${line}`, 200, harness.token],
+      ] as const) {
+        const { answer, queries, rows } = await counted(() => get(path, undefined, token));
+        expect(answer.status, path).toBe(status);
         expect(queries.length, path).toBeLessThanOrEqual(5);
         expect(rows, path).toBeLessThanOrEqual(5);
         for (const query of queries.filter(({ sql: text }) => text.startsWith("select")))
@@ -198,6 +245,8 @@ for (const engine of engines)
         ["/users/~/apps", ["name", "id"], member],
         ["/apps/large/releases", ["version", "id"], harness.token],
         ["/apps/large/builds", ["id"], harness.token],
+        ["/pipelines", ["name", "id"], member],
+        ["/pipeline-couplings", ["id"], member],
       ];
       for (const [path, fields, token] of lists) {
         const whole: Record<string, unknown>[] = [];
@@ -249,6 +298,54 @@ for (const engine of engines)
         );
       }
     }, 60_000);
+
+    test("hold the pipelines and couplings that a member may see, and no others", async () => {
+      const walk = async (path: string, field: string) => {
+        const all: { id: string; pipeline?: { id: string } }[] = [];
+        for (let next: string | null = `${field} ..; max=150`; next !== null; ) {
+          const answer = await get(path, next, member);
+          all.push(...answer.json);
+          next = answer.headers.get("next-range");
+        }
+        return all;
+      };
+      const { db } = harness.store;
+      const shared = await db.selectFrom("collaborators").selectAll().execute();
+      const guest = new Set(shared.map(({ app_id }) => app_id));
+      const apps = await db.selectFrom("apps").selectAll().execute();
+      const mine = new Set(
+        apps.filter((app) => app.owner_id === memberId || guest.has(app.id)).map(({ id }) => id),
+      );
+      const couplings = await db.selectFrom("couplings").selectAll().execute();
+      const seen = new Set(
+        couplings.filter(({ app_id }) => mine.has(app_id)).map(({ pipeline_id: id }) => id),
+      );
+      const pipelines = await db.selectFrom("pipelines").selectAll().execute();
+      const expected = new Set(
+        pipelines
+          .filter(({ id, owner_id: owner }) => owner === memberId || seen.has(id))
+          .map(({ id }) => id),
+      );
+      expect(expected.size).toBeLessThan(pipelines.length);
+      const listed = await walk("/pipelines", "name");
+      expect(listed).toHaveLength(expected.size);
+      expect(new Set(listed.map(({ id }) => id))).toEqual(expected);
+      const lines = await walk("/pipeline-couplings", "id");
+      expect(new Set(lines.map((one) => one.pipeline?.id))).toEqual(expected);
+      const hidden = pipelines.find(({ id }) => !expected.has(id));
+      expect((await get(`/pipelines/${hidden?.name}`, undefined, member)).status).toBe(404);
+      const { queries, rows } = await counted(() =>
+        harness.call(
+          "POST",
+          "/filters/apps",
+          { in: { id: apps.slice(0, 20).map(({ id }) => id), name: [apps[30]?.name, "none"] } },
+          {},
+          member,
+        ),
+      );
+      expect(queries.length).toBeLessThanOrEqual(6);
+      expect(rows).toBeLessThanOrEqual(30);
+    });
 
     test("lead a member through all of its apps once, its own and those of others", async () => {
       const names: string[] = [];

@@ -1,13 +1,15 @@
 import { z } from "zod";
-import { findApp, listApps } from "../auth/apps.ts";
+import { findApp, namedApps } from "../auth/apps.ts";
+import { findPipeline, sliceCouplings, slicePipelines } from "../auth/pipelines.ts";
 import { presentTime } from "../clock.ts";
 import { ApiError, invalid, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { appSchema, presentApps } from "../resources/app.ts";
 import { cedar } from "../resources/catalog.ts";
 import { identity, identityInput, identityOf, timestamp, uuid } from "../resources/common.ts";
+import { sliceOf } from "../store/slice.ts";
 import type { Queries } from "../store/store.ts";
-import type { AccountRow, AppRow, CouplingRow, PipelineRow } from "../store/tables.ts";
+import type { AccountRow, CouplingRow, PipelineRow } from "../store/tables.ts";
 
 const pipelineName = z
   .string()
@@ -62,35 +64,6 @@ function presentCoupling(row: CouplingRow): z.output<typeof couplingSchema> {
   };
 }
 
-/** Pipelines that an account owns, or that hold an app which it may see. */
-async function pipelinesOf(
-  queries: Queries,
-  { account, grant }: Pick<Context, "account" | "grant">,
-): Promise<PipelineRow[]> {
-  const rows = await queries.selectFrom("pipelines").selectAll().orderBy("name").execute();
-  if (account.admin === 1) return rows;
-  const apps = new Set((await listApps(queries, account, grant, false)).map(({ id }) => id));
-  const couplings = await queries.selectFrom("couplings").selectAll().execute();
-  return rows.filter(
-    (row) =>
-      row.owner_id === account.id ||
-      couplings.some((one) => one.pipeline_id === row.id && apps.has(one.app_id)),
-  );
-}
-
-/** @throws ApiError `not-found` */
-export async function pipelineBy(
-  queries: Queries,
-  context: Pick<Context, "account" | "grant">,
-  key: string,
-): Promise<PipelineRow> {
-  const row = (await pipelinesOf(queries, context)).find(
-    ({ id, name }) => id === key || name === key,
-  );
-  if (!row) throw notFound("pipeline");
-  return row;
-}
-
 export async function couplingsOf(queries: Queries, pipelineId: string): Promise<CouplingRow[]> {
   return await queries
     .selectFrom("couplings")
@@ -111,17 +84,18 @@ async function couplingBy(queries: Queries, context: Context, key: string): Prom
     .where("id", "=", key)
     .executeTakeFirst();
   if (!row) throw notFound("pipeline_coupling");
-  await pipelineBy(queries, context, row.pipeline_id).catch(() => {
+  await findPipeline(queries, context, row.pipeline_id).catch(() => {
     throw notFound("pipeline_coupling");
   });
   return row;
 }
 
 async function visibleCouplings(context: Context): Promise<unknown[]> {
-  const { platform } = context;
-  const pipelines = new Set((await pipelinesOf(platform.db, context)).map(({ id }) => id));
-  const rows = await platform.db.selectFrom("couplings").selectAll().execute();
-  return rows.filter((row) => pipelines.has(row.pipeline_id)).map(presentCoupling);
+  const { platform, range } = context;
+  const rows = await sliceCouplings(platform.db, context, (query) =>
+    sliceOf(query, platform.store.engine, range(), "couplings", { id: "text" }),
+  );
+  return rows.map(presentCoupling);
 }
 
 const pipeline = { resource: "pipeline", response: pipelineSchema } as const;
@@ -171,10 +145,18 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     query: z.object({ "eq[name]": z.string().optional() }),
     ranges: ["name", "id"],
     handler: async (context) => {
-      const wanted = context.query["eq[name]"];
-      return (await pipelinesOf(context.platform.db, context))
-        .filter(({ name }) => wanted === undefined || name === wanted)
-        .map(presentPipeline);
+      const { platform, account, grant, query, range } = context;
+      const wanted = query["eq[name]"];
+      const rows = await slicePipelines(platform.db, { account, grant }, (all) =>
+        sliceOf(
+          wanted === undefined ? all : all.where("pipelines.name", "=", wanted),
+          platform.store.engine,
+          range(),
+          "pipelines",
+          { name: "text", id: "text" },
+        ),
+      );
+      return rows.map(presentPipeline);
     },
   }),
   defineEndpoint({
@@ -186,7 +168,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     summary: "Shows a pipeline, by id or name.",
     handler: async (context) =>
       presentPipeline(
-        await pipelineBy(context.platform.db, context, context.params["pipeline"] ?? ""),
+        await findPipeline(context.platform.db, context, context.params["pipeline"] ?? ""),
       ),
   }),
   defineEndpoint({
@@ -200,7 +182,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     bodyOptional: true,
     handler: async (context) =>
       await context.write(async ({ tx, now, event }) => {
-        const before = await pipelineBy(tx, context, context.params["pipeline"] ?? "");
+        const before = await findPipeline(tx, context, context.params["pipeline"] ?? "");
         assertOwner(before, context.account);
         const name = context.body.name ?? before.name;
         const taken = await tx
@@ -234,7 +216,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     summary: "Removes a pipeline; its apps stay.",
     handler: async (context) =>
       await context.write(async ({ tx, event }) => {
-        const row = await pipelineBy(tx, context, context.params["pipeline"] ?? "");
+        const row = await findPipeline(tx, context, context.params["pipeline"] ?? "");
         assertOwner(row, context.account);
         await tx.deleteFrom("couplings").where("pipeline_id", "=", row.id).execute();
         await tx.deleteFrom("stage_configs").where("pipeline_id", "=", row.id).execute();
@@ -256,7 +238,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
       await context.write(async ({ tx, now, event }) => {
         const { account, body, platform } = context;
         const app = await findApp(tx, account, identityOf(body.app));
-        const target = await pipelineBy(tx, context, identityOf(body.pipeline));
+        const target = await findPipeline(tx, context, identityOf(body.pipeline));
         assertOwner(target, account);
         const taken = await tx
           .selectFrom("couplings")
@@ -303,9 +285,13 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     summary: "Lists the apps of a pipeline.",
     ranges: ["id"],
     handler: async (context) => {
-      const { platform, params } = context;
-      const { id } = await pipelineBy(platform.db, context, params["pipeline"] ?? "");
-      return (await couplingsOf(platform.db, id)).map(presentCoupling);
+      const { platform, params, range } = context;
+      const { id } = await findPipeline(platform.db, context, params["pipeline"] ?? "");
+      const all = platform.db.selectFrom("couplings").selectAll().where("pipeline_id", "=", id);
+      const rows = await sliceOf(all, platform.store.engine, range(), "couplings", {
+        id: "text",
+      }).execute();
+      return rows.map(presentCoupling);
     },
   }),
   defineEndpoint({
@@ -349,7 +335,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     handler: async (context) =>
       await context.write(async ({ tx, now, event }) => {
         const before = await couplingBy(tx, context, context.params["pipeline_coupling"] ?? "");
-        assertOwner(await pipelineBy(tx, context, before.pipeline_id), context.account);
+        assertOwner(await findPipeline(tx, context, before.pipeline_id), context.account);
         const row = { ...before, stage: context.body.stage ?? before.stage, updated_at: now };
         await tx
           .updateTable("couplings")
@@ -376,7 +362,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     handler: async (context) =>
       await context.write(async ({ tx, event }) => {
         const row = await couplingBy(tx, context, context.params["pipeline_coupling"] ?? "");
-        assertOwner(await pipelineBy(tx, context, row.pipeline_id), context.account);
+        assertOwner(await findPipeline(tx, context, row.pipeline_id), context.account);
         await tx.deleteFrom("couplings").where("id", "=", row.id).execute();
         await event({
           app: row.app_id,
@@ -402,14 +388,13 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     }),
     response: appSchema.array(),
     handler: async ({ platform, account, grant, body }) => {
-      const ids = new Set(body.in.id ?? []);
-      const names = new Set(body.in.name ?? []);
-      const apps: AppRow[] = await listApps(platform.db, account, grant, true);
-      return await presentApps(
-        platform,
+      const rows = await namedApps(
         platform.db,
-        apps.filter(({ id, name }) => ids.has(id) || names.has(name)),
+        { account, grant },
+        [...new Set(body.in.id ?? [])],
+        [...new Set(body.in.name ?? [])],
       );
+      return await presentApps(platform, platform.db, rows);
     },
   }),
 ];

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { findApp } from "../auth/apps.ts";
+import { findPipeline } from "../auth/pipelines.ts";
 import { allows } from "../auth/scopes.ts";
 import { presentTime } from "../clock.ts";
 import { ApiError, invalid, notFound } from "../errors.ts";
@@ -20,7 +21,7 @@ import type {
   PromotionTargetRow,
   ReleaseRow,
 } from "../store/tables.ts";
-import { couplingsOf, pipelineBy } from "./pipelines.ts";
+import { couplingsOf } from "./pipelines.ts";
 
 const status = z.enum(["pending", "completed"]);
 
@@ -142,7 +143,7 @@ export const promotionEndpoints: readonly Endpoint[] = [
       const { platform, account, grant, body, write } = context;
       return await write(async (unit) => {
         const { tx, now } = unit;
-        const pipeline = await pipelineBy(tx, context, identityOf(body.pipeline));
+        const pipeline = await findPipeline(tx, context, identityOf(body.pipeline));
         const couplings = await couplingsOf(tx, pipeline.id);
         const source = await findApp(
           tx,
@@ -245,7 +246,7 @@ export const promotionEndpoints: readonly Endpoint[] = [
       ranges: ["id"],
       handler: async (context) => {
         const { platform, account, params } = context;
-        const { id } = await pipelineBy(platform.db, context, params["pipeline"] ?? "");
+        const { id } = await findPipeline(platform.db, context, params["pipeline"] ?? "");
         const documents: unknown[] = [];
         for (const { app_id } of await couplingsOf(platform.db, id)) {
           const app = await findApp(platform.db, account, app_id).catch(() => undefined);
@@ -266,7 +267,7 @@ export const promotionEndpoints: readonly Endpoint[] = [
     response: z.strictObject({ stack: reference }).meta({ id: "pipeline-stack" }),
     handler: async (context) => {
       const { platform, params } = context;
-      const { id } = await pipelineBy(platform.db, context, params["pipeline"] ?? "");
+      const { id } = await findPipeline(platform.db, context, params["pipeline"] ?? "");
       const rows = await couplingsOf(platform.db, id);
       const chosen = rows.find(({ stage }) => stage === "production") ?? rows[0];
       const app =
@@ -298,7 +299,7 @@ export const promotionEndpoints: readonly Endpoint[] = [
         return await platform.write(
           context.actor,
           async ({ tx, event }) => {
-            const pipeline = await pipelineBy(tx, context, params["pipeline"] ?? "");
+            const pipeline = await findPipeline(tx, context, params["pipeline"] ?? "");
             const seal = `stage:${pipeline.id}:${stage}`;
             const row = await tx
               .selectFrom("stage_configs")
@@ -364,7 +365,7 @@ async function promotionBy(context: Parameters<Endpoint["handler"]>[0]): Promise
     .executeTakeFirst();
   if (!row) throw notFound("pipeline_promotion");
   try {
-    await pipelineBy(platform.db, context, row.pipeline_id);
+    await findPipeline(platform.db, context, row.pipeline_id);
   } catch (error) {
     platform.logger.debug({ error: messageOf(error) }, "a promotion is out of sight");
     throw notFound("pipeline_promotion");

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { visibleAppIds } from "../auth/apps.ts";
 import type { Identity } from "../auth/authenticate.ts";
 import { allows, visibleApps } from "../auth/scopes.ts";
 import type { Queries } from "../store/store.ts";
@@ -96,29 +97,12 @@ const appsIn = (page: readonly StoredEvent[]) => [
 /** Ids of the apps an account may see, of all or of those named. */
 async function visibleOf(
   queries: Queries,
-  { account, grant }: Identity,
+  identity: Identity,
   named?: readonly string[],
 ): Promise<Set<string>> {
-  const confined = visibleApps(grant);
-  const ids = confined ? (named ?? [...confined]).filter((id) => confined.has(id)) : named;
-  if (ids?.length === 0) return new Set();
-  let query = queries
-    .selectFrom("apps")
-    .select("id")
-    .where((expression) =>
-      expression.or([
-        expression("owner_id", "=", account.id),
-        expression(
-          "id",
-          "in",
-          expression
-            .selectFrom("collaborators")
-            .select("app_id")
-            .where("account_id", "=", account.id),
-        ),
-      ]),
-    );
-  if (ids) query = query.where("id", "in", ids);
+  if (named?.length === 0) return new Set();
+  let query = visibleAppIds(queries, identity);
+  if (named) query = query.where("apps.id", "in", named);
   return new Set((await query.execute()).map(({ id }) => id));
 }
 
