@@ -111,6 +111,7 @@ export class Supervisor {
       shimStartTime: readStat(process.pid)?.startTime,
       startedAt: Date.now(),
       nonce: spec.nonce,
+      handle: spec.handle,
       containment: this.#containment,
       ...(this.#shared ? { socket: this.#shared.socket } : {}),
     });

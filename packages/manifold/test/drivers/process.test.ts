@@ -1,12 +1,23 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { readStat } from "../../shim/proc.mjs";
 import type { DynoDriver, DynoSpec } from "../../src/index.ts";
 import { processDriver } from "../../src/index.ts";
 import { packSlug } from "../../src/testing/index.ts";
@@ -274,17 +285,38 @@ describe("a manifold that is killed", () => {
   });
 });
 
-describe("a directory that was half removed when its driver was killed", () => {
-  test("goes when the next one looks, and its id is free", async () => {
+describe("what a driver that was killed left", () => {
+  const left = () => readdirSync(stateDirectory).filter((name) => !/^\.(shared|spare)/.test(name));
+
+  test("a half removed directory goes when the next one looks, and its id is free", async () => {
     const driver = open();
     await driver.start(spec("exit 0"));
     await driver.wait("dyno");
     await driver.close();
-    rmSync(join(stateDirectory, "dyno", "dyno.json"));
+    renameSync(join(stateDirectory, "dyno"), join(stateDirectory, ".doomed-1"));
     const next = open();
     expect(await next.list()).toEqual([]);
-    expect(readdirSync(stateDirectory).filter((name) => !name.startsWith("."))).toEqual([]);
+    expect(left()).toEqual([]);
     expect(await next.start(spec("exit 0"))).toMatchObject({ id: "dyno" });
+  });
+
+  test("a start that was cut short goes when nobody can be at it any more", async () => {
+    const driver = open({ startTimeoutMs: 1_000 });
+    const old = new Date(Date.now() - 10_000);
+    const creator = { pid: process.pid, startTime: readStat(process.pid)?.startTime };
+    for (const [id, begun, by] of [
+      ["fresh", new Date(), undefined],
+      ["old", old, undefined],
+      ["dead", old, { ...creator, startTime: "1" }],
+      ["busy", old, creator],
+    ] as const) {
+      const place = join(stateDirectory, id);
+      mkdirSync(place);
+      if (by) writeFileSync(join(place, "creator.json"), JSON.stringify(by));
+      utimesSync(place, begun, begun);
+    }
+    expect(await driver.list()).toEqual([]);
+    expect(left()).toEqual(["busy", "fresh"]);
   });
 });
 

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { isAlive, readStat } from "../../../shim/proc.mjs";
+import { isAlive } from "../../../shim/proc.mjs";
 import { throwIfAborted, untilAborted } from "../../driver/aborted.ts";
 import { checkSignal, checkSpec, isDynoId } from "../../driver/check-spec.ts";
 import type {
@@ -33,13 +33,13 @@ import { canSeeSockets, listeningOf, ownsPort, sampleStats } from "./measure.ts"
 import type { ParsedOptions } from "./options.ts";
 import { PortPool } from "./ports.ts";
 import {
-  type DynoRecord,
   dynoDirectory,
   isLive,
   killLeftovers,
-  readRecord,
+  readCreator,
   readStatus,
   type StatusRecord,
+  writeCreator,
 } from "./records.ts";
 import { SocketSession } from "./session.ts";
 import { SharedLauncher } from "./shared.ts";
@@ -59,7 +59,8 @@ export class ProcessDriver implements DynoDriver {
   readonly #slugs: SlugCache;
   readonly #launcher: Launcher;
   readonly #clients = new Map<string, DynoClient>();
-  readonly #starting = new Set<string>();
+  /** Undefined until there is a handle. */
+  readonly #starting = new Map<string, DriverHandle | undefined>();
   readonly #events = new EventQueue<DriverEvent>();
   readonly #closing = new AbortController();
   readonly configSchema = { type: "object", additionalProperties: false } as const;
@@ -126,10 +127,13 @@ export class ProcessDriver implements DynoDriver {
     let port: number | undefined;
     try {
       const app = join(directory, "app");
-      if (spec.slug) await this.#slugs.copyTo(spec.slug, app, options.signal);
-      else if (spec.cwd === undefined) await mkdir(app);
+      if (spec.slug) {
+        await writeCreator(directory);
+        await this.#slugs.copyTo(spec.slug, app, options.signal);
+      } else if (spec.cwd === undefined) await mkdir(app);
       port = spec.port ? await this.#ports.reserve(spec.id) : undefined;
       const handle = this.#handleOf(spec, port);
+      this.#starting.set(spec.id, handle);
       const launch = await this.#prepare(directory, spec, handle, port);
       throwIfAborted(options.signal);
       await this.#launcher.start(directory, launch);
@@ -223,30 +227,27 @@ export class ProcessDriver implements DynoDriver {
       }
       await this.stop(id, { timeoutMs: 0 });
     } else if (status) await killLeftovers(status);
-    const record = readRecord(client.directory);
     client.close();
     this.#clients.delete(id);
     await this.#remove(client.directory);
-    const address = record?.handle.address;
+    const address = status?.handle.address;
     if (address && "port" in address) this.#ports.release(address.port, id);
   }
 
   async inspect(id: string): Promise<DynoInspection> {
-    if (this.#starting.has(id)) {
-      const record = readRecord(this.#directoryOf(id));
-      if (record) return { state: "starting", handle: record.handle };
-    }
+    const starting = this.#starting.get(id);
+    if (starting) return { state: "starting", handle: starting };
     const client = this.#client(id);
-    const record = readRecord(client.directory);
     const status = client.status;
-    if (!record || !status) throw DriverError.notFound(id);
+    if (!status) throw DriverError.notFound(id);
+    const { handle } = status;
     if (!isLive(status)) {
       const result = status.exit ?? (await client.wait());
-      return { state: "exited", handle: record.handle, result };
+      return { state: "exited", handle, result };
     }
     return {
       state: "running",
-      handle: record.handle,
+      handle,
       ...(canSeeSockets ? { listening: listeningOf(status.containment, status.pid) } : {}),
     };
   }
@@ -259,15 +260,10 @@ export class ProcessDriver implements DynoDriver {
         await rm(join(this.#options.stateDirectory, name), { recursive: true, force: true });
       if (!isDynoId(name)) continue;
       const directory = dynoDirectory(this.#options.stateDirectory, name);
-      const record = readRecord(directory);
       const status = readStatus(directory);
-      if (record && status && isLive(status)) handles.push(record.handle);
-      else if (status && status.state !== "exited" && status.state !== "lost")
-        await killLeftovers(status);
-      else if (status && !record) {
-        // Half removed, when its driver was killed.
-        await this.#remove(directory);
-      } else if (!status) await this.#sweep(name, directory, record);
+      if (!status) await this.#sweep(name, directory);
+      else if (isLive(status)) handles.push(status.handle);
+      else if (status.state !== "exited" && status.state !== "lost") await killLeftovers(status);
     }
     return handles;
   }
@@ -278,16 +274,15 @@ export class ProcessDriver implements DynoDriver {
     for (const name of await readdir(this.#options.stateDirectory)) {
       if (!isDynoId(name) || this.#starting.has(name)) continue;
       const directory = dynoDirectory(this.#options.stateDirectory, name);
-      const record = readRecord(directory);
       const status = readStatus(directory);
-      if (record && status && !isLive(status)) handles.push(record.handle);
+      if (status && !isLive(status)) handles.push(status.handle);
     }
     return handles;
   }
 
   async ready(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const client = this.#client(id);
-    const address = readRecord(client.directory)?.handle.address;
+    const address = client.status?.handle.address;
     if (!address || !("port" in address)) return;
     for (;;) {
       throwIfAborted(options.signal);
@@ -442,7 +437,7 @@ export class ProcessDriver implements DynoDriver {
     for (let attempt = 0; ; attempt++) {
       try {
         await mkdir(directory, { mode: this.#options.users ? 0o711 : 0o700 });
-        this.#starting.add(id);
+        this.#starting.set(id, undefined);
         return;
       } catch (cause) {
         if (!existsSync(directory))
@@ -484,13 +479,8 @@ export class ProcessDriver implements DynoDriver {
     if (spec.cwd === undefined || env["HOME"] === undefined) env["HOME"] = home;
     if (port !== undefined) env["PORT"] = String(port);
     const uid = await this.#userOf(directory);
-    const record: DynoRecord = {
-      handle,
-      creatorPid: process.pid,
-      creatorStartTime: readStat(process.pid)?.startTime ?? "",
-    };
-    await writeFile(join(directory, "dyno.json"), JSON.stringify(record), { mode: 0o600 });
     return {
+      handle,
       id: spec.id,
       nonce: handle.data?.["nonce"],
       command: spec.command,
@@ -567,13 +557,13 @@ export class ProcessDriver implements DynoDriver {
   }
 
   /** A directory without a status: its start was cut short, together with the driver that did it. */
-  async #sweep(id: string, directory: string, record: DynoRecord | undefined): Promise<void> {
+  async #sweep(id: string, directory: string): Promise<void> {
     if (this.#starting.has(id)) return;
-    if (record && isAlive(record.creatorPid, record.creatorStartTime)) return;
+    const creator = readCreator(directory);
+    if (creator && isAlive(creator.pid, creator.startTime)) return;
     const age = Date.now() - (await stat(directory).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-    if (!record && age < 2 * this.#options.startTimeoutMs) return;
-    // Its supervisor may be about to start the dyno.
-    if (record && age < this.#options.startTimeoutMs) return;
+    // Its driver may be at work, and its supervisor about to start the dyno.
+    if (age < (creator ? 1 : 2) * this.#options.startTimeoutMs) return;
     await this.#remove(directory);
   }
 }

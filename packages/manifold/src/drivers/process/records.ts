@@ -1,11 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Containment, killAll, removeGroups } from "../../../shim/containment.mjs";
-import { bootId, isAlive } from "../../../shim/proc.mjs";
+import { bootId, isAlive, readStat } from "../../../shim/proc.mjs";
 import type { DriverHandle, ExitResult } from "../../driver/contract.ts";
 
 /** `status.json` of a dyno, written by its supervisor. */
 export interface StatusRecord {
+  /** By which the driver finds it again. */
+  readonly handle: DriverHandle;
   readonly state: "running" | "stopping" | "exited" | "lost";
   readonly pid: number;
   readonly startTime?: string;
@@ -22,11 +25,10 @@ export interface StatusRecord {
   readonly stopped?: boolean;
 }
 
-/** What the driver itself knows: written before the start. */
-export interface DynoRecord {
-  readonly handle: DriverHandle;
-  readonly creatorPid: number;
-  readonly creatorStartTime: string;
+/** Who is about to start a dyno whose code takes a while to get into place. */
+export interface CreatorRecord {
+  readonly pid: number;
+  readonly startTime: string;
 }
 
 const boot = bootId();
@@ -46,9 +48,20 @@ export function readStatus(directory: string): StatusRecord | undefined {
   return readJson<StatusRecord>(join(directory, "status.json"));
 }
 
-/** What the driver wrote before the start. */
-export function readRecord(directory: string): DynoRecord | undefined {
-  return readJson<DynoRecord>(join(directory, "dyno.json"));
+const creatorPath = (directory: string) => join(directory, "creator.json");
+
+/** Keeps the directory from being taken for one whose start was cut short. */
+export async function writeCreator(directory: string): Promise<void> {
+  const creator: CreatorRecord = {
+    pid: process.pid,
+    startTime: readStat(process.pid)?.startTime ?? "",
+  };
+  await writeFile(creatorPath(directory), JSON.stringify(creator), { mode: 0o600 });
+}
+
+/** What `writeCreator` wrote. */
+export function readCreator(directory: string): CreatorRecord | undefined {
+  return readJson<CreatorRecord>(creatorPath(directory));
 }
 
 /** Whether the supervisor that wrote the status is there. */
