@@ -36,6 +36,7 @@ import { readRootFile } from "./read-file.ts";
 import { type CollectOptions, SlugStore } from "./slug-store.ts";
 import { applySlugIgnore } from "./slugignore.ts";
 import { materialiseSource, stripSingleDirectory, verifyArchive } from "./source.ts";
+import { emptySubmodules } from "./submodules.ts";
 import type { BuildRequest, BuiltSlug, ImportSlugInput, ReadFileInput } from "./types.ts";
 import { removeTree, WorkDirectory } from "./work-directory.ts";
 
@@ -208,6 +209,8 @@ export class Builder {
     signal: AbortSignal,
   ): Promise<BuiltSlug> {
     await this.#fetchSource(request, work, signal);
+    const submodules = await emptySubmodules(work.app);
+    if (submodules !== undefined) output.warning(submodules);
     const ignored = await applySlugIgnore(work.app);
     for (const warning of ignored.warnings) output.warning(warning);
     // A broken Procfile is told before a long build, not after it.

@@ -61,9 +61,12 @@ function gitEnvironment(source: GitSource): NodeJS.ProcessEnv {
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     // Repositories are the platform's own; their owner may be another user of the machine.
-    GIT_CONFIG_COUNT: "1",
+    GIT_CONFIG_COUNT: "2",
     GIT_CONFIG_KEY_0: "safe.directory",
     GIT_CONFIG_VALUE_0: "*",
+    // Larger files are streamed: a small pack can hold one of any size.
+    GIT_CONFIG_KEY_1: "core.bigFileThreshold",
+    GIT_CONFIG_VALUE_1: "16m",
     LC_ALL: "C",
     ...(source.objectDirectory === undefined
       ? {}

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Builder, BuilderError, type BuildRequest } from "../src/index.ts";
@@ -76,6 +76,45 @@ describe("Builder.build", () => {
     await expect(
       bench.builder.build(bench.request({ source: { ...source, commit: "--output=/tmp/x" } })),
     ).rejects.toMatchObject({ code: "bad-request" });
+  });
+
+  it("takes links inside a commit, refuses those out of it, and names empty submodules", async () => {
+    const bench = await makeBench();
+    const work = await makeTree({
+      Procfile: "web: x\n",
+      "lib/real.txt": "real\n",
+      "linked.txt": { link: "lib/real.txt" },
+      ".gitmodules":
+        '[submodule "dep"]\n\tpath = vendor/dep\n\turl = https://git.example.com/dep.git\n[submodule "up"]\n\tpath = ../up\n',
+    });
+    const git = (...args: string[]) =>
+      execFileSync("git", ["-c", "user.name=a", "-c", "user.email=a@b", ...args], { cwd: work })
+        .toString()
+        .trim();
+    git("init", "-q");
+    git("add", ".");
+    git("update-index", "--add", "--cacheinfo", `160000,${"1".repeat(40)},vendor/dep`);
+    git("commit", "-qm", "one");
+    const repository = join(work, ".git");
+    const source = { kind: "git", repository, commit: git("rev-parse", "HEAD") } as const;
+    let said = "";
+    const output = (chunk: Uint8Array) => {
+      said += Buffer.from(chunk).toString("utf8");
+    };
+    const slug = await bench.builder.build({ ...bench.request({ source }), output });
+    expect(said).toContain("Submodules are not fetched, so these stay empty: vendor/dep.");
+    expect(said).not.toContain("../up");
+    const listed = execFileSync("tar", ["-tvzf", slug.path]).toString();
+    expect(listed).toMatch(/linked\.txt -> lib\/real\.txt/);
+    expect(listed).toMatch(/vendor\/dep\//);
+    await symlink("../../../etc/passwd", join(work, "out"));
+    git("add", ".");
+    git("commit", "-qm", "two");
+    const out = { ...source, commit: git("rev-parse", "HEAD") };
+    await expect(bench.builder.build(bench.request({ source: out }))).rejects.toMatchObject({
+      code: "unsafe-archive",
+      message: expect.stringContaining('"out"'),
+    });
   });
 
   it("lists every error of the Procfile with its place and repair", async () => {

@@ -150,6 +150,7 @@ export class Edge {
     this.#tcp.on("error", (error) => {
       this.#logger.error({ error: String(error) }, "The listener failed");
     });
+    this.#git?.sweep();
     return { port: this.#port };
   }
 

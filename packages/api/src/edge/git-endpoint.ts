@@ -12,11 +12,12 @@ import {
 } from "./git-access.ts";
 import { GitHookServer } from "./git-hook-server.ts";
 import { type GitPushHandler, PushJudge } from "./git-push.ts";
-import { GitRepositories, gitEnvironment, removeAbandoned } from "./git-repositories.ts";
+import { Quarantines } from "./git-quarantine.ts";
+import { GitRepositories, gitEnvironment } from "./git-repositories.ts";
 
 /** Options of {@link GitEndpoint}. */
 export interface GitOptions {
-  /** Absolute path for repositories and hooks; made if absent. */
+  /** Absolute path for repositories and hooks, of this process alone; made if absent. */
   readonly directory: string;
   /** Decides about every request that carries credentials. */
   readonly access: (request: GitAccessRequest) => Promise<GitAccess>;
@@ -24,6 +25,11 @@ export interface GitOptions {
   readonly push: GitPushHandler;
   /** Bytes of one push. Default 1 GiB. */
   readonly maxPushBytes?: number;
+  /**
+   * Bytes of memory that each of git's programs may take, where the system can bound it: a pack of
+   * some kilobytes can say that it unpacks to gigabytes. Default 2 GiB.
+   */
+  readonly maxMemoryBytes?: number;
   /** git programs at the same time; more are answered with 503. Default 50. */
   readonly maxConcurrent?: number;
   /** ms that `close` waits for pushes before their programs are killed. Default 10 000. */
@@ -33,6 +39,8 @@ export interface GitOptions {
 
 type Backend = ChildProcessByStdio<Writable, Readable, Readable>;
 
+/** A system that can't bound memory runs git all the same. The hook takes its own bound off. */
+const bounded = 'ulimit -S -v "$1" 2>/dev/null; exec git http-backend';
 const MAX_HEAD_BYTES = 16 * 1024;
 const UPGRADE = "Only git's smart HTTP protocol is served here. Use git 1.6.6 or newer.";
 
@@ -46,6 +54,8 @@ export class GitEndpoint {
   readonly #closing = new AbortController();
   readonly #hooks: GitHookServer;
   readonly #running = new Map<Backend, Promise<void>>();
+  readonly #quarantines = new Quarantines();
+  #sweeping: Promise<void> | undefined;
   #started: Promise<void> | undefined;
 
   constructor(options: GitOptions) {
@@ -64,6 +74,15 @@ export class GitEndpoint {
       await this.#hooks.listen();
     })();
     await this.#started;
+  }
+
+  /** Removes, in the background, what pushes left that a killed platform was receiving. */
+  sweep(): void {
+    this.#sweeping ??= this.#quarantines
+      .sweep(this.repositories.directory, this.#closing.signal)
+      .catch((error: unknown) => {
+        this.#options.logger.warn({ error: String(error) }, "Rests of pushes were not removed");
+      });
   }
 
   /** Answers one request; never rejects. */
@@ -90,6 +109,7 @@ export class GitEndpoint {
       expire();
     }, this.#options.closeTimeoutMs ?? 10_000);
     await Promise.all(this.#running.values());
+    await this.#sweeping;
     // A handler that does not obey its signal must not hold us up for ever.
     await Promise.race([this.#hooks.idle(), expired]);
     clearTimeout(timer);
@@ -127,15 +147,15 @@ export class GitEndpoint {
       });
     await this.#start();
     const repository = await this.repositories.ensure(access.app.id);
-    if (route.path === "git-receive-pack") await removeAbandoned(repository);
-    const push =
-      route.path === "git-receive-pack"
-        ? this.#hooks.expect({ app: access.app, user: access.user, repository })
-        : undefined;
+    if (route.path !== "git-receive-pack")
+      return await this.#serve(request, response, route, access, undefined);
+    const leave = await this.#quarantines.enter(repository);
+    const push = this.#hooks.expect({ app: access.app, user: access.user, repository });
     try {
-      await this.#serve(request, response, route, access, push?.token);
+      await this.#serve(request, response, route, access, push.token);
     } finally {
-      push?.ended();
+      push.ended();
+      await leave();
     }
   }
 
@@ -147,7 +167,8 @@ export class GitEndpoint {
     token: string | undefined,
   ): Promise<void> {
     // A group of its own: a terminal's ^C must reach the server first, and `close` the hook too.
-    const backend: Backend = spawn("git", ["http-backend"], {
+    const kilobytes = Math.ceil((this.#options.maxMemoryBytes ?? 2 * 1024 ** 3) / 1024);
+    const backend: Backend = spawn("sh", ["-c", bounded, "sh", String(kilobytes)], {
       env: {
         ...gitEnvironment(),
         ...this.#configuration(),
@@ -193,6 +214,9 @@ export class GitEndpoint {
       // Larger objects are streamed to disk: a small pack can hold a file of any size.
       ["core.bigFileThreshold", "16m"],
       ["core.deltaBaseCacheLimit", "32m"],
+      // Packs are mapped by windows, which count as memory.
+      ["core.packedGitWindowSize", "32m"],
+      ["core.packedGitLimit", "256m"],
       ["pack.threads", "1"],
       ["receive.fsckObjects", "true"],
       // Faults of old programs that are in the history of honest projects.

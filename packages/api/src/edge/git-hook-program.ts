@@ -67,9 +67,12 @@ socket.on("close", () => {
 });
 `;
 
-/** The hook itself: git looks for a file of this name that can be executed. */
+/**
+ * The hook itself, freed of the bound of git's memory, which the program reserves more
+ * than: git looks for a file of this name that can be executed.
+ */
 export function hookScript(node: string, program: string): string {
-  return `#!/bin/sh\nexec ${quote(node)} ${quote(program)}\n`;
+  return `#!/bin/sh\nulimit -S -v unlimited 2>/dev/null\nexec ${quote(node)} ${quote(program)}\n`;
 }
 
 function quote(text: string): string {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, lstat, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ApiError } from "../errors.ts";
 import { hookProgram, hookScript } from "./git-hook-program.ts";
@@ -66,6 +66,9 @@ export class GitRepositories {
   async #make(path: string): Promise<string> {
     const aside = `${path}.${randomBytes(6).toString("hex")}`;
     await git(["init", "--quiet", "--bare", "--initial-branch=main", "--template=", aside]);
+    await mkdir(join(aside, "info"), { recursive: true });
+    // What is built is all that was pushed, as in a checkout, not what an archive would leave out.
+    await writeFile(join(aside, "info", "attributes"), "* -export-ignore -export-subst\n");
     try {
       await rename(aside, path);
     } catch (error) {
@@ -74,24 +77,6 @@ export class GitRepositories {
       if (!(await lstat(path).catch(() => undefined))?.isDirectory()) throw error;
     }
     return path;
-  }
-}
-
-/** Longer than any push waits for its turn and its build. */
-const abandonedMs = 24 * 60 * 60 * 1000;
-
-/**
- * Removes what pushes that broke off had sent. git itself keeps it when it is killed, as its own
- * server program does to it when a client goes.
- */
-export async function removeAbandoned(repository: string): Promise<void> {
-  const objects = join(repository, "objects");
-  for (const name of await readdir(objects)) {
-    if (!name.startsWith("tmp_objdir-")) continue;
-    const path = join(objects, name);
-    const stat = await lstat(path).catch(() => undefined);
-    if (stat && Date.now() - stat.mtimeMs > abandonedMs)
-      await rm(path, { recursive: true, force: true });
   }
 }
 
