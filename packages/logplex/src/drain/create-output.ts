@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { DrainOutput } from "./drain.ts";
+import type { DrainOutput } from "./drain-parts.ts";
 import type { BatchEncoder } from "./encode/encoder.ts";
 import {
   createLokiEncoder,

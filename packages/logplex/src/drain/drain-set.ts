@@ -4,7 +4,8 @@ import { systemClock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
 import type { Lease } from "../spool/buffer.ts";
 import { type CustomDrainKind, createOutput, type OutputContext } from "./create-output.ts";
-import { Drain, type DrainOutput, type DrainPreview, type ReplayTicket } from "./drain.ts";
+import { Drain } from "./drain.ts";
+import type { DrainOutput, DrainPreview } from "./drain-parts.ts";
 import { createDrainToken } from "./frame-id.ts";
 import type { DrainHealth, DrainState } from "./health.ts";
 import type { LedgerRecord, LedgerView } from "./ledger.ts";
@@ -18,6 +19,7 @@ import {
   parseDrainOptions,
 } from "./options.ts";
 import { Ownership } from "./ownership.ts";
+import type { ReplayTicket } from "./replays.ts";
 import type { DrainSource } from "./source.ts";
 import type { SpoolOptions } from "./store/drain-spool.ts";
 import type { DrainStore } from "./store/drain-store.ts";

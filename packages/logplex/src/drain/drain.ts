@@ -1,84 +1,23 @@
 import type { Clock } from "../clock.ts";
-import type { StoredMessage } from "../message.ts";
 import { byTime } from "../tail/time-window.ts";
-import { RETRY, retryDelayMs } from "./backoff.ts";
+import { RETRY } from "./backoff.ts";
 import { Batch } from "./batch.ts";
 import { BatchSizer } from "./batch-sizer.ts";
-import type { DrainTry } from "./drain-set.ts";
-import type { BatchEncoder, FrameAnnouncement } from "./encode/encoder.ts";
-import type { DrainHealth, DrainState } from "./health.ts";
+import { Condition } from "./condition.ts";
+import type { DrainDependencies, DrainOutput, DrainPreview } from "./drain-parts.ts";
+import type { FrameAnnouncement } from "./encode/encoder.ts";
+import type { DrainHealth } from "./health.ts";
 import { Intake } from "./intake.ts";
 import { Ledger, type LedgerView, type LossCause } from "./ledger.ts";
-import {
-  certificateNotice,
-  channelLossNotice,
-  type DrainNotice,
-  rejectedNotice,
-} from "./notices.ts";
-import type { ParsedDrainOptions } from "./options.ts";
+import { LossReport } from "./loss-report.ts";
 import { joinPieces } from "./rejoin.ts";
+import { Relief } from "./relief.ts";
+import { Replays, type ReplayTicket } from "./replays.ts";
 import { Latch } from "./signal.ts";
-import type { DrainSource } from "./source.ts";
-import { DrainSpool, type SpoolOptions } from "./store/drain-spool.ts";
-import type { DrainRecord, DrainStore } from "./store/drain-store.ts";
-import type {
-  DrainTransport,
-  OutgoingFrame,
-  ProbeReport,
-  SendOutcome,
-} from "./transport/transport.ts";
-
-/** Receiver side of a drain; replaced as a whole when its URL or options change. */
-export interface DrainOutput {
-  readonly masked: string;
-  readonly options: ParsedDrainOptions;
-  readonly encoder: BatchEncoder;
-  readonly transport: DrainTransport;
-}
-
-/** What a drain is made with. */
-export interface DrainDependencies {
-  readonly id: string;
-  readonly token: string;
-  readonly source: DrainSource;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly store: DrainStore;
-  /** Where messages of a drain with `onFull: "spool"` go. */
-  readonly spool?: SpoolOptions | undefined;
-  /** Writes a line about the drain into its channel. */
-  readonly notify: (notice: DrainNotice) => void;
-  /** Called when the state changes. */
-  readonly onState?: (from: DrainState, to: DrainState) => void;
-  readonly onTry?: (facts: Omit<DrainTry, "drain">) => void;
-}
-
-/** The next request of a drain, not sent. */
-export interface DrainPreview {
-  /** Request line and headers with secrets masked; empty for kinds without one. */
-  readonly head: string;
-  readonly body: Buffer;
-  readonly frameId: string;
-  readonly messages: number;
-}
-
-/** Result of a replay that was accepted. */
-export interface ReplayTicket {
-  readonly fromSeq: number;
-  readonly toSeq: number;
-  /** Messages of the range that the channel still has and the filter lets through. */
-  readonly messages: number;
-  /** Messages of the range that are gone. */
-  readonly trimmed: number;
-  /** Settles with the number that was delivered. */
-  readonly done: Promise<number>;
-}
-
-/** Fill of the buffer at which writers wait, and at which they go on. */
-const BLOCK_AT = 0.75;
-const RELIEVED_AT = 0.5;
-const REPORT_EVERY_MS = 60_000;
-const NOTICE_EVERY_MS = 3_600_000;
+import { DrainSpool } from "./store/drain-spool.ts";
+import type { DrainRecord } from "./store/drain-store.ts";
+import { testMessage } from "./test-message.ts";
+import type { OutgoingFrame, ProbeReport, SendOutcome } from "./transport/transport.ts";
 
 /**
  * Delivers the messages of a channel to one receiver, in order, at least once. Every message that
@@ -95,10 +34,11 @@ export class Drain {
   readonly #inFlight = new Set<Batch>();
   /** Batches of an earlier process that wait for their next try. */
   readonly #resumed: Batch[] = [];
-  readonly #replays: Batch[] = [];
-  readonly #replaying = new Map<Batch, (delivered: number) => void>();
+  readonly #replays: Replays;
+  readonly #condition: Condition;
+  readonly #relief: Relief;
+  readonly #lossReport: LossReport;
   readonly #stop = new AbortController();
-  readonly #noticed = new Map<string, number>();
   #output: DrainOutput;
   #sizer: BatchSizer;
   /** One per request in flight. */
@@ -108,23 +48,9 @@ export class Drain {
   #saving: Promise<void> = Promise.resolve();
   #paused = false;
   #flushing = false;
-  #failures = 0;
-  #failingSince: number | undefined;
-  #heldSince: number | undefined;
-  #goneSince: number | undefined;
-  #disabled: string | undefined;
-  #lastError: DrainHealth["lastError"];
-  #lastSuccessAt: number | undefined;
   #nextTryAt: number | undefined;
-  #reportTimer: unknown;
-  #reportedAt = Number.NEGATIVE_INFINITY;
   #lingerTimer: unknown;
-  #state: DrainState = "healthy";
   #closing: Promise<LedgerView> | undefined;
-  #relief: Promise<void> | undefined;
-  #relieve: (() => void) | undefined;
-  #reportedTotal = 0;
-  #replayCount = 0;
   #retried = 0;
 
   constructor(dependencies: DrainDependencies, output: DrainOutput, fromSeq: number) {
@@ -134,6 +60,29 @@ export class Drain {
     this.#clock = dependencies.clock;
     this.#output = output;
     this.#sizer = new BatchSizer(output.options);
+    this.#replays = new Replays(this.token);
+    const { notify, onState } = dependencies;
+    this.#lossReport = new LossReport({
+      clock: this.#clock,
+      ledger: this.#ledger,
+      token: this.token,
+      notify,
+    });
+    this.#relief = new Relief({
+      fill: () => this.#intake.fill,
+      blocks: () =>
+        this.#output.options.onFull === "block" &&
+        this.#condition.disabled === undefined &&
+        !this.#stop.signal.aborted,
+    });
+    this.#condition = new Condition({
+      token: this.token,
+      notify,
+      onState: (from, to) => {
+        this.#relief.check();
+        if (from !== to) onState?.(from, to);
+      },
+    });
     this.#intake = new Intake({
       source: dependencies.source,
       ledger: this.#ledger,
@@ -142,7 +91,7 @@ export class Drain {
       spool: dependencies.spool && new DrainSpool(dependencies.id, dependencies.spool),
       now: () => this.#clock.now(),
       onChange: () => {
-        this.#reportLoss();
+        this.#lossReport.check();
         this.#wake.set();
       },
     });
@@ -160,8 +109,7 @@ export class Drain {
   async #restore(record: DrainRecord): Promise<void> {
     const { source } = this.#dependencies;
     this.#ledger.restore(record.ledger);
-    this.#disabled = record.disabled;
-    this.#goneSince = record.goneSince;
+    this.#condition.restore(record.disabled, record.goneSince);
     const renumbered = record.epoch !== source.epoch || record.seenSeq > source.nextSeq;
     if (renumbered) {
       // The numbers of the record mean nothing any more: what was pending is gone.
@@ -209,20 +157,15 @@ export class Drain {
       if (first) oldest = Math.min(oldest ?? Infinity, first.receivedAt / 1000);
     }
     return {
-      state: this.#state,
+      ...this.#condition.view,
       paused: this.#paused,
       lag: {
         messages: this.pending,
         bytes,
         seconds: oldest === undefined ? 0 : Math.max(0, (now - oldest) / 1000),
       },
-      failures: this.#failures,
       retried: this.#retried,
-      ...(this.#lastError ? { lastError: this.#lastError } : {}),
-      ...(this.#lastSuccessAt === undefined ? {} : { lastSuccessAt: this.#lastSuccessAt }),
-      ...(this.#failingSince === undefined ? {} : { failingSince: this.#failingSince }),
       ...(this.#nextTryAt === undefined ? {} : { nextTryAt: this.#nextTryAt }),
-      ...(this.#disabled === undefined ? {} : { disabled: this.#disabled }),
     };
   }
 
@@ -231,22 +174,7 @@ export class Drain {
    * that await it lose nothing. It settles when half of the buffer is free, or the drain ends.
    */
   get pressure(): Promise<void> | undefined {
-    if (this.#output.options.onFull !== "block" || this.#disabled !== undefined) return undefined;
-    if (this.#stop.signal.aborted || this.#intake.fill < BLOCK_AT) return undefined;
-    this.#relief ??= new Promise((resolve) => {
-      this.#relieve = resolve;
-    });
-    return this.#relief;
-  }
-
-  #checkRelief(): void {
-    if (!this.#relieve) return;
-    const ended = this.#stop.signal.aborted || this.#disabled !== undefined;
-    const blocks = this.#output.options.onFull === "block" && !ended;
-    if (blocks && this.#intake.fill > RELIEVED_AT) return;
-    this.#relieve();
-    this.#relieve = undefined;
-    this.#relief = undefined;
+    return this.#relief.wait;
   }
 
   /** Stops delivering; messages wait in the buffer and the oldest are lost when it is full. */
@@ -269,13 +197,8 @@ export class Drain {
     this.#intake.setQuery(output.options.query);
     this.#intake.spooling = output.options.onFull === "spool";
     for (const batch of this.#inFlight) batch.frame = undefined;
-    this.#failures = 0;
-    this.#failingSince = undefined;
-    this.#heldSince = undefined;
-    this.#goneSince = undefined;
-    if (this.#disabled !== undefined) this.#intake.reopen();
-    this.#disabled = undefined;
-    this.#updateState();
+    if (this.#condition.disabled !== undefined) this.#intake.reopen();
+    this.#condition.forget();
     this.#interrupt();
     this.#hurry();
     await old.transport.close();
@@ -319,38 +242,11 @@ export class Drain {
     const fromSeq = Math.max(1, range.fromSeq);
     const toSeq = Math.min(range.toSeq ?? source.nextSeq - 1, source.nextSeq - 1);
     const taken = await this.#intake.bring(fromSeq, toSeq);
-    const number = ++this.#replayCount;
-    const done: Promise<number>[] = [];
-    let part: StoredMessage[] = [];
-    let bytes = 0;
-    const cut = () => {
-      const [first] = part;
-      const last = part[part.length - 1];
-      if (!first || !last) return;
-      const range = { firstSeq: first.seq, lastSeq: last.seq };
-      const batch = new Batch(this.token, range, part, { replay: number });
-      done.push(new Promise((settle) => this.#replaying.set(batch, settle)));
-      this.#replays.push(batch);
-      part = [];
-      bytes = 0;
-    };
-    const limits = this.#sizer.limits(this.#output.encoder.overhead);
-    for (const message of taken.messages) {
-      bytes += message.body.length + limits.overhead;
-      if (part.length >= limits.messages || (part.length > 0 && bytes > limits.bytes)) cut();
-      part.push(message);
-    }
-    cut();
+    const ticket = this.#replays.add(taken, this.#sizer.limits(this.#output.encoder.overhead));
     this.#wake.set();
     // It may have been closed meanwhile.
-    if (this.#stop.signal.aborted) this.#endReplays();
-    return {
-      fromSeq,
-      toSeq,
-      messages: taken.messages.length,
-      trimmed: taken.trimmed,
-      done: Promise.all(done).then((counts) => counts.reduce((sum, count) => sum + count, 0)),
-    };
+    if (this.#stop.signal.aborted) this.#replays.end();
+    return ticket;
   }
 
   /**
@@ -381,7 +277,7 @@ export class Drain {
   async remove(): Promise<LedgerView> {
     await this.close(0);
     this.#dropPending("removed");
-    this.#clock.clearTimeout(this.#reportTimer);
+    this.#lossReport.close();
     await this.#dependencies.store.remove(this.id);
     return this.ledger;
   }
@@ -389,16 +285,11 @@ export class Drain {
   #abort(): void {
     this.#stop.abort();
     this.#interrupt();
-    this.#clock.clearTimeout(this.#reportTimer);
+    this.#lossReport.close();
     this.#clock.clearTimeout(this.#lingerTimer);
     this.#hurry();
-    this.#checkRelief();
-    this.#endReplays();
-  }
-
-  #endReplays(): void {
-    for (const settle of this.#replaying.values()) settle(0);
-    this.#replaying.clear();
+    this.#relief.check();
+    this.#replays.end();
   }
 
   /** Lets everything go that waits for time to pass. */
@@ -408,7 +299,7 @@ export class Drain {
   }
 
   get #idle(): boolean {
-    return this.#paused || this.#disabled !== undefined;
+    return this.#paused || this.#condition.disabled !== undefined;
   }
 
   async #work(): Promise<void> {
@@ -432,20 +323,20 @@ export class Drain {
     try {
       await this.#intake.fetch();
     } catch {
-      this.#lastError = { reason: "its messages could not be fetched", at: this.#clock.now() };
+      this.#condition.trouble("its messages could not be fetched", this.#clock.now());
       await this.#sleep(RETRY.baseMs);
     }
   }
 
   get #finished(): boolean {
-    return this.#intake.unread === 0 && this.#replays.length + this.#resumed.length === 0;
+    return this.#intake.unread === 0 && this.#replays.waiting + this.#resumed.length === 0;
   }
 
   /** The next batch: those of an earlier process first, then replays, then the channel. */
   #next(): Batch | undefined {
     const resumed = this.#resumed.shift();
     if (resumed) return resumed;
-    const replay = this.#replays.shift();
+    const replay = this.#replays.next();
     if (replay) this.#inFlight.add(replay);
     if (replay) return replay;
     return this.#cut();
@@ -479,7 +370,7 @@ export class Drain {
       });
       this.#sizer.cut(taken.messages.length, this.#intake.unread, now);
       this.#inFlight.add(batch);
-      this.#checkRelief();
+      this.#relief.check();
       return batch;
     }
   }
@@ -551,7 +442,7 @@ export class Drain {
         await this.#settle(batch, outcome);
         return;
       }
-      await this.#sleep(this.#retryDelay(outcome));
+      await this.#sleep(this.#condition.retryDelay(outcome, this.#dependencies.random));
     }
   }
 
@@ -591,8 +482,7 @@ export class Drain {
     for (const half of halves) this.#inFlight.add(half);
     const before = this.#ledger.replayed;
     for (const half of halves) await this.#deliver(half);
-    this.#replaying.get(batch)?.(this.#ledger.replayed - before);
-    this.#replaying.delete(batch);
+    this.#replays.settle(batch, this.#ledger.replayed - before);
   }
 
   #encodedSize(batch: Batch): number {
@@ -612,7 +502,7 @@ export class Drain {
         this.#loseBatch(batch, "too-large");
         return true;
       case "rejected":
-        this.#fail(outcome.reason, now);
+        this.#condition.failed(outcome.reason, now);
         this.#loseBatch(batch, "rejected");
         return true;
       default:
@@ -631,83 +521,31 @@ export class Drain {
     this.#ledger.delivered += count - refused;
     this.#ledger.lose("rejected", batch.firstSeq, batch.lastSeq, refused, now);
     if (batch.announcement) this.#ledger.announced(batch.announcement.count, now);
-    if (refused > 0) this.#reportLoss();
+    if (refused > 0) this.#lossReport.check();
   }
 
   #failed(batch: Batch, outcome: SendOutcome, now: number): boolean {
-    const reason = "reason" in outcome ? outcome.reason : outcome.kind;
-    this.#fail(reason, now);
-    const held =
-      outcome.kind === "refused" || outcome.kind === "gone" || outcome.kind === "blocked";
-    this.#heldSince = held ? (this.#heldSince ?? now) : undefined;
-    this.#goneSince = outcome.kind === "gone" ? (this.#goneSince ?? now) : undefined;
-    this.#tell(outcome, now);
-    this.#updateState();
-    if (this.#goneSince !== undefined && now - this.#goneSince >= RETRY.goneMs) {
+    const cause = this.#condition.judge(outcome, this.#output.masked, now);
+    if (this.#condition.isGone(now)) {
       this.#disable("answered 410 for 24 hours", now);
       return true;
     }
-    const since = Math.max(this.#failingSince ?? now, batch.newestMs);
+    const since = Math.max(this.#condition.failingSince ?? now, batch.newestMs);
     const spooled = this.#output.options.onFull === "spool";
     if (now - since < (spooled ? RETRY.spoolMaxAgeMs : RETRY.maxAgeMs)) return false;
-    this.#loseBatch(batch, outcome.kind === "blocked" ? "blocked" : held ? "held" : "expired");
+    this.#loseBatch(batch, cause);
     return true;
   }
 
-  #tell(outcome: SendOutcome, now: number): void {
-    const { token } = this;
-    if (outcome.kind === "certificate") {
-      const notice = certificateNotice(outcome.reason, this.#output.masked);
-      this.#notice(`L14 ${outcome.reason}`, notice, now);
-      this.#lastError = {
-        reason: outcome.reason,
-        at: now,
-        ...(outcome.certificate ? { certificate: outcome.certificate } : {}),
-      };
-    } else if (outcome.kind === "temporary" && outcome.redirect !== undefined) {
-      this.#notice("L16 redirect", rejectedNotice(token, outcome.reason), now);
-    } else if (
-      outcome.kind === "refused" ||
-      outcome.kind === "gone" ||
-      outcome.kind === "blocked" ||
-      (outcome.kind === "temporary" && outcome.unresolved)
-    ) {
-      this.#notice(`L16 ${outcome.reason}`, rejectedNotice(token, outcome.reason), now);
-    }
-  }
-
-  /** The same complaint at most once an hour. */
-  #notice(key: string, notice: DrainNotice, now: number): void {
-    const last = this.#noticed.get(key);
-    if (last !== undefined && now - last < NOTICE_EVERY_MS) return;
-    if (this.#noticed.size >= 32) this.#noticed.clear();
-    this.#noticed.set(key, now);
-    this.#dependencies.notify(notice);
-  }
-
   #succeed(now: number): void {
-    this.#failures = 0;
-    this.#failingSince = undefined;
-    this.#heldSince = undefined;
-    this.#goneSince = undefined;
     this.#nextTryAt = undefined;
-    this.#lastSuccessAt = now;
-    this.#updateState();
-  }
-
-  #fail(reason: string, now: number): void {
-    this.#failures++;
-    this.#failingSince ??= now;
-    this.#lastError = { reason, at: now };
-    this.#updateState();
+    this.#condition.succeeded(now);
   }
 
   #disable(reason: string, now: number): void {
-    this.#disabled = reason;
     this.#intake.close();
     this.#dropPending("disabled");
-    this.#notice("L16 disabled", rejectedNotice(this.token, `${reason} and was disabled`), now);
-    this.#updateState();
+    this.#condition.disable(reason, now);
   }
 
   #dropPending(cause: LossCause): void {
@@ -726,7 +564,7 @@ export class Drain {
       batch.messages.length,
       this.#clock.now(),
     );
-    this.#reportLoss();
+    this.#lossReport.check();
   }
 
   #lose(cause: LossCause, fromSeq: number, toSeq: number): void {
@@ -734,18 +572,9 @@ export class Drain {
   }
 
   async #settle(batch: Batch, outcome: SendOutcome): Promise<void> {
-    this.#replaying.get(batch)?.(outcome.kind === "delivered" ? batch.messages.length : 0);
-    this.#replaying.delete(batch);
+    this.#replays.settle(batch, outcome.kind === "delivered" ? batch.messages.length : 0);
     // Otherwise the next boundary carries this result along.
     if (this.#intake.unread === 0) await this.#save();
-  }
-
-  #retryDelay(outcome: SendOutcome): number {
-    const held =
-      outcome.kind === "refused" || outcome.kind === "gone" || outcome.kind === "blocked";
-    if (held) return RETRY.probeMs;
-    const wish = outcome.kind === "temporary" ? outcome.retryAfterMs : undefined;
-    return retryDelayMs(this.#failures, this.#dependencies.random, wish);
   }
 
   #sleep(ms: number): Promise<void> {
@@ -763,36 +592,6 @@ export class Drain {
     });
   }
 
-  /** L10 in history and tails, about once a minute. */
-  #reportLoss(): void {
-    if (this.#reportTimer !== undefined || this.#stop.signal.aborted) return;
-    if (this.#ledger.lostTotal === this.#reportedTotal) return;
-    const wait = Math.max(0, this.#reportedAt + REPORT_EVERY_MS - this.#clock.now());
-    this.#reportTimer = this.#clock.setTimeout(() => {
-      this.#reportTimer = undefined;
-      this.#reportedAt = this.#clock.now();
-      this.#reportedTotal = this.#ledger.lostTotal;
-      const loss = this.#ledger.takeUnreported();
-      if (loss) this.#dependencies.notify(channelLossNotice(this.token, loss));
-    }, wait);
-  }
-
-  #updateState(): void {
-    this.#checkRelief();
-    const from = this.#state;
-    const to = this.#stateNow();
-    if (from === to) return;
-    this.#state = to;
-    this.#dependencies.onState?.(from, to);
-  }
-
-  #stateNow(): DrainState {
-    if (this.#disabled !== undefined) return "disabled";
-    if (this.#heldSince !== undefined) return "held";
-    if (this.#failures >= RETRY.openAfter) return "open";
-    return this.#failures > 0 ? "degraded" : "healthy";
-  }
-
   /** Writes the record, one write at a time. A store that fails costs crash safety, not delivery. */
   #save(): Promise<void> {
     const { store, source } = this.#dependencies;
@@ -808,33 +607,13 @@ export class Drain {
             .filter((batch) => batch.replay === undefined)
             .map((batch) => batch.boundary),
           ledger: this.#ledger.record(),
-          goneSince: this.#goneSince,
-          disabled: this.#disabled,
+          goneSince: this.#condition.goneSince,
+          disabled: this.#condition.disabled,
         });
       } catch {
-        this.#lastError = { reason: "its state could not be saved", at: this.#clock.now() };
+        this.#condition.trouble("its state could not be saved", this.#clock.now());
       }
     });
     return this.#saving;
   }
-}
-
-function testMessage(token: string, now: number): StoredMessage {
-  const micros = now * 1000;
-  return {
-    seq: 0,
-    id: `${now}-0`,
-    ts: micros,
-    receivedAt: micros,
-    pri: 174,
-    facility: 21,
-    severity: 6,
-    source: "heroku",
-    procid: "logplex",
-    hostname: "",
-    msgid: "",
-    sd: [],
-    body: Buffer.from(`This is a test of drain '${token}'.`),
-    flags: new Set(),
-  };
 }

@@ -1,5 +1,5 @@
 export type { CustomDrainContext, CustomDrainKind } from "./create-output.ts";
-export type { DrainPreview, ReplayTicket } from "./drain.ts";
+export type { DrainPreview } from "./drain-parts.ts";
 export {
   type AddDrainOptions,
   type DrainEvent,
@@ -15,6 +15,7 @@ export type { Resolve, ResolvedAddress } from "./net/lookup.ts";
 export { DENIED_PORTS, type DrainPolicy } from "./net/policy.ts";
 export type { DrainNotice } from "./notices.ts";
 export type { DrainDialect, DrainOptions, ParsedDrainOptions } from "./options.ts";
+export type { ReplayTicket } from "./replays.ts";
 export type { DrainSource, SourceHold, SourceRead } from "./source.ts";
 export type { DrainRecord, DrainStore, FrameBoundary } from "./store/drain-store.ts";
 export { type FileDrainStoreOptions, fileDrainStore } from "./store/file-store.ts";
