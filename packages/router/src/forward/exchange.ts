@@ -11,6 +11,7 @@ import { choose } from "../table/balance.ts";
 import { admit } from "./admission.ts";
 import type { ClientSide } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
+import { NOT_PROCESSED } from "./http2-upstream.ts";
 import { fieldIdentity, type Identity } from "./identity.ts";
 import { buildRequestHead } from "./request-head.ts";
 import type { ReadLease } from "./shared-read.ts";
@@ -323,7 +324,7 @@ export class Exchange implements Waiter, UpstreamUser {
         : safe || settings.unsafeReuse === "any"
           ? Number.POSITIVE_INFINITY
           : 1000;
-    const pooled = maxAge < 0 ? null : pool.take(now, maxAge, settings.backendTls);
+    const pooled = maxAge < 0 ? null : pool.take(now, maxAge, settings.dial);
     this.reused = pooled !== null;
     this.#attempt = {
       dyno: backend.dyno,
@@ -345,7 +346,7 @@ export class Exchange implements Waiter, UpstreamUser {
     }
     const left = Math.max(1, this.#connectsUntil - now);
     this.engine.wheel.clear(this.client);
-    this.upstream = pool.open(this, Math.min(this.#timeouts.connectMs, left), settings.backendTls);
+    this.upstream = pool.open(this, Math.min(this.#timeouts.connectMs, left), settings.dial);
   }
 
   /** {@link UpstreamUser} */
@@ -442,7 +443,8 @@ export class Exchange implements Waiter, UpstreamUser {
   }
 
   #mayRetain(): boolean {
-    return this.#retainable && this.reused && !this.#freshRetried;
+    const mayComeBack = this.reused || this.app?.settings.dial?.http2 === true;
+    return this.#retainable && mayComeBack && !this.#freshRetried;
   }
 
   #forgetBody(): void {
@@ -858,11 +860,12 @@ export class Exchange implements Waiter, UpstreamUser {
       this.upstream = null;
       return;
     }
-    this.#upstreamLost(error === null ? "closed" : "reset");
+    const refused = (error as NodeJS.ErrnoException | null)?.code === NOT_PROCESSED;
+    this.#upstreamLost(refused ? "refused-stream" : error === null ? "closed" : "reset", refused);
   }
 
   /** The backend went away before its answer was complete. */
-  #upstreamLost(how: string): void {
+  #upstreamLost(how: string, unprocessed = false): void {
     const { upstream } = this;
     this.upstream = null;
     upstream?.destroy();
@@ -875,13 +878,13 @@ export class Exchange implements Waiter, UpstreamUser {
       return;
     }
     this.#endAttempt(how);
-    if (this.#canRetry()) {
+    if (this.#canRetry(unprocessed)) {
       const backend = this.backend as Backend;
       this.#freshRetried = true;
       this.#checkin();
       this.#headSent = false;
       this.phase = "policy";
-      this.engine.retried(this.app as AppRoute, "reused-socket");
+      this.engine.retried(this.app as AppRoute, unprocessed ? "refused-stream" : "reused-socket");
       const now = this.#now();
       if (backend.isGood(now)) {
         this.#startAttempt(backend, now);
@@ -893,8 +896,13 @@ export class Exchange implements Waiter, UpstreamUser {
     this.fail("H13", how);
   }
 
-  #canRetry(): boolean {
+  #canRetry(unprocessed: boolean): boolean {
     if (this.#freshRetried || this.#clientLeft) return false;
+    if (unprocessed)
+      return (
+        (this.#retainable || this.received === 0) &&
+        this.engine.mayRetry(this.app as AppRoute, "reset")
+      );
     const { method } = this.meaning as RequestMeaning;
     const { settings } = this.app as AppRoute;
     if (this.reused) {

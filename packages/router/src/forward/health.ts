@@ -6,8 +6,8 @@ import type { AppRoute } from "../table/app-route.ts";
 import type { Backend } from "../table/backend.ts";
 import type { HealthSettings } from "../table/settings.ts";
 import { Timed } from "../time/wheel.ts";
+import { dial } from "./dial.ts";
 import type { Engine } from "./engine.ts";
-import { secure } from "./upstream.ts";
 
 /** Checks the dynos of all apps that have `health`; one request per dyno at a time. */
 export class HealthChecker {
@@ -81,7 +81,7 @@ class Check extends Timed {
     const { settings } = this;
     const { address } = this.#backend;
     if (address === undefined) return;
-    const tls = this.#app.settings.backendTls;
+    const by = this.#app.settings.dial;
     const host = "host" in address ? address.host : "localhost";
     const target = "host" in address ? { host, port: address.port } : { path: address.socketPath };
     const asked = request({
@@ -89,7 +89,7 @@ class Check extends Timed {
       headers: { host: this.#app.settings.hosts[0] ?? host, "user-agent": "dynokit-health" },
       createConnection: () => {
         const socket = this.#engine.connect(target as NetConnectOpts);
-        return tls === null ? socket : secure(socket, tls, host);
+        return by === null ? socket : dial(socket, by, host, () => {});
       },
     });
     this.#end = () => asked.destroy();

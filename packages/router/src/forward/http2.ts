@@ -21,6 +21,7 @@ import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client
 import type { Engine } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import { keptTrailers } from "./fields.ts";
+import { answeredIn } from "./response-head.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream.ts";
 
@@ -402,7 +403,7 @@ export class Http2Client extends ClientSide {
     const headers = responseHeaders(head, meaning);
     if (meaning.contentLength !== null) headers["content-length"] = meaning.contentLength;
     headers["date"] ??= this.#engine.dateField().slice(6, -2);
-    addLine(headers, "via", `1.${head.minor} ${this.#engine.options.via}`);
+    addLine(headers, "via", `${answeredIn(exchange, head)} ${this.#engine.options.via}`);
     if (this.#engine.options.echoRequestId) headers["x-request-id"] = exchange.identity.requestId;
     addLines(headers, exchange.answerFields);
     const bare = ended && parts.bytes === 0 && (trailers === null || trailers.count === 0);

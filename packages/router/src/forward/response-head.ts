@@ -8,6 +8,11 @@ const SPACE = 32;
 /** The last digit of the version that we speak. */
 const ONE = 49;
 
+/** Version of HTTP that the app answered in. */
+export function answeredIn(exchange: Exchange, head: Head): string {
+  return exchange.app?.settings.dial?.http2 === true ? "2.0" : `1.${head.minor}`;
+}
+
 /** The response head as an HTTP/1.1 client gets it; `framing` are complete lines. */
 export function buildResponseHead(
   exchange: Exchange,
@@ -27,7 +32,8 @@ export function buildResponseHead(
   if ((head.first[F.date] as number) < 0) out += engine.dateField(exchange.readAt);
   if (engine.options.echoRequestId) out += `X-Request-Id: ${exchange.identity.requestId}\r\n`;
   out += exchange.answerFields;
-  return head.minor === 1 ? out + engine.viaEnd : `${out}Via: 1.0 ${engine.options.via}\r\n\r\n`;
+  if (head.minor === 1 && exchange.app?.settings.dial?.http2 !== true) return out + engine.viaEnd;
+  return `${out}Via: ${answeredIn(exchange, head)} ${engine.options.via}\r\n\r\n`;
 }
 
 /** The 101 that turns a connection into a tunnel. */

@@ -1,8 +1,8 @@
-import { isIP, type NetConnectOpts, type Socket } from "node:net";
-import { type TLSSocket, connect as tlsConnect } from "node:tls";
+import type { NetConnectOpts, Socket } from "node:net";
 import type { Backend } from "../table/backend.ts";
-import type { BackendTls } from "../table/settings.ts";
+import type { BackendDial } from "../table/settings.ts";
 import { Timed } from "../time/wheel.ts";
+import { dial } from "./dial.ts";
 import type { Engine } from "./engine.ts";
 import { Members } from "./members.ts";
 import { ReadLease } from "./shared-read.ts";
@@ -63,20 +63,6 @@ function forgetWriteError(socket: Socket): void {
   if (readable !== undefined) readable.errored = null;
 }
 
-/** TLS over a connection to a dyno. */
-export function secure(socket: Socket, tls: BackendTls, host: string): TLSSocket {
-  const name = tls.serverName ?? host;
-  return tlsConnect({
-    socket,
-    secureContext: tls.context,
-    // The name counts also where it is an address, which TLS itself never sends.
-    host: name,
-    ...(isIP(name) === 0 ? { servername: name } : {}),
-    rejectUnauthorized: tls.verify,
-    ALPNProtocols: ["http/1.1"],
-  });
-}
-
 /** One connection to one backend; used by one exchange at a time. */
 export class UpstreamConnection extends Timed {
   readonly backend: Backend;
@@ -105,7 +91,7 @@ export class UpstreamConnection extends Timed {
   /** Where the last one went. */
   #given: Buffer | null = null;
 
-  constructor(pool: Pool, backend: Backend, connectMs: number, tls: BackendTls | null) {
+  constructor(pool: Pool, backend: Backend, connectMs: number, by: BackendDial | null) {
     super();
     this.pool = pool;
     this.backend = backend;
@@ -115,8 +101,9 @@ export class UpstreamConnection extends Timed {
       ...("socketPath" in address
         ? { path: address.socketPath }
         : { host: address.host, port: address.port, noDelay: true }),
-      allowHalfOpen: true,
-      ...(tls === null
+      // HTTP/2 has an end of its own.
+      allowHalfOpen: by?.http2 !== true,
+      ...(by === null
         ? {
             onread: {
               buffer: () => this.#nextBuffer(),
@@ -127,15 +114,15 @@ export class UpstreamConnection extends Timed {
         : {}),
     };
     const socket = pool.engine.connect(options as NetConnectOpts);
-    if (tls === null) {
+    if (by === null) {
       this.socket = socket;
       socket.on("connect", () => this.#onConnect());
     } else {
       socket.on("connect", () => {
         this.#reached = true;
       });
-      this.socket = secure(socket, tls, "host" in address ? address.host : "localhost");
-      this.socket.on("secureConnect", () => this.#onConnect());
+      const host = "host" in address ? address.host : "localhost";
+      this.socket = dial(socket, by, host, () => this.#onConnect());
       this.socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     }
     this.socket.on("drain", () => this.user?.onUpstreamDrain());
@@ -169,7 +156,7 @@ export class UpstreamConnection extends Timed {
     return this.#buffer;
   }
 
-  /** What was read over TLS: buffers of their own. */
+  /** What was read over TLS or HTTP/2: buffers of their own. */
   #onData(chunk: Buffer): void {
     const { user } = this;
     if (user === null) {
@@ -261,7 +248,7 @@ export class Pool {
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new Members<UpstreamConnection>();
   #desyncs: number[] = [];
-  #tls: BackendTls | null = null;
+  #by: BackendDial | null = null;
 
   constructor(engine: Engine, backend: Backend, appId: string) {
     this.engine = engine;
@@ -286,12 +273,12 @@ export class Pool {
    * An idle connection, or null.
    *
    * @param maxAgeMs - Take only one that was used within this time.
-   * @param tls - Rules that it must have been opened by.
+   * @param by - Rules that it must have been opened by.
    */
-  take(now: number, maxAgeMs: number, tls: BackendTls | null): UpstreamConnection | null {
-    if (this.#tls !== tls) {
+  take(now: number, maxAgeMs: number, by: BackendDial | null): UpstreamConnection | null {
+    if (this.#by !== by) {
       // Other rules hold for the dynos now than when these were opened.
-      this.#tls = tls;
+      this.#by = by;
       this.closeIdle();
     }
     for (;;) {
@@ -308,8 +295,8 @@ export class Pool {
   }
 
   /** A new connection; its user is told how the connect went. */
-  open(user: UpstreamUser, connectMs: number, tls: BackendTls | null): UpstreamConnection {
-    const connection = new UpstreamConnection(this, this.backend, connectMs, tls);
+  open(user: UpstreamUser, connectMs: number, by: BackendDial | null): UpstreamConnection {
+    const connection = new UpstreamConnection(this, this.backend, connectMs, by);
     connection.user = user;
     this.#all.add(connection);
     return connection;

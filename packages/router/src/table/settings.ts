@@ -150,6 +150,7 @@ const settingsSchema = z.strictObject({
   bufferRequestBytes: z.number().int().min(0).max(16_777_216).optional(),
   maxClientConnections: z.number().int().min(1).optional(),
   backendTls: backendTlsSchema.optional(),
+  backendProtocol: z.enum(["http1", "h2c"]).optional(),
   health: healthSchema.optional(),
   canary: canarySchema.optional(),
 });
@@ -173,6 +174,7 @@ export type BackendOptions = z.input<typeof backendSchema>;
  * | `maxClientConnections` | none | connections whose last request was for the app (H22) |
  * | `health` | off | asks each dyno for `path` every `intervalMs` (5000); out after `fall` (2) bad answers, back after `rise` (1) |
  * | `canary` | off | `share` of the requests goes to the dynos of release `version`; ends when its rate of H-codes is more than `abortAbove` over that of the others |
+ * | `backendProtocol` | `http1` | `h2c` speaks HTTP/2 to the dynos without asking first, one request per connection at a time; for gRPC |
  * | `backendTls` | `false` | TLS to the dynos; `ca` pins who may sign, `serverName` the name, `cert` and `key` show who asks |
  */
 export type AppRouteOptions = z.input<typeof settingsSchema>;
@@ -245,6 +247,12 @@ export interface BackendTls {
   readonly verify: boolean;
 }
 
+/** How dynos are spoken to where that is not HTTP/1.1 on clear text (spec/router.md §15, §21). */
+export interface BackendDial {
+  readonly tls: BackendTls | null;
+  readonly http2: boolean;
+}
+
 /** The settings as the engine reads them. */
 export interface AppSettings {
   readonly name: string;
@@ -297,7 +305,8 @@ export interface AppSettings {
   /** Infinity = no limit. */
   readonly maxClientConnections: number;
   /** null = clear text. */
-  readonly backendTls: BackendTls | null;
+  /** null = HTTP/1.1 on clear text. */
+  readonly dial: BackendDial | null;
   readonly health: HealthSettings | null;
   readonly canary: CanarySettings | null;
 }
@@ -370,6 +379,16 @@ function resolveBackendTls(
       `The route of app "${app}" at "backendTls" is not valid: ${reason}. Give certificates and key as PEM that fit together.`,
     );
   }
+}
+
+/** One object for all, so that a change of other settings leaves idle connections alone. */
+const H2C: BackendDial = Object.freeze({ tls: null, http2: true });
+
+function resolveDial(app: string, options: AppRouteOptions): BackendDial | null {
+  const tls = resolveBackendTls(app, options.backendTls ?? false);
+  const http2 = options.backendProtocol === "h2c";
+  if (tls === null) return http2 ? H2C : null;
+  return Object.freeze({ tls, http2 });
 }
 
 /** Resolves checked options to the form the engine reads. */
@@ -447,7 +466,7 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     tracing: options.tracing === undefined ? null : options.tracing !== false,
     bufferRequestBytes: options.bufferRequestBytes ?? 0,
     maxClientConnections: options.maxClientConnections ?? Number.POSITIVE_INFINITY,
-    backendTls: resolveBackendTls(app, options.backendTls ?? false),
+    dial: resolveDial(app, options),
     health:
       options.health === undefined
         ? null
