@@ -1,11 +1,11 @@
 export type { Alert, AlertEvent, AlertOptions } from "./alert/alert.ts";
-export {
-  Channel,
-  type ChannelOptions,
-  type ChannelSettings,
-  type HistoryOptions,
-  type ProducerLoss,
-} from "./channel/channel.ts";
+export { Channel } from "./channel/channel.ts";
+export type {
+  ChannelOptions,
+  ChannelSettings,
+  HistoryOptions,
+  ProducerLoss,
+} from "./channel/channel-options.ts";
 export type { FilterOptions } from "./channel/filter.ts";
 export type { ReadResult } from "./channel/read-result.ts";
 export type { SearchResult, SearchWork } from "./channel/search.ts";
@@ -66,17 +66,17 @@ export type { SwitchChange, Switches } from "./input/ingress.ts";
 export { LineStream, type LineStreamOptions } from "./input/line-stream.ts";
 export type { SyslogListenOptions, SyslogTlsOptions } from "./input/syslog-listener.ts";
 export type { UdpListenOptions } from "./input/udp-listener.ts";
-export {
-  type AddDrainOptions,
-  type ListenAddress,
-  type ListenOptions,
-  type ListenResult,
-  Logplex,
-  type LogplexDrainOptions,
-  type LogplexLimits,
-  type LogplexOptions,
-  type UpdateDrainOptions,
-} from "./logplex.ts";
+export { Logplex } from "./logplex.ts";
+export type {
+  AddDrainOptions,
+  ListenAddress,
+  ListenOptions,
+  ListenResult,
+  LogplexDrainOptions,
+  LogplexLimits,
+  LogplexOptions,
+  UpdateDrainOptions,
+} from "./logplex-options.ts";
 export type { MessageFlag, SplitInfo, StoredMessage, StructuredElement } from "./message.ts";
 export { type CompileOptions, compileQuery, type Query } from "./query/index.ts";
 export type { Retention } from "./ring/ring.ts";

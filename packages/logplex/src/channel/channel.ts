@@ -15,75 +15,20 @@ import type { ChannelSpool, SpoolLevel } from "../spool/buffer.ts";
 import { restoredFlags } from "../spool/record.ts";
 import { TAILS_FORBIDDEN } from "../tail/notice.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
-import { compileFilter, type FilterOptions } from "./filter.ts";
+import type {
+  ChannelOptions,
+  ChannelSettings,
+  HistoryOptions,
+  ProducerLoss,
+} from "./channel-options.ts";
+import { Fetched } from "./fetched.ts";
+import { compileFilter } from "./filter.ts";
+import { Followers } from "./followers.ts";
 import { HeadCache } from "./head-cache.ts";
 import { RejectionNotices } from "./loss-notice.ts";
 import type { ReadResult } from "./read-result.ts";
-import { SEARCH_WORK, type SearchResult, type SearchWork, search } from "./search.ts";
-import { DEFAULT_LAG, type SubscribeOptions, type Subscription } from "./subscription.ts";
-
-/** Options of {@link Channel.history}. */
-export interface HistoryOptions extends FilterOptions {
-  /** How many of the newest matching messages; default 100. Applied after the filter. */
-  readonly limit?: number | undefined;
-  /** Only messages with a smaller number; default: all. */
-  readonly beforeSeq?: number | undefined;
-  /** How much may be looked at for it; default 200,000 messages or 64 MiB. */
-  readonly work?: Partial<SearchWork> | undefined;
-}
-
-/** Loss before the input, as a shuttle reports it (spec/logplex.md §5.1). */
-export interface ProducerLoss {
-  /** `dropped`: its buffer was full (L12). `lost`: it could not deliver (L13). */
-  readonly cause: "dropped" | "lost";
-  readonly count: number;
-}
-
-/** What a channel is made with. */
-export interface ChannelOptions {
-  readonly clock: Clock;
-  readonly retention: Retention;
-  /** Default 50. */
-  readonly maxTails?: number | undefined;
-  /** Asked at every new tail; default: yes. */
-  readonly tailsAllowed?: (() => boolean) | undefined;
-  /** Told of messages that a tail lost. */
-  readonly onTailLoss?: ((count: number) => void) | undefined;
-  /** Marks one life of the numbering; see {@link Channel.epoch}. */
-  readonly epoch?: string | undefined;
-  /** Keeps messages beyond memory. */
-  readonly spool?: ChannelSpool | undefined;
-  /** What promises of writes wait for; default `local`. */
-  readonly durability?: "memory" | SpoolLevel | undefined;
-}
-
-/** What may change about a channel while it lives. */
-export interface ChannelSettings {
-  /** Keep messages for history; otherwise they only pass through. Default true. */
-  readonly storing?: boolean;
-  /** Allow tails; default true. */
-  readonly tails?: boolean;
-  readonly retention?: Partial<Retention>;
-  /**
-   * Replaces personal data before it is stored or delivered, as the stage `redact` does: for
-   * instance `email,ip,card,/token=\S+/`; `""` for nothing. Throws `bad-query`.
-   */
-  readonly redact?: string;
-  /**
-   * Groups channels in the metrics of what comes in: 1 to 32 letters, digits, `_`, `.` and `-`;
-   * default `default`. Beyond 20 classes the rest is counted as `other`.
-   */
-  readonly class?: string;
-}
-
-/** How much one fetch from a shared buffer brings. */
-const FETCH = { messages: 2048, bytes: 1024 * 1024 };
-
-interface Follower extends Subscription {
-  readonly messages: number;
-  readonly bytes: number;
-  readonly onAppend: (nextSeq: number) => void;
-}
+import { SEARCH_WORK, type SearchResult, search } from "./search.ts";
+import type { SubscribeOptions, Subscription } from "./subscription.ts";
 
 /**
  * One app's log stream: a total order of messages with one writer (spec/logplex.md §7, §11).
@@ -98,7 +43,7 @@ export class Channel {
   readonly id: string;
   readonly #ring: Ring;
   readonly #clock: Clock;
-  readonly #followers = new Set<Follower>();
+  readonly #followers = new Followers();
   readonly #heads = new HeadCache();
   readonly #rejections: RejectionNotices;
   readonly #producerLosses = new Map<ProducerLoss["cause"], ProducerLoss>();
@@ -115,8 +60,7 @@ export class Channel {
   readonly #groupPrefix: string;
   readonly #ready: Promise<void> | undefined;
   #loading = false;
-  /** Messages older than memory, fetched for a reader that goes back so far. */
-  #fetched: (ReadResult & { readonly fromSeq: number }) | undefined;
+  readonly #fetched = new Fetched();
   #retention: Retention;
   #redact: ((bytes: Buffer) => Buffer) | undefined;
   #class = DEFAULT_CLASS;
@@ -347,7 +291,7 @@ export class Channel {
     if (spool !== undefined && this.storing && spool.nextSeq < nextSeq)
       spool.append(this.#ring.read(spool.nextSeq, Number.POSITIVE_INFINITY).messages);
     this.trim();
-    for (const follower of this.#followers) follower.onAppend(nextSeq);
+    this.#followers.tell(nextSeq);
   }
 
   /** Hands what was staged to the shared buffer, which numbers it; readers get it from there. */
@@ -387,10 +331,9 @@ export class Channel {
   /** Applies the retention now. */
   trim(): void {
     const now = this.#clock.now() * 1000;
-    this.#ring.trim(now, this.#floor());
+    this.#ring.trim(now, this.#followers.floor(this.#ring));
     if (this.#spool === undefined || this.#staging !== undefined) return;
-    let wanted = this.#ring.visibleSeq;
-    for (const follower of this.#followers) wanted = Math.min(wanted, follower.cursor);
+    const wanted = this.#followers.earliest(this.#ring.visibleSeq);
     this.#spool.trim(wanted, now - this.#retention.ageMs * 1000);
   }
 
@@ -415,32 +358,11 @@ export class Channel {
     const ring = this.#ring;
     const spool = this.#spool;
     if (spool !== undefined && fromSeq < ring.firstSeq && spool.firstSeq < ring.firstSeq) {
-      if (this.#staging !== undefined) return this.#readFetched(fromSeq, maxMessages, maxBytes);
+      if (this.#staging !== undefined) return this.#fetched.read(fromSeq, maxMessages, maxBytes);
       const read = spool.read(fromSeq, maxMessages, maxBytes ?? Number.POSITIVE_INFINITY);
       if ("messages" in read && read.messages.length > 0) return read;
     }
     return ring.read(fromSeq, maxMessages, maxBytes);
-  }
-
-  /** What {@link fetch} brought; nothing when it was not asked for. */
-  #readFetched(
-    fromSeq: number,
-    maxMessages: number,
-    maxBytes = Number.POSITIVE_INFINITY,
-  ): ReadResult {
-    const fetched = this.#fetched;
-    if (fetched === undefined || fromSeq < fetched.fromSeq || fromSeq >= fetched.nextSeq)
-      return { messages: [], trimmed: 0, nextSeq: fromSeq };
-    const first = fetched.messages[0]?.seq ?? fetched.nextSeq;
-    const from = Math.max(fromSeq, first);
-    const messages: StoredMessage[] = [];
-    let bytes = 0;
-    for (const message of fetched.messages.slice(from - first, from - first + maxMessages)) {
-      bytes += message.body.length;
-      if (bytes > maxBytes && messages.length > 0) break;
-      messages.push(message);
-    }
-    return { messages, trimmed: from - fromSeq, nextSeq: from + messages.length };
   }
 
   /** Whether only a shared buffer has a message any more, so that {@link fetch} must come first. */
@@ -448,18 +370,13 @@ export class Channel {
     const { firstSeq } = this.#ring;
     if (this.#staging === undefined || seq >= firstSeq) return false;
     if (this.#spool === undefined || this.#spool.firstSeq >= firstSeq) return false;
-    const fetched = this.#fetched;
-    return fetched === undefined || seq < fetched.fromSeq || seq >= fetched.nextSeq;
+    return !this.#fetched.covers(seq);
   }
 
   /** Brings messages that {@link isAway} names to where {@link read} finds them. */
   async fetch(fromSeq: number): Promise<void> {
     if (this.#spool === undefined || !this.isAway(fromSeq)) return;
-    const read = await this.#spool.read(fromSeq, FETCH.messages, FETCH.bytes);
-    const none = read.messages.length === 0;
-    // Nothing of it is left: then the next message is in memory.
-    const nextSeq = none ? Math.max(read.nextSeq, this.#ring.firstSeq) : read.nextSeq;
-    this.#fetched = { ...read, fromSeq, nextSeq, trimmed: none ? nextSeq - fromSeq : read.trimmed };
+    await this.#fetched.bring(this.#spool, fromSeq, () => this.#ring.firstSeq);
   }
 
   /** All that history shows, oldest first. */
@@ -511,20 +428,7 @@ export class Channel {
 
   /** Holds messages for a reader; see the description of the class. */
   subscribe(options: SubscribeOptions): Subscription {
-    const follower: Follower & { cursor: number } = {
-      cursor: options.fromSeq ?? this.#ring.nextSeq,
-      messages: options.lag?.messages ?? DEFAULT_LAG.messages,
-      bytes: options.lag?.bytes ?? DEFAULT_LAG.bytes,
-      onAppend: options.onAppend,
-      advance: (seq) => {
-        follower.cursor = Math.max(follower.cursor, seq);
-      },
-      close: () => {
-        this.#followers.delete(follower);
-      },
-    };
-    this.#followers.add(follower);
-    return follower;
+    return this.#followers.add(options, this.#ring.nextSeq);
   }
 
   /** Joins the processes that share the channel. */
@@ -539,8 +443,7 @@ export class Channel {
   #accept(messages: readonly StoredMessage[]): void {
     this.#fill(messages);
     this.trim();
-    const { nextSeq } = this.#ring;
-    for (const follower of this.#followers) follower.onAppend(nextSeq);
+    this.#followers.tell(this.#ring.nextSeq);
   }
 
   /** Fills memory with what was kept before this process. */
@@ -567,24 +470,5 @@ export class Channel {
         message.split,
       );
     }
-  }
-
-  /** The oldest message that a reader may still ask for. */
-  #floor(): number {
-    const ring = this.#ring;
-    let floor = ring.nextSeq;
-    for (const follower of this.#followers) {
-      let wanted = Math.max(follower.cursor, ring.nextSeq - follower.messages, ring.firstSeq);
-      if (wanted >= floor) continue;
-      const minimum = ring.endPosition - follower.bytes;
-      // The first message that the allowed bytes reach back to.
-      for (let high = ring.nextSeq; wanted < high; ) {
-        const middle = Math.floor((wanted + high) / 2);
-        if (ring.positionOf(middle) < minimum) wanted = middle + 1;
-        else high = middle;
-      }
-      floor = Math.min(floor, wanted);
-    }
-    return floor;
   }
 }

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Sessions } from "../session/sessions.ts";
 import { HttpLogs, type HttpLogsOptions } from "./http-logs.ts";
 import type { Ingress } from "./ingress.ts";
+import { LoopWatch } from "./loop-watch.ts";
 import { sendError } from "./reply.ts";
 
 const CLOSE_GRACE_MS = 200;
@@ -42,7 +42,7 @@ export class HttpListener {
   ) => Promise<void>;
   readonly #metrics: () => string;
   readonly #reachable: () => boolean;
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #loop = new LoopWatch();
   readonly #logs: HttpLogs;
 
   constructor(context: {
@@ -89,7 +89,7 @@ export class HttpListener {
       this.#server.listen(port, host, () => {
         this.#server.off("error", reject);
         const address = this.#server.address() as AddressInfo;
-        this.#loopDelay.enable();
+        this.#loop.start();
         resolve({ host: address.address, port: address.port });
       });
     });
@@ -97,7 +97,7 @@ export class HttpListener {
 
   async close(): Promise<void> {
     this.#logs.close();
-    this.#loopDelay.disable();
+    this.#loop.stop();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => {
       // Answers that are being written get this long to leave.
@@ -144,8 +144,7 @@ export class HttpListener {
       case "/healthz":
         return "";
       case "/livez": {
-        const heldMs = this.#loopDelay.max / 1e6;
-        this.#loopDelay.reset();
+        const heldMs = this.#loop.take();
         const limitMs = this.#options.maxLoopLagMs ?? 5000;
         return heldMs > limitMs ? `EVENT LOOP HELD FOR ${Math.round(heldMs)} MS` : "";
       }

@@ -30,11 +30,8 @@ describe("health over HTTP", () => {
   it("is not alive when the event loop was held up since the last look", async () => {
     const { http } = await start({}, { maxLoopLagMs: 150 });
     await look(http, "/livez");
-    // A turn of the loop between the two, so that the delay is seen.
-    await look(http, "/healthz");
     const until = Date.now() + 400;
     while (Date.now() < until);
-    await look(http, "/healthz");
     const [status, text] = await look(http, "/livez");
     expect(status).toBe(503);
     expect(text).toMatch(/^EVENT LOOP HELD FOR \d+ MS$/);

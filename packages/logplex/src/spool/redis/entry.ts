@@ -66,3 +66,46 @@ export function decodeEntry(
   }
   return messages;
 }
+
+/** The same messages with the numbers that Redis gave. */
+export function renumber(
+  messages: readonly StoredMessage[],
+  first: number,
+): readonly StoredMessage[] {
+  if (messages[0]?.seq === first) return messages;
+  return messages.map((message, index) => {
+    const seq = first + index;
+    const {
+      ts,
+      receivedAt,
+      pri,
+      facility,
+      severity,
+      source,
+      procid,
+      hostname,
+      msgid,
+      sd,
+      body,
+      flags,
+    } = message;
+    return {
+      seq,
+      id: `${Math.floor(receivedAt / 1000)}-${seq}`,
+      ts,
+      receivedAt,
+      pri,
+      facility,
+      severity,
+      source,
+      procid,
+      hostname,
+      msgid,
+      sd,
+      body,
+      flags,
+      ...(message.tsText === undefined ? {} : { tsText: message.tsText }),
+      ...(message.split === undefined ? {} : { split: message.split }),
+    };
+  });
+}

@@ -1,10 +1,11 @@
 import type { ReadResult } from "../../channel/read-result.ts";
 import type { Clock } from "../../clock.ts";
-import { LogplexError } from "../../errors.ts";
 import type { StoredMessage } from "../../message.ts";
 import type { ChannelSpool, SpoolLevel } from "../buffer.ts";
 import { encodeRecord } from "../record.ts";
-import { decodeEntry, type Entry, entriesOf, numberOf, parseTopic } from "./entry.ts";
+import { Acknowledgements } from "./acknowledgements.ts";
+import { decodeEntry, type Entry, numberOf, parseTopic, renumber } from "./entry.ts";
+import { PAGE, RedisReader } from "./redis-reader.ts";
 import { APPEND, OPEN } from "./scripts.ts";
 
 /** Most of one entry (spec/logplex.md §12.2). */
@@ -12,8 +13,6 @@ const ENTRY_MESSAGES = 200;
 const ENTRY_BYTES = 64 * 1024;
 /** Entries of one call. */
 const CALL_ENTRIES = 16;
-/** Entries that are fetched at a time. */
-const PAGE = 16;
 const RETRY_MS = 500;
 
 /** What the spools of one buffer share. */
@@ -47,15 +46,6 @@ interface Pending {
   readonly octets: Buffer;
 }
 
-interface Waiter {
-  /** Settles when so many messages were taken by Redis. */
-  readonly upTo: number;
-  readonly level: SpoolLevel;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-  timer: unknown;
-}
-
 /** One channel on Redis: a stream whose entries are batches, numbered by a script. */
 export class RedisSpool implements ChannelSpool {
   readonly ready: Promise<void>;
@@ -73,11 +63,8 @@ export class RedisSpool implements ChannelSpool {
   #pendingBytes = 0;
   #sending = false;
   #calls = 0;
-  /** Messages handed to `append`, taken by Redis, and confirmed by its replicas. */
-  #appended = 0;
-  #taken = 0;
-  #confirmed = 0;
-  #waiters: Waiter[] = [];
+  readonly #acknowledgements: Acknowledgements;
+  readonly #reader: RedisReader;
   #take: ((messages: readonly StoredMessage[]) => void) | undefined;
   /** Entries that came before those in front of them, by first number. */
   readonly #early = new Map<number, Entry>();
@@ -92,10 +79,13 @@ export class RedisSpool implements ChannelSpool {
 
   constructor(channel: string, shared: RedisShared) {
     this.#shared = shared;
+    this.#acknowledgements = new Acknowledgements(shared);
     const tag = `${shared.prefix}{${channel}}`;
     this.#stream = `${tag}:log`;
     this.#meta = `${tag}:meta`;
     this.#topic = `${tag}:new`;
+    const { command, faults } = shared;
+    this.#reader = new RedisReader({ stream: this.#stream, command, faults });
     this.#writer = Buffer.from(shared.random(8)).toString("hex");
     this.ready = this.#open(channel);
     // Whoever needs the channel awaits it; a channel that is only written to retries by itself.
@@ -209,7 +199,7 @@ export class RedisSpool implements ChannelSpool {
       this.#pendingBytes += record.length;
     }
     cut();
-    this.#appended += kept;
+    this.#acknowledgements.appended(kept);
     void this.#send();
     const refused = messages.length - kept;
     if (refused > 0) this.#shared.faults.failedWrites += 1;
@@ -221,21 +211,7 @@ export class RedisSpool implements ChannelSpool {
   }
 
   flushed(level: SpoolLevel = "local"): Promise<void> | undefined {
-    const done = level === "quorum" ? this.#confirmed : this.#taken;
-    if (done >= this.#appended) return undefined;
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { upTo: this.#appended, level, resolve, reject, timer: undefined };
-      waiter.timer = this.#shared.clock.setTimeout(() => {
-        this.#waiters = this.#waiters.filter((one) => one !== waiter);
-        reject(
-          new LogplexError(
-            "storage-failed",
-            `Redis did not confirm messages within ${this.#shared.ackTimeoutMs} ms; they are sent as soon as it can be reached.`,
-          ),
-        );
-      }, this.#shared.ackTimeoutMs);
-      this.#waiters.push(waiter);
-    });
+    return this.#acknowledgements.wait(level);
   }
 
   /** Sends what waits, one call at a time, so that the order holds over failures. */
@@ -296,65 +272,30 @@ export class RedisSpool implements ChannelSpool {
   #booked(entries: readonly Pending[], first: number): void {
     this.#pending.splice(0, entries.length);
     let at = first;
+    let taken = 0;
     for (const { messages, octets } of entries) {
       this.#pendingMessages -= messages.length;
       this.#pendingBytes -= octets.length;
-      this.#taken += messages.length;
+      taken = this.#acknowledgements.taken(messages.length);
       if (this.#take === undefined) this.#nextSeq = at + messages.length;
       else this.#arrive({ first: at, count: messages.length, messages: renumber(messages, at) });
       at += messages.length;
     }
-    const taken = this.#taken;
     const { replicas, ackTimeoutMs } = this.#shared;
     // On the connection of the append, so that it speaks of nothing less.
     if (replicas > 0)
-      this.#confirm(taken, this.#shared.command("WAIT", String(replicas), String(ackTimeoutMs)));
-    else this.#confirmed = taken;
+      this.#acknowledgements.confirm(
+        taken,
+        this.#shared.command("WAIT", String(replicas), String(ackTimeoutMs)),
+      );
+    else this.#acknowledgements.confirmAlone();
     const settle = (): void => {
-      this.#settle("local", taken);
-      if (replicas === 0) this.#settle("quorum", taken);
+      this.#acknowledgements.settle("local", taken);
+      if (replicas === 0) this.#acknowledgements.settle("quorum", taken);
     };
     // Whoever wrote a line sees it once the write has settled.
     if (this.#catching === undefined) settle();
     else this.#catching.then(settle, settle);
-  }
-
-  /** Books what the replicas have; too few of them fail those who wait for exactly this. */
-  #confirm(upTo: number, wait: Promise<unknown>): void {
-    wait.then(
-      (count) => {
-        if (Number(count) >= this.#shared.replicas) {
-          this.#confirmed = Math.max(this.#confirmed, upTo);
-          this.#settle("quorum", upTo);
-          return;
-        }
-        this.#failQuorum(upTo);
-      },
-      () => this.#failQuorum(upTo),
-    );
-  }
-
-  #failQuorum(upTo: number): void {
-    const error = new LogplexError(
-      "storage-failed",
-      `Fewer than ${this.#shared.replicas} replicas of Redis confirmed messages; check its replication.`,
-    );
-    this.#waiters = this.#waiters.filter((waiter) => {
-      if (waiter.level !== "quorum" || waiter.upTo > upTo) return true;
-      this.#shared.clock.clearTimeout(waiter.timer);
-      waiter.reject(error);
-      return false;
-    });
-    // The next append waits for these as well, since replication is in order.
-  }
-
-  #settle(level: SpoolLevel, upTo: number): void {
-    this.#waiters = this.#waiters.filter((waiter) => {
-      if (waiter.level !== level || waiter.upTo > upTo) return true;
-      this.#shared.clock.clearTimeout(waiter.timer);
-      waiter.resolve();
-      return false;
-    });
   }
 
   #hear(message: Buffer): void {
@@ -409,7 +350,7 @@ export class RedisSpool implements ChannelSpool {
 
   async #fetch(): Promise<void> {
     for (;;) {
-      const page = await this.#page(`${this.#nextSeq}-0`, PAGE);
+      const page = await this.#reader.page(`${this.#nextSeq}-0`, PAGE);
       for (const entry of page) {
         this.#early.delete(entry.first);
         if (entry.first >= this.#nextSeq) this.#hand(entry);
@@ -418,96 +359,12 @@ export class RedisSpool implements ChannelSpool {
     }
   }
 
-  async #page(from: string, count: number): Promise<Entry[]> {
-    const reply = await this.#shared.command(
-      "XRANGE",
-      this.#stream,
-      from,
-      "+",
-      "COUNT",
-      String(count),
-    );
-    return entriesOf(reply);
+  restore(lines: number, bytes: number): Promise<readonly StoredMessage[]> {
+    return this.#reader.restore(lines, bytes);
   }
 
-  async restore(lines: number, bytes: number): Promise<readonly StoredMessage[]> {
-    const groups: (readonly StoredMessage[])[] = [];
-    let count = 0;
-    let size = 0;
-    for (let before = "+"; count < lines && size <= bytes; ) {
-      const reply = await this.#shared.command(
-        "XREVRANGE",
-        this.#stream,
-        before,
-        "-",
-        "COUNT",
-        String(PAGE),
-      );
-      const page = entriesOf(reply);
-      for (const entry of page) {
-        const messages = decodeEntry(entry, this.#shared.faults);
-        groups.push(messages);
-        count += messages.length;
-        for (const { body } of messages) size += body.length;
-      }
-      const last = page[page.length - 1];
-      if (page.length < PAGE || last === undefined) break;
-      before = `(${last.first}-0`;
-    }
-    const all = groups.reverse().flat();
-    let from = Math.max(0, all.length - lines);
-    for (let index = all.length - 1, kept = 0; index >= from; index -= 1) {
-      kept += all[index]!.body.length;
-      if (kept > bytes) from = index + 1;
-    }
-    return all.slice(from);
-  }
-
-  async read(fromSeq: number, maxMessages: number, maxBytes: number): Promise<ReadResult> {
-    const reply = await this.#shared.command(
-      "XREVRANGE",
-      this.#stream,
-      String(fromSeq),
-      "-",
-      "COUNT",
-      "1",
-    );
-    const [holder] = entriesOf(reply);
-    let from =
-      holder === undefined || holder.first + holder.count <= fromSeq
-        ? `${fromSeq}-0`
-        : `${holder.first}-0`;
-    const messages: StoredMessage[] = [];
-    let seq = fromSeq;
-    let trimmed = 0;
-    let bytes = 0;
-    for (;;) {
-      const page = await this.#page(from, 2);
-      for (const entry of page) {
-        if (entry.first > seq) {
-          // A hole: a read stops before it so that the loss is exact.
-          if (messages.length > 0) return { messages, trimmed, nextSeq: seq };
-          trimmed += entry.first - seq;
-          seq = entry.first;
-        }
-        for (const message of decodeEntry(entry, this.#shared.faults)) {
-          if (message.seq < seq) continue;
-          if (message.seq > seq) {
-            if (messages.length > 0) return { messages, trimmed, nextSeq: seq };
-            trimmed += message.seq - seq;
-          }
-          bytes += message.body.length;
-          if (messages.length >= maxMessages || (bytes > maxBytes && messages.length > 0))
-            return { messages, trimmed, nextSeq: seq };
-          messages.push(message);
-          seq = message.seq + 1;
-        }
-      }
-      const last = page[page.length - 1];
-      if (page.length < 2 || last === undefined) break;
-      from = `(${last.first}-0`;
-    }
-    return { messages, trimmed, nextSeq: seq };
+  read(fromSeq: number, maxMessages: number, maxBytes: number): Promise<ReadResult> {
+    return this.#reader.read(fromSeq, maxMessages, maxBytes);
   }
 
   /** The limits of the buffer decide, since other processes may read what this one does not need. */
@@ -524,13 +381,7 @@ export class RedisSpool implements ChannelSpool {
     this.#closed = true;
     this.#shared.clock.clearTimeout(this.#retryTimer);
     this.#wake?.();
-    for (const waiter of this.#waiters) {
-      this.#shared.clock.clearTimeout(waiter.timer);
-      waiter.reject(
-        new LogplexError("closed", "The buffer was closed before Redis confirmed messages."),
-      );
-    }
-    this.#waiters = [];
+    this.#acknowledgements.close();
     if (this.#take !== undefined)
       await this.#shared.unsubscribe(this.#topic).catch(() => undefined);
     this.#take = undefined;
@@ -551,43 +402,4 @@ export class RedisSpool implements ChannelSpool {
       };
     });
   }
-}
-
-function renumber(messages: readonly StoredMessage[], first: number): readonly StoredMessage[] {
-  if (messages[0]?.seq === first) return messages;
-  return messages.map((message, index) => {
-    const seq = first + index;
-    const {
-      ts,
-      receivedAt,
-      pri,
-      facility,
-      severity,
-      source,
-      procid,
-      hostname,
-      msgid,
-      sd,
-      body,
-      flags,
-    } = message;
-    return {
-      seq,
-      id: `${Math.floor(receivedAt / 1000)}-${seq}`,
-      ts,
-      receivedAt,
-      pri,
-      facility,
-      severity,
-      source,
-      procid,
-      hostname,
-      msgid,
-      sd,
-      body,
-      flags,
-      ...(message.tsText === undefined ? {} : { tsText: message.tsText }),
-      ...(message.split === undefined ? {} : { split: message.split }),
-    };
-  });
 }
