@@ -459,6 +459,7 @@ class RunningApi implements Api {
       .selectAll()
       .where("admin", "=", 1)
       .orderBy("created_at")
+      .limit(1)
       .executeTakeFirst();
     if (!first) throw new ApiError("not-found", "There is no administrator.");
     return first;

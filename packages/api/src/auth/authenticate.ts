@@ -49,36 +49,34 @@ export async function authenticateToken(
   token: string,
 ): Promise<Identity | undefined> {
   if (token.length < 16 || token.length > 512) return undefined;
-  const row = await platform.db
+  const found = await platform.db
     .selectFrom("authorizations")
-    .selectAll()
-    .where("token_hash", "=", sha256(token))
+    .innerJoin("accounts", "accounts.id", "authorizations.account_id")
+    .selectAll("accounts")
+    .select([
+      "authorizations.id as authorization_id",
+      "authorizations.scope",
+      "authorizations.expires_at",
+      "authorizations.last_used_at",
+    ])
+    .where("authorizations.token_hash", "=", sha256(token))
     .executeTakeFirst();
-  if (!row) return undefined;
-  const now = platform.now();
-  if (row.expires_at !== null && row.expires_at <= now) return undefined;
-  const account = await platform.db
-    .selectFrom("accounts")
-    .selectAll()
-    .where("id", "=", row.account_id)
-    .executeTakeFirst();
-  if (!account) return undefined;
+  if (!found) return undefined;
+  const { authorization_id: id, scope, expires_at, last_used_at, ...account } = found;
+  if (expires_at !== null && expires_at <= platform.now()) return undefined;
   if (account.suspended_at !== null)
     throw new ApiError("suspended", "This account is suspended. Ask the operator of the platform.");
-  if (
-    row.last_used_at === null ||
-    platform.clock.now() - Date.parse(row.last_used_at) > useInterval
-  )
+  if (last_used_at === null || platform.clock.now() - Date.parse(last_used_at) > useInterval)
     platform.background("noting the use of a token", async () => {
       await platform.db
         .updateTable("authorizations")
         .set({ last_used_at: isoTime(platform.clock.now()) })
-        .where("id", "=", row.id)
+        .where("id", "=", id)
         .execute();
     });
   return {
     account,
-    grant: { authorizationId: row.id, scopes: JSON.parse(row.scope) as string[] },
+    grant: { authorizationId: id, scopes: JSON.parse(scope) as string[] },
   };
 }
 

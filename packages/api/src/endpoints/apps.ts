@@ -44,7 +44,7 @@ async function pageOfApps(
   const rows = await sliceApps(platform.db, account, grant, all, (query) =>
     sliceOf(query, platform.store.engine, range, "apps", { name: "text", id: "text" }),
   );
-  return await presentApps(platform, platform.db, rows);
+  return await presentApps(platform, platform.db, rows, account);
 }
 
 export const appEndpoints: readonly Endpoint[] = [
@@ -114,7 +114,8 @@ export const appEndpoints: readonly Endpoint[] = [
     verb: "read",
     summary: "Shows an app.",
     response: appSchema,
-    handler: async ({ platform, app }) => await presentApp(platform, platform.db, app),
+    handler: async ({ platform, app, account }) =>
+      await presentApp(platform, platform.db, app, account),
   }),
   defineEndpoint({
     resource: "app",

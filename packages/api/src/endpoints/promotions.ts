@@ -343,6 +343,7 @@ async function latestBuild(queries: Queries, appId: string): Promise<BuildRow | 
     .selectAll()
     .where("app_id", "=", appId)
     .orderBy("created_at", "desc")
+    .limit(1)
     .executeTakeFirst();
 }
 
@@ -353,6 +354,7 @@ async function latestDeployment(queries: Queries, appId: string): Promise<Releas
     .where("app_id", "=", appId)
     .where("slug_id", "is not", null)
     .orderBy("version", "desc")
+    .limit(1)
     .executeTakeFirst();
 }
 

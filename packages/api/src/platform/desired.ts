@@ -28,6 +28,7 @@ export async function headRelease(queries: Queries, appId: string): Promise<Rele
       expression.or([expression("current", "=", 1), expression("status", "=", "pending")]),
     )
     .orderBy("version", "desc")
+    .limit(1)
     .executeTakeFirst();
   if (!row) throw new ApiError("conflict", "The app is being removed.");
   return row;

@@ -2,7 +2,7 @@ import { notFound } from "../errors.ts";
 import { presentApp } from "../resources/app.ts";
 import { presentProcess } from "../resources/formation.ts";
 import { presentRelease } from "../resources/release.ts";
-import type { AppRow, ProcessRow, ReleaseRow } from "../store/tables.ts";
+import type { AppRow, ProcessRow, ReleaseRow, SlugRow } from "../store/tables.ts";
 import { processTypesOf, reconcile, slugById } from "./desired.ts";
 import type { Platform, Unit } from "./platform.ts";
 import { runReleasePhase } from "./release-phase.ts";
@@ -37,12 +37,14 @@ export async function createRelease(
     .select(["version", "status"])
     .where("app_id", "=", app.id)
     .orderBy("version", "desc")
+    .limit(1)
     .executeTakeFirst();
   const pending = await tx
     .selectFrom("releases")
     .select("id")
     .where("app_id", "=", app.id)
     .where("status", "=", "pending")
+    .limit(1)
     .executeTakeFirst();
   const slug = input.slugId === null ? undefined : await slugById(tx, input.slugId);
   if (input.slugId !== null && !slug) throw notFound("slug");
@@ -65,7 +67,7 @@ export async function createRelease(
     updated_at: now,
   };
   await tx.insertInto("releases").values(row).execute();
-  const made = waits ? row : await makeCurrent(platform, unit, app, row);
+  const made = waits ? row : await makeCurrent(platform, unit, app, row, slug);
   await unit.event({
     app: app.id,
     resource: "release",
@@ -101,6 +103,7 @@ async function makeCurrent(
   unit: Unit,
   app: AppRow,
   release: ReleaseRow,
+  slug: SlugRow | undefined,
 ): Promise<ReleaseRow> {
   const { tx, now } = unit;
   await tx
@@ -115,7 +118,6 @@ async function makeCurrent(
     .set({ status: row.status, current: 1, updated_at: now })
     .where("id", "=", release.id)
     .execute();
-  const slug = release.slug_id === null ? undefined : await slugById(tx, release.slug_id);
   const changed: AppRow = {
     ...app,
     released_at: now,
@@ -140,7 +142,7 @@ async function makeCurrent(
     app: app.id,
     resource: "app",
     action: "update",
-    data: await presentApp(platform, tx, changed),
+    data: await presentApp(platform, tx, changed, unit.actor),
     previous: { released_at: app.released_at },
   });
   await addProcesses(platform, unit, app, processTypesOf(slug));
@@ -207,8 +209,9 @@ async function settle(
       .where("id", "=", release.id)
       .executeTakeFirst();
     if (!app || still?.status !== "pending") return undefined;
+    const slug = release.slug_id === null ? undefined : await slugById(unit.tx, release.slug_id);
     const settled = good
-      ? await makeCurrent(platform, unit, app, release)
+      ? await makeCurrent(platform, unit, app, release, slug)
       : await failRelease(unit, release);
     await unit.event({
       app: app.id,

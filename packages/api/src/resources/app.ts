@@ -2,7 +2,7 @@ import { z } from "zod";
 import { presentTime } from "../clock.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { Queries } from "../store/store.ts";
-import type { AppRow } from "../store/tables.ts";
+import type { AccountRow, AppRow } from "../store/tables.ts";
 import { cedar, regionReference, stackReference } from "./catalog.ts";
 import { reference, timestamp, userReference, uuid } from "./common.ts";
 
@@ -41,14 +41,15 @@ export const appSchema = z
 
 export type AppDocument = z.output<typeof appSchema>;
 
-/** How apps look in answers; one query for all of their owners. */
+/** How apps look in answers; one query for all of their owners but the caller. */
 export async function presentApps(
   platform: Platform,
   queries: Queries,
   rows: readonly AppRow[],
+  caller?: Pick<AccountRow, "id" | "email">,
 ): Promise<AppDocument[]> {
-  const ids = [...new Set(rows.map((row) => row.owner_id))];
-  const owners = new Map<string, string>();
+  const owners = new Map<string, string>(caller && [[caller.id, caller.email]]);
+  const ids = [...new Set(rows.map((row) => row.owner_id))].filter((id) => !owners.has(id));
   // PostgreSQL and SQLite both limit the number of parameters.
   for (let start = 0; start < ids.length; start += 500)
     for (const { id, email } of await queries
@@ -94,8 +95,9 @@ export async function presentApp(
   platform: Platform,
   queries: Queries,
   row: AppRow,
+  caller?: Pick<AccountRow, "id" | "email">,
 ): Promise<AppDocument> {
-  const [document] = await presentApps(platform, queries, [row]);
+  const [document] = await presentApps(platform, queries, [row], caller);
   return document as AppDocument;
 }
 

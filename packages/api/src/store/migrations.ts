@@ -439,6 +439,14 @@ const followers: Migration = {
   },
 };
 
+/** What runs and what is pending of an app, however many releases it had. */
+const present: Migration = {
+  async up(db: AnyDatabase) {
+    await index(db, "releases", ["app_id", "current"]);
+    await index(db, "releases", ["app_id", "status"]);
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
@@ -453,4 +461,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0006-logins": logins,
   "0007-runs": runs,
   "0008-followers": followers,
+  "0009-present": present,
 };
