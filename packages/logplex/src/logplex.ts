@@ -17,6 +17,7 @@ import {
   type ReplayTicket,
 } from "./drain/index.ts";
 import { LogplexError } from "./errors.ts";
+import { followFigures, type LineFigures } from "./formats/line-figures.ts";
 import { Budgets, DEFAULT_BUDGET } from "./input/budget.ts";
 import { FrameIds } from "./input/frame-ids.ts";
 import { HttpListener } from "./input/http-listener.ts";
@@ -70,6 +71,7 @@ export class Logplex implements LogSink {
   readonly #manage: ManagementApi;
   readonly #loopDelay: IntervalHistogram;
   readonly #alerts = new Set<Alert>();
+  readonly #figures = new Map<string, LineFigures>();
   readonly #counters = new Counters();
   readonly #requestSeconds = new Histogram();
   readonly #endToEndSeconds = new Histogram();
@@ -171,6 +173,7 @@ export class Logplex implements LogSink {
   /** Another process deleted a channel. */
   #forget(id: string): void {
     const channel = this.#channels.get(id);
+    this.removeLineMetrics(id);
     this.#channels.delete(id);
     this.#dormant.delete(id);
     this.#tokens.deleteChannel(id);
@@ -225,6 +228,7 @@ export class Logplex implements LogSink {
   /** Removes a channel with its tokens and messages; open tails end. False when there was none. */
   async deleteChannel(id: string): Promise<boolean> {
     const channel = this.#channels.get(id);
+    this.removeLineMetrics(id);
     this.#tokens.deleteChannel(id);
     const known = this.hasChannel(id);
     this.#channels.delete(id);
@@ -420,6 +424,21 @@ export class Logplex implements LogSink {
     };
   }
 
+  /**
+   * Makes metrics of what the lines of a channel say of themselves from now on, as `count#name=1`,
+   * `sample#name=2MB` and `measure#name=3ms` do; they stand on the page of metrics. Idempotent.
+   */
+  addLineMetrics(channel: string): void {
+    if (!this.#figures.has(channel))
+      this.#figures.set(channel, followFigures(this.channel(channel)));
+  }
+
+  /** Ends what {@link addLineMetrics} began; the series go. */
+  removeLineMetrics(channel: string): void {
+    this.#figures.get(channel)?.close();
+    this.#figures.delete(channel);
+  }
+
   /** All figures in the text format of Prometheus. */
   metrics(): string {
     let ringBytes = 0;
@@ -441,6 +460,7 @@ export class Logplex implements LogSink {
       failedWrites: this.#buffer?.faults.failedWrites ?? 0,
       requestSeconds: this.#requestSeconds,
       endToEndSeconds: this.#endToEndSeconds,
+      figures: [...this.#figures.values()],
       drains: this.#drains.list().map((info) => ({
         info,
         ledger: this.#drains.ledger(info.id),
@@ -520,6 +540,7 @@ export class Logplex implements LogSink {
   async #close(timeoutMs: number): Promise<void> {
     this.#loopDelay.disable();
     for (const alert of this.#alerts) alert.close();
+    for (const figures of this.#figures.values()) figures.close();
     const closed = this.#listeners.map((listener) => listener.close());
     await this.#sessions.close();
     await Promise.all(closed);

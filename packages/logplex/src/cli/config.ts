@@ -64,6 +64,7 @@ const schema = z.strictObject({
         id: z.string().min(1),
         redact: z.string().optional(),
         class: z.string().optional(),
+        lineMetrics: z.boolean().optional(),
         storing: z.boolean().optional(),
         tails: z.boolean().optional(),
         alerts: z

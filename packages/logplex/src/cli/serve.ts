@@ -86,8 +86,10 @@ async function populate(
   context: CommandContext,
 ): Promise<void> {
   for (const credential of config.credentials ?? []) logplex.createCredential(credential);
-  for (const { id, alerts = [], tokens = [], drains = [], ...settings } of config.channels ?? []) {
+  for (const one of config.channels ?? []) {
+    const { id, alerts = [], tokens = [], drains = [], lineMetrics, ...settings } = one;
     logplex.channel(id).configure(defined(settings));
+    if (lineMetrics === true) logplex.addLineMetrics(id);
     for (const token of tokens) {
       const made = logplex.createToken(id, token.name, { id: token.id });
       // Only a token that nobody knows yet has to be shown.

@@ -1,4 +1,5 @@
 import type { DrainHealth, DrainInfo, LedgerView } from "../drain/index.ts";
+import type { LineFigures } from "../formats/line-figures.ts";
 import type { Counters } from "./counters.ts";
 import type { Histogram } from "./histogram.ts";
 
@@ -17,6 +18,7 @@ export interface MetricsSource {
   readonly failedWrites: number;
   readonly requestSeconds: Histogram;
   readonly endToEndSeconds: Histogram;
+  readonly figures: readonly LineFigures[];
   readonly drains: readonly {
     readonly info: DrainInfo;
     readonly ledger: LedgerView;
@@ -29,7 +31,7 @@ type Labels = Readonly<Record<string, string>>;
 class Page {
   #text = "";
 
-  family(name: string, type: "counter" | "gauge", help: string): void {
+  family(name: string, type: "counter" | "gauge" | "summary", help: string): void {
     this.#text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
   }
 
@@ -127,7 +129,29 @@ export function renderMetrics(source: MetricsSource): string {
     source.endToEndSeconds,
   );
   drainFamilies(page, source);
+  if (source.figures.length > 0) lineFamilies(page, source.figures);
   return page.text;
+}
+
+/** What lines say of themselves; a name is a label, since apps choose it. */
+function lineFamilies(page: Page, figures: readonly LineFigures[]): void {
+  const each = (kind: string, write: (labels: Labels, value: number, count: number) => void) => {
+    for (const { channel, series } of figures)
+      for (const { dyno, name, unit, value, count, kind: own } of series)
+        if (own === kind) write({ channel, dyno, name, unit }, value, count);
+  };
+  page.family("logrouter_line_count_total", "counter", "Sums of count# in lines.");
+  each("count", (labels, value) => page.sample("logrouter_line_count_total", value, labels));
+  page.family("logrouter_line_sample", "gauge", "Latest values of sample# in lines.");
+  each("sample", (labels, value) => page.sample("logrouter_line_sample", value, labels));
+  page.family("logrouter_line_measure", "summary", "Values of measure# in lines.");
+  each("measure", (labels, value, count) => {
+    page.sample("logrouter_line_measure_sum", value, labels);
+    page.sample("logrouter_line_measure_count", count, labels);
+  });
+  page.family("logrouter_line_left_out_total", "counter", "Figures beyond 500 series a channel.");
+  for (const { channel, leftOut } of figures)
+    page.sample("logrouter_line_left_out_total", leftOut, { channel });
 }
 
 function drainFamilies(page: Page, { drains }: MetricsSource): void {

@@ -74,6 +74,53 @@ test("the page shows tries, retries, lag and the time from receipt to delivery",
   }
 });
 
+test("lines become metrics where they are asked to, a bounded number of series", async () => {
+  const logplex = new Logplex();
+  const write = (source: string, proc: string, ...texts: string[]) =>
+    logplex.write({
+      channel: "a",
+      source,
+      proc,
+      lines: texts.map((text) => Buffer.from(text)),
+      at: 0,
+    });
+  await write("app", "web.1", "count#before=1");
+  expect(logplex.metrics()).not.toContain("logrouter_line");
+  logplex.addLineMetrics("a");
+  logplex.addLineMetrics("a");
+  await write(
+    "app",
+    "web.1",
+    "measure#db.query=1.5ms count#user.clicks=2 other=3",
+    "measure#db.query=2.5ms count#user.clicks=1 source=web.9",
+    'count#odd"name=1',
+    "nothing # here",
+  );
+  await write("heroku", "web.1", "source=web.1 dyno=heroku.1.x sample#memory_total=21.5MB");
+  await write("heroku", "web.1", "source=web.1 dyno=heroku.1.x sample#memory_total=20MB");
+  await Promise.resolve();
+  const shown = () =>
+    logplex
+      .metrics()
+      .split("\n")
+      .filter((line) => line.startsWith("logrouter_line"));
+  expect(shown()).toEqual([
+    'logrouter_line_count_total{channel="a",dyno="web.1",name="user.clicks",unit=""} 3',
+    'logrouter_line_count_total{channel="a",dyno="web.1",name="odd\\"name",unit=""} 1',
+    'logrouter_line_sample{channel="a",dyno="web.1",name="memory_total",unit="MB"} 20',
+    'logrouter_line_measure_sum{channel="a",dyno="web.1",name="db.query",unit="ms"} 4',
+    'logrouter_line_measure_count{channel="a",dyno="web.1",name="db.query",unit="ms"} 2',
+    'logrouter_line_left_out_total{channel="a"} 0',
+  ]);
+  for (let number = 0; number < 600; number += 1) await write("app", "web.1", `count#n${number}=1`);
+  await Promise.resolve();
+  expect(shown().at(-1)).toBe('logrouter_line_left_out_total{channel="a"} 104');
+  expect(shown().length).toBeLessThan(510);
+  await logplex.deleteChannel("a");
+  expect(shown()).toEqual([]);
+  await logplex.close();
+});
+
 test("classes of channels have series of their own, a bounded number of them", async () => {
   const logplex = new Logplex();
   const { http, syslog } = await logplex.listen({ http: { port: 0 }, syslog: { port: 0 } });
