@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { dynoRunner } from "@dynokit/builder";
 import { processDriver } from "@dynokit/manifold";
+import { hasImage, hostImage, makeHostImage } from "./host-image.mjs";
 import { OperatorError } from "./options.mjs";
 
 /** Drivers for dynos and for builds, and what runs buildpacks with the second. */
@@ -44,13 +45,9 @@ async function sandboxes({ egress = "none", data, build }) {
   };
 }
 
-async function containers({ egress = "open", image, dockerSocket, data }) {
+async function containers({ egress = "open", image = hostImage, dockerSocket, data }) {
   if (egress === "host")
     throw new OperatorError("--egress host is for --driver sandbox; containers have none or open.");
-  if (image === undefined)
-    throw new OperatorError(
-      "--driver docker needs --image: an image that the engine has, with /bin/sh and the runtime of your apps.",
-    );
   const { dockerDriver } = await import("@dynokit/driver-docker");
   const platform = createHash("sha256").update(data).digest("hex").slice(0, 12);
   const dynos = dockerDriver({
@@ -61,7 +58,18 @@ async function containers({ egress = "open", image, dockerSocket, data }) {
     network: egress === "open" ? "dynokit" : "dynokit-closed",
   });
   await reachable(dynos, dockerSocket);
+  if (!(await hasImage(dockerSocket, image))) {
+    if (image !== hostImage)
+      throw new OperatorError(
+        `--driver docker: the engine has no image "${image}"; get it by "docker pull ${image}", or leave --image out for one that is made of this machine's Node.`,
+      );
+    console.log(`Making the image ${image} of this machine's Node and shell …`);
+    await makeHostImage(dockerSocket);
+  }
   // Builds work in directories of this host with its programs.
+  console.log(
+    "Builds run as processes of this host, not in containers: deploy only code that you trust, or take --driver sandbox.",
+  );
   return { dynos, ...processBuilds(data) };
 }
 

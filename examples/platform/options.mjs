@@ -9,7 +9,8 @@ export const usage = `Usage: npm start -- [options]
   --driver NAME  what runs dynos: process, sandbox or docker   (DYNOKIT_DRIVER, default process)
   --egress NAME  what sandboxes (default none) and containers (default open) reach: none, open,
                  or host, the network of this host             (DYNOKIT_EGRESS)
-  --image NAME   image of containers, which the engine has     (DYNOKIT_IMAGE)
+  --image NAME   image of containers, which the engine has; default one that is made of this
+                 machine's Node and shell                      (DYNOKIT_IMAGE)
   --docker-socket PATH  of the engine           (DYNOKIT_DOCKER_SOCKET, default /var/run/docker.sock)
   DYNOKIT_ADMIN_PASSWORD is the password of admin@localhost, made at the first start
   --no-sample    do not deploy the sample app at the first start

@@ -129,7 +129,10 @@ describe.skipIf(missing !== undefined)(
 describe("what is missing is said in one line", () => {
   test.each([
     [["--driver", "lxc"], /^--driver is "lxc": give one of process, sandbox, docker\.$/],
-    [["--driver", "docker"], /^--driver docker needs --image: .*$/],
+    [
+      ["--driver", "docker", "--egress", "host"],
+      /^--egress host is for --driver sandbox; containers have none or open\.$/,
+    ],
     [
       ["--driver", "docker", "--image", "x", "--docker-socket", "/nowhere"],
       /^--driver docker: no Docker Engine answers at \/nowhere; .*$/,
