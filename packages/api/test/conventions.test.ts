@@ -341,6 +341,15 @@ describe("repeating and racing", () => {
   });
 });
 
+test.each(["\u0100", "a\nb", " a", "", "é"])(
+  "a webhook's secret that no header can carry, %j, is refused",
+  async (secret) => {
+    const body = { include: ["api:app"], level: "notify", url: "https://hook.test/", secret };
+    const refused = await harness.call("POST", "/apps/pages/webhooks", body);
+    expect(refused.json).toMatchObject({ id: "invalid_params", errors: [{ pointer: "/secret" }] });
+  },
+);
+
 test("headers of 16 kB are taken, and each answer has its own Request-Id", async () => {
   const { port } = await harness.api.listen({ port: 0 });
   const ids = await Promise.all(

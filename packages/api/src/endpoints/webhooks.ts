@@ -11,7 +11,14 @@ import { webhookEntities } from "../webhooks/entities.ts";
 const level = z.enum(["notify", "sync"]);
 const include = z.array(z.enum(webhookEntities)).min(1).max(50);
 const url = z.url({ protocol: /^https?$/, error: "is not an http or https URL" }).max(4000);
-const secret = z.string().min(1).max(500);
+/** It is told in a header, where nothing but ASCII can be. */
+const secret = z
+  .string()
+  .max(500)
+  .regex(
+    /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/,
+    "must be printable ASCII, with no space at its ends",
+  );
 const authorization = z
   .string()
   .max(2000)
