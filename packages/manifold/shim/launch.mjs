@@ -15,7 +15,8 @@ import { isAbsolute, join, resolve } from "node:path";
 import { ReadStream } from "node:tty";
 import { fileURLToPath } from "node:url";
 
-const INIT = fileURLToPath(new URL("./init.pl", import.meta.url));
+// From the bundle in `dist` as well as from here.
+const INIT = fileURLToPath(new URL("../shim/init.pl", import.meta.url));
 
 /** A refusal with the code that the driver passes on. */
 export class LaunchError extends Error {

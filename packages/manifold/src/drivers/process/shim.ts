@@ -1,13 +1,18 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
 import { DriverError } from "../../driver/errors.ts";
 import { toDriverError } from "./connection.ts";
 
-// By its own name: the file lies elsewhere seen from `src` than from the bundle.
-const shimPath = createRequire(import.meta.url).resolve("@dynokit/manifold/shim");
+const bundled = fileURLToPath(new URL("./dynokit-shim.js", import.meta.url));
+// Beside the bundle of this package lies one of the supervisor. Otherwise it is found by its own name: the
+// file lies elsewhere seen from `src`, or from a program that bundles this package.
+const shimPath = existsSync(bundled)
+  ? bundled
+  : createRequire(import.meta.url).resolve("@dynokit/manifold/shim");
 
 /** A supervisor as its starter sees it, until it is left alone. */
 export type Shim = ChildProcessByStdio<Writable, Readable, null>;
