@@ -41,6 +41,17 @@ export function headerField(name: string): HeaderField | undefined {
   return Object.hasOwn(NAMES, name) ? NAMES[name] : undefined;
 }
 
+/** Keys of router lines (spec/logplex.md §15); none has the name of a field. */
+const ROUTER_KEYS: ReadonlySet<string> = new Set([
+  ...["at", "method", "path", "request_id", "fwd", "connect", "service", "status", "bytes"],
+  ...["protocol", "desc"],
+]);
+
+/** Whether a name without a dot is meant as a key of the line: those of the platform's own lines. */
+export function isRouterKey(name: string): boolean {
+  return ROUTER_KEYS.has(name);
+}
+
 const SEVERITIES: Readonly<Record<string, number>> = {
   emerg: 0,
   emergency: 0,

@@ -1,6 +1,6 @@
 import type { FieldReference, Node, Operator, ParsedQuery, Term } from "./ast.ts";
 import { queryError } from "./errors.ts";
-import { HEADER_FIELDS, headerField } from "./fields.ts";
+import { HEADER_FIELDS, headerField, isRouterKey } from "./fields.ts";
 import { QUERY_LIMITS } from "./limits.ts";
 import { compileRegex, type Regex } from "./regex/regex.ts";
 import { isLetter, isLetterOrDigit, isSpace, Scanner } from "./scanner.ts";
@@ -317,6 +317,7 @@ export function parseFieldName(name: string, column: number, operator = ":"): Fi
   }
   const header = headerField(name);
   if (header) return { kind: "header", name: header };
+  if (isRouterKey(name)) return { kind: "key", path: [name] };
   throw queryError(
     `unknown field "${name}"`,
     column,
