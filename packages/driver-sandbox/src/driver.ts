@@ -77,12 +77,6 @@ class SandboxDriver implements DynoDriver {
     this.#settings = settings;
     this.#host = probeHost(settings.readOnly);
     this.#network = settings.policy && new Network(settings.policy);
-    if (settings.diskBytes !== undefined && !canMountDisks())
-      throw new DriverError(
-        "unavailable",
-        'The option "diskBytes" needs root, loop devices, e2fsprogs and the right to mount; leave it out',
-        { retryable: false },
-      );
     this.#home = makeHome(settings);
     this.#inner = processDriver({
       stateDirectory: settings.stateDirectory,
@@ -99,7 +93,7 @@ class SandboxDriver implements DynoDriver {
       limits: {
         ...inner.limits,
         pids: inner.limits.pids === "none" ? "uid" : inner.limits.pids,
-        disk: canMountDisks(),
+        disk: true,
       },
       isolation: {
         env: true,
@@ -146,12 +140,15 @@ class SandboxDriver implements DynoDriver {
     const paths = hostPathsOf(spec, this.#settings.hostPaths, root ? directory : undefined);
     if (paths && spec.cwd === undefined)
       throw new DriverError("invalid-spec", '"config.paths" needs a "cwd" in one of them');
-    const mounts = disk !== undefined || (root && paths !== undefined);
+    // Without loop devices, or the right to mount them, the disk is one in memory (spec/drivers.md §5.7).
+    const loop = disk !== undefined && canMountDisks() ? disk : undefined;
+    const mounts = loop !== undefined || (root && paths !== undefined);
     const gate = this.#network || mounts ? join(directory, "gate") : undefined;
     const line = sandboxLine(
       spec,
       {
         directory: spec.cwd ?? join(directory, "app"),
+        memoryDisk: loop === undefined ? disk : undefined,
         paths,
         socket,
         gate,
@@ -179,7 +176,7 @@ class SandboxDriver implements DynoDriver {
       },
       options,
     );
-    if (gate !== undefined) await this.#makeReady(spec.id, gate, disk, paths, options.signal);
+    if (gate !== undefined) await this.#makeReady(spec.id, gate, loop, paths, options.signal);
     await this.#untilInside(spec.id, options.signal);
     if (mounts) await unmountBelow(directory);
     return fromInner(handle);
@@ -313,11 +310,6 @@ class SandboxDriver implements DynoDriver {
   #diskOf(spec: DynoSpec): number | undefined {
     const asked = spec.limits?.diskBytes;
     if (asked === undefined) return spec.cwd === undefined ? this.#settings.diskBytes : undefined;
-    if (!this.#capabilities.limits.disk)
-      throw new DriverError(
-        "not-supported",
-        'The limit "diskBytes" needs root, loop devices, e2fsprogs and the right to mount; leave it out',
-      );
     if (spec.cwd !== undefined)
       throw new DriverError(
         "not-supported",

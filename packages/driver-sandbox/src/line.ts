@@ -25,6 +25,8 @@ const AROUND = 4;
 export interface Place {
   /** Its code on the host. */
   readonly directory: string;
+  /** Size of a `/app` in memory, into which the code is copied; undefined: it is where `directory` is. */
+  readonly memoryDisk: number | undefined;
   /** Paths of the host that it has where they are; undefined: its code alone, as `/app`. */
   readonly paths: readonly HostPath[] | undefined;
   /** Of the bridge; undefined without a network of its own, or without a port. */
@@ -71,7 +73,7 @@ export function sandboxLine(
     ...["--perms", "1777", "--size", bytes, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
     ...["--perms", "1777", "--size", bytes, "--tmpfs", "/tmp", "--symlink", "/tmp", "/var/tmp"],
     ...(place.paths === undefined
-      ? ["--bind", place.directory, "/app", "--chdir", "/app"]
+      ? codeOf(place.directory, place.memoryDisk)
       : withPaths(place.directory, place.paths)),
     ...["--remount-ro", "/"],
     ...["--unshare-user", "--uid", "1000", "--gid", "1000", "--unshare-all"],
@@ -79,11 +81,25 @@ export function sandboxLine(
     ...["--hostname", hostName(spec), "--die-with-parent", "--cap-drop", "ALL"],
     "--",
     ...processLimit(pids, place.grouped),
+    ...(place.memoryDisk === undefined ? [] : FILL),
     "/usr/bin/env",
     SIGNAL_RESET,
     ...(typeof spec.command === "string"
       ? [host.shell, "-c", `${PROFILE}exec "$0" -c "$1"`, host.shell, spec.command]
       : ["--", ...spec.command]),
+  ];
+}
+
+/** Where the code is seen that is copied into a `/app` in memory. */
+const SLUG = "/run/slug";
+const FILL = ["/bin/sh", "-c", `cp -a ${SLUG}/. /app/ && exec "$@"`, "sh"] as const;
+
+function codeOf(directory: string, memoryDisk: number | undefined): string[] {
+  if (memoryDisk === undefined) return ["--bind", directory, "/app", "--chdir", "/app"];
+  const size = String(Math.floor(memoryDisk));
+  return [
+    ...["--perms", "0755", "--size", size, "--tmpfs", "/app"],
+    ...["--ro-bind", directory, SLUG, "--chdir", "/app"],
   ];
 }
 

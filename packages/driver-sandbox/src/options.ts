@@ -108,8 +108,9 @@ export interface SandboxDriverOptions {
   /** Bytes of `/tmp` and of `/dev/shm`, each; they count as the dyno's memory. Default 64 MiB. */
   readonly tmpBytes?: number;
   /**
-   * Bytes of `/app` for dynos whose spec has no `limits.diskBytes`, at least 1 MiB; as root on a
-   * host with loop devices. The file system takes a part of them. Default: not limited.
+   * Bytes of `/app` for dynos whose spec has no `limits.diskBytes`, at least 1 MiB. As root on a host
+   * with loop devices a disk, of which the file system takes a part; else a file system in memory,
+   * which counts as the dyno's. Default: not limited.
    */
   readonly diskBytes?: number;
   /** `PORT` of a dyno with a network of its own; the same for all. Default 5000. */

@@ -9,6 +9,7 @@ import { missing, titled } from "./support/requirement.ts";
 
 const UID = 391_234;
 const program = fileURLToPath(new URL("support/kit-program.ts", import.meta.url));
+const disks = fileURLToPath(new URL("support/disk-program.ts", import.meta.url));
 
 interface Row {
   readonly name: string;
@@ -16,7 +17,7 @@ interface Row {
   readonly error?: string;
 }
 
-async function runAs(uid: number, only: readonly string[]): Promise<readonly Row[]> {
+async function runAs<T>(uid: number, path: string, only: readonly string[] = []): Promise<T> {
   const home = await mkdtemp(join(tmpdir(), "dynokit-user-"));
   chownSync(home, uid, uid);
   try {
@@ -25,7 +26,7 @@ async function runAs(uid: number, only: readonly string[]): Promise<readonly Row
       [
         ...["--reuid", String(uid), "--regid", String(uid), "--clear-groups", "--"],
         process.execPath,
-        ...["--conditions=@dynokit/source", "--import", "tsx", program],
+        ...["--conditions=@dynokit/source", "--import", "tsx", path],
       ],
       {
         env: { PATH: process.env["PATH"], HOME: home, TMPDIR: home, KIT_ONLY: only.join(",") },
@@ -42,7 +43,7 @@ async function runAs(uid: number, only: readonly string[]): Promise<readonly Row
     });
     await new Promise((done) => child.once("close", done));
     if (output === "") throw new Error(complaints);
-    return JSON.parse(output) as Row[];
+    return JSON.parse(output) as T;
   } finally {
     rmSync(home, { recursive: true, force: true });
   }
@@ -65,9 +66,26 @@ describe.skipIf(reason !== undefined)(
   reason === undefined ? "without root" : titled(`without root (skipped: ${reason})`),
   () => {
     it("passes the conformance kit as an ordinary user", { timeout: 300_000 }, async () => {
-      const rows = await runAs(UID, ONLY);
+      const rows = await runAs<readonly Row[]>(UID, program, ONLY);
       expect(rows.filter(({ outcome }) => outcome !== "passed")).toEqual([]);
       expect(rows.length).toBeGreaterThan(25);
+    });
+
+    it("bounds the disk of a dyno, in memory, and says what it can't do", async () => {
+      const { lines, exitCode, disk, egress } = await runAs<{
+        readonly lines: readonly string[];
+        readonly exitCode: number;
+        readonly disk: boolean;
+        readonly egress: string;
+      }>(UID, disks);
+      expect([disk, exitCode]).toEqual([true, 3]);
+      expect(lines.slice(0, 2)).toEqual(["from the slug", "changed"]);
+      expect(lines.join("\n")).toContain("No space left on device");
+      const size = Number(lines.find((line) => /^\d{4,}$/.test(line) && line !== "1000"));
+      expect(size).toBeGreaterThan(2_000_000);
+      expect(size).toBeLessThanOrEqual(4_194_304);
+      expect(lines.slice(-2)).toEqual(["1000", "1000"]);
+      expect(egress).toMatch(/that needs root\. Use egress "none"/);
     });
   },
 );
