@@ -232,8 +232,31 @@ describe("an app's life over the API", () => {
   test("killed and started again, the platform has the same apps, releases and dynos", async () => {
     const releases = (await platform.api("GET", `/apps/${name}/releases`)).json;
     const before = pids(name, "web.js");
+    const [early, late] = [join(home, "early"), join(home, "late")];
+    const until = async (file: string, code: number) =>
+      (
+        await platform.api("POST", `/apps/${name}/dynos`, {
+          command: `until [ -e ${file} ]; do sleep 0.1; done; exit ${code}`,
+        })
+      ).json.name as string;
+    const runs = [await until(early, 5), await until(late, 7)];
+    await eventually(
+      async () => (await platform.api("GET", `/apps/${name}/dynos`)).json,
+      (dynos) =>
+        dynos.filter(
+          (dyno: { type: string; state: string }) => dyno.type === "run" && dyno.state === "up",
+        ).length === 2,
+    );
     await platform.stop("SIGKILL");
+    writeFileSync(early, "");
     platform = await new PlatformProcess(data).ready();
+    writeFileSync(late, "");
+    // One-off dynos go on, and how they end is known whether or not a platform was there.
+    for (const [index, code] of [5, 7].entries())
+      await eventually(
+        async () => (await platform.api("GET", `/apps/${name}/runs/${runs[index]}`)).json,
+        (run) => run.status === "ended" && run.exit_code === code,
+      );
     // The addresses of streams name the port, which is another one.
     const identity = (list: { id: string; status: string; current: boolean }[]) =>
       list.map(({ id, status, current }) => ({ id, status, current }));
@@ -321,6 +344,10 @@ describe("an app's life over the API", () => {
     expect(of("stdout")).toBe("some input");
     expect(of("stderr")).toBe("oops\n");
     expect(lines.at(-1)).toEqual({ exit_code: 3, signal: null });
+    await eventually(
+      async () => (await platform.api("GET", `/apps/${name}/runs/${run.json.name}`)).json,
+      ({ status, exit_code: code }) => status === "ended" && code === 3,
+    );
   });
 
   test("bad input is refused with the repair and changes nothing", async () => {
