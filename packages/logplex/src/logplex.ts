@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import type { Duplex } from "node:stream";
-import { type Alert, type AlertOptions, startAlert } from "./alert/alert.ts";
-import { Webhook } from "./alert/webhook.ts";
+import type { Alert, AlertOptions } from "./alert/alert.ts";
+import { Alerts } from "./alert/alerts.ts";
 import { Channel } from "./channel/channel.ts";
 import { type Clock, type RandomBytes, systemClock } from "./clock.ts";
 import type { LogBatch, LogSink } from "./contract.ts";
@@ -70,7 +70,7 @@ export class Logplex implements LogSink {
   readonly #sessions: Sessions;
   readonly #manage: ManagementApi;
   readonly #loopDelay: IntervalHistogram;
-  readonly #alerts = new Set<Alert>();
+  readonly #alerts: Alerts;
   readonly #figures = new Map<string, LineFigures>();
   readonly #counters = new Counters();
   readonly #requestSeconds = new Histogram();
@@ -148,6 +148,7 @@ export class Logplex implements LogSink {
       source: (id) => this.channel(id),
       notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
     });
+    this.#alerts = new Alerts(this.#clock, (url) => this.#drains.poster(url));
     this.#manage = new ManagementApi({ logplex: this, ingress: this.#ingress, random });
     this.#loopDelay = monitorEventLoopDelay({ resolution: 20 });
     this.#sessions = new Sessions({
@@ -384,44 +385,7 @@ export class Logplex implements LogSink {
 
   /** Watches a channel: enough matches of a query within a window raise an alert. */
   addAlert(channel: string, options: AlertOptions): Alert {
-    const alert = this.#startAlert(channel, options);
-    this.#alerts.add(alert);
-    return {
-      get raised() {
-        return alert.raised;
-      },
-      get failures() {
-        return alert.failures;
-      },
-      close: () => {
-        this.#alerts.delete(alert);
-        alert.close();
-      },
-    };
-  }
-
-  #startAlert(channel: string, options: AlertOptions): Alert {
-    const { webhook: url, onAlert } = options;
-    if (url === undefined) return startAlert(this.channel(channel), this.#clock, options);
-    const webhook = new Webhook(this.#drains.poster(url), this.#clock, Math.random);
-    const alert = startAlert(this.channel(channel), this.#clock, {
-      ...options,
-      onAlert: async (event) => {
-        await Promise.all([onAlert?.(event), webhook.send(event)]);
-      },
-    });
-    return {
-      get raised() {
-        return alert.raised;
-      },
-      get failures() {
-        return alert.failures;
-      },
-      close() {
-        alert.close();
-        webhook.close();
-      },
-    };
+    return this.#alerts.add(this.channel(channel), options);
   }
 
   /**
@@ -539,7 +503,7 @@ export class Logplex implements LogSink {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#loopDelay.disable();
-    for (const alert of this.#alerts) alert.close();
+    this.#alerts.close();
     for (const figures of this.#figures.values()) figures.close();
     const closed = this.#listeners.map((listener) => listener.close());
     await this.#sessions.close();

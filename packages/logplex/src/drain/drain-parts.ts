@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { DrainTry } from "./drain-set.ts";
+import type { DrainTry } from "./drain-set-options.ts";
 import type { BatchEncoder } from "./encode/encoder.ts";
 import type { DrainState } from "./health.ts";
 import type { DrainNotice } from "./notices.ts";

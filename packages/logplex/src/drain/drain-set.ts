@@ -1,132 +1,24 @@
 import { randomUUID } from "node:crypto";
-import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
-import type { Lease } from "../spool/buffer.ts";
-import { type CustomDrainKind, createOutput, type OutputContext } from "./create-output.ts";
+import { createOutput, type OutputContext } from "./create-output.ts";
 import { Drain } from "./drain.ts";
 import type { DrainOutput, DrainPreview } from "./drain-parts.ts";
+import type { AddDrainOptions, DrainInfo, DrainSetOptions } from "./drain-set-options.ts";
+import { describe, type Entry, ledgerElsewhere } from "./entry.ts";
 import { createDrainToken } from "./frame-id.ts";
-import type { DrainHealth, DrainState } from "./health.ts";
-import type { LedgerRecord, LedgerView } from "./ledger.ts";
-import { type Resolve, systemResolve } from "./net/lookup.ts";
-import type { DrainPolicy } from "./net/policy.ts";
-import type { DrainNotice } from "./notices.ts";
-import {
-  type DrainDialect,
-  type DrainOptions,
-  type ParsedDrainOptions,
-  parseDrainOptions,
-} from "./options.ts";
+import type { DrainHealth } from "./health.ts";
+import type { LedgerView } from "./ledger.ts";
+import { systemResolve } from "./net/lookup.ts";
+import { type DrainOptions, type ParsedDrainOptions, parseDrainOptions } from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import type { ReplayTicket } from "./replays.ts";
-import type { DrainSource } from "./source.ts";
-import type { SpoolOptions } from "./store/drain-spool.ts";
+import { firstSince } from "./source.ts";
 import type { DrainStore } from "./store/drain-store.ts";
 import { memoryDrainStore } from "./store/memory-store.ts";
-import { createHttpTransport, type HttpTimeouts } from "./transport/http.ts";
-import type { DrainTransport, ProbeReport, SendOutcome } from "./transport/transport.ts";
+import { createHttpTransport } from "./transport/http.ts";
+import type { DrainTransport, ProbeReport } from "./transport/transport.ts";
 import { type DrainKind, type DrainTarget, parseDrainUrl } from "./url.ts";
-
-/** Change of a drain's state. */
-export interface DrainEvent {
-  readonly drain: string;
-  readonly channel: string;
-  readonly from: DrainState;
-  readonly to: DrainState;
-}
-
-/** One try of a batch. */
-export interface DrainTry {
-  readonly drain: string;
-  /** How long it took. */
-  readonly seconds: number;
-  readonly outcome: SendOutcome["kind"];
-  readonly messages: number;
-  /** Age of the first and the last message of the batch at the end of the try. */
-  readonly firstAgeSeconds: number;
-  readonly lastAgeSeconds: number;
-}
-
-/** What a {@link DrainSet} is made with. */
-export interface DrainSetOptions {
-  /** The channel of an id. */
-  readonly source: (channel: string) => DrainSource;
-  /** Writes a line of the platform (`heroku[logplex]`) into a channel. */
-  readonly notify?: (channel: string, notice: DrainNotice) => void;
-  readonly onState?: (event: DrainEvent) => void;
-  /** Told of every try of every drain, for metrics. */
-  readonly onTry?: (facts: DrainTry) => void;
-  /** What the operator allows; default: public addresses over TLS, and syslog. */
-  readonly policy?: DrainPolicy;
-  /** Keeps positions and ledgers over restarts; default: memory. */
-  readonly store?: DrainStore;
-  /** Where drains with `onFull: "spool"` keep what waits; without it that option is refused. */
-  readonly spool?: SpoolOptions;
-  /** Asks for the right to deliver a drain, where several processes have the same drains. */
-  readonly lease?: (drain: string) => Promise<Lease | undefined>;
-  readonly clock?: Clock;
-  /** 0 ≤ x < 1; for the jitter. */
-  readonly random?: () => number;
-  readonly resolve?: Resolve;
-  /** Default 20. */
-  readonly maxPerChannel?: number;
-  /** Default `Logplex/dynokit-1`. */
-  readonly userAgent?: string;
-  readonly timeouts?: Partial<HttpTimeouts>;
-  /** Kinds of drains beyond those built in, by the scheme of their URLs (without colon). */
-  readonly kinds?: Readonly<Record<string, CustomDrainKind>>;
-}
-
-/** Options of {@link DrainSet.add}. */
-export interface AddDrainOptions extends DrainOptions {
-  /** UUID to use; give that of an earlier process to continue its work. */
-  readonly id?: string;
-  /** `d.` and a UUID. */
-  readonly token?: string;
-  /** First message to deliver; default: the next one to come. */
-  readonly fromSeq?: number;
-}
-
-/** A drain as listings show it. */
-export interface DrainInfo {
-  readonly id: string;
-  readonly token: string;
-  readonly channel: string;
-  /** Credentials and query values masked; undefined while the drain is only reserved. */
-  readonly url?: string;
-  readonly kind?: DrainKind;
-  readonly dialect?: DrainDialect;
-  readonly filter?: string;
-  /** False where several requests at a time give up the order of the channel. */
-  readonly ordered?: boolean;
-  /** ms since the epoch. */
-  readonly createdAt: number;
-  readonly updatedAt: number;
-}
-
-interface Entry {
-  readonly id: string;
-  readonly token: string;
-  readonly channel: string;
-  readonly createdAt: number;
-  updatedAt: number;
-  url: string | undefined;
-  options: DrainOptions;
-  kind: DrainKind | undefined;
-  dialect: DrainDialect | undefined;
-  masked: string | undefined;
-  /** Where delivery begins when there is no record of it. */
-  fromSeq: number | undefined;
-  /** Makes the drain; undefined while it is only reserved. */
-  make: (() => Drain) | undefined;
-  /** Undefined also while another process delivers it. */
-  drain: Drain | undefined;
-  ownership: Ownership | undefined;
-  paused: boolean;
-  /** The account as another process saved it. */
-  elsewhere: LedgerRecord | undefined;
-}
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -519,56 +411,6 @@ export class DrainSet {
       );
     throw new LogplexError("conflict", `Drain ${id} is only reserved; give it a URL first.`);
   }
-}
-
-const EMPTY: LedgerView = Object.freeze({
-  received: 0,
-  delivered: 0,
-  filtered: 0,
-  pending: 0,
-  lost: {},
-  lostTotal: 0,
-  ranges: [],
-  replayed: 0,
-});
-
-/** The account as its owner saved it last; what is not booked yet waits. */
-function ledgerElsewhere(record: LedgerRecord | undefined): LedgerView {
-  if (record === undefined) return EMPTY;
-  const { received, delivered, filtered, replayed, lost, ranges } = record;
-  const lostTotal = Object.values(lost).reduce((sum, count) => sum + count, 0);
-  const pending = received - delivered - filtered - lostTotal;
-  return { received, delivered, filtered, replayed, lost, lostTotal, ranges, pending };
-}
-
-function describe(entry: Entry): DrainInfo {
-  const { id, token, channel, createdAt, updatedAt, kind, masked, dialect, options } = entry;
-  return {
-    id,
-    token,
-    channel,
-    createdAt,
-    updatedAt,
-    ...(kind === undefined ? {} : { kind }),
-    ...(masked === undefined ? {} : { url: masked }),
-    ...(dialect === undefined ? {} : { dialect, ordered: (options.concurrency ?? 1) === 1 }),
-    ...(options.filter === undefined ? {} : { filter: options.filter }),
-  };
-}
-
-/** First message received at or after a time in ms. */
-async function firstSince(source: DrainSource, since: number | undefined): Promise<number> {
-  if (since === undefined) return source.firstSeq;
-  let low = source.firstSeq;
-  let high = source.nextSeq;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    while (source.isAway?.(middle) === true) await source.fetch?.(middle);
-    const [message] = source.read(middle, 1).messages;
-    if (message && message.receivedAt < since * 1000) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function closed(): LogplexError {

@@ -1,13 +1,13 @@
 export type { CustomDrainContext, CustomDrainKind } from "./create-output.ts";
 export type { DrainPreview } from "./drain-parts.ts";
-export {
-  type AddDrainOptions,
-  type DrainEvent,
-  type DrainInfo,
-  DrainSet,
-  type DrainSetOptions,
-  type DrainTry,
-} from "./drain-set.ts";
+export { DrainSet } from "./drain-set.ts";
+export type {
+  AddDrainOptions,
+  DrainEvent,
+  DrainInfo,
+  DrainSetOptions,
+  DrainTry,
+} from "./drain-set-options.ts";
 export type { BatchEncoder, EncodedBatch, FrameAnnouncement } from "./encode/encoder.ts";
 export type { DrainHealth, DrainState } from "./health.ts";
 export type { LedgerRecord, LedgerView, LossCause, LostRange } from "./ledger.ts";

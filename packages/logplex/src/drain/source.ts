@@ -41,3 +41,18 @@ export interface DrainSource {
     readonly lag?: { readonly messages?: number; readonly bytes?: number };
   }): SourceHold;
 }
+
+/** First message received at or after a time in ms. */
+export async function firstSince(source: DrainSource, since: number | undefined): Promise<number> {
+  if (since === undefined) return source.firstSeq;
+  let low = source.firstSeq;
+  let high = source.nextSeq;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    while (source.isAway?.(middle) === true) await source.fetch?.(middle);
+    const [message] = source.read(middle, 1).messages;
+    if (message && message.receivedAt < since * 1000) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
