@@ -1,5 +1,4 @@
 import type { Clock } from "../clock.ts";
-import { byTime } from "../tail/time-window.ts";
 import { RETRY } from "./backoff.ts";
 import { Batch } from "./batch.ts";
 import { BatchSizer } from "./batch-sizer.ts";
@@ -8,16 +7,17 @@ import type { DrainDependencies, DrainOutput, DrainPreview } from "./drain-parts
 import type { FrameAnnouncement } from "./encode/encoder.ts";
 import type { DrainHealth } from "./health.ts";
 import { Intake } from "./intake.ts";
+import { Journal } from "./journal.ts";
 import { Ledger, type LedgerView, type LossCause } from "./ledger.ts";
 import { LossReport } from "./loss-report.ts";
-import { joinPieces } from "./rejoin.ts";
+import { encodeBatch } from "./outgoing.ts";
 import { Relief } from "./relief.ts";
 import { Replays, type ReplayTicket } from "./replays.ts";
 import { Latch } from "./signal.ts";
 import { DrainSpool } from "./store/drain-spool.ts";
 import type { DrainRecord } from "./store/drain-store.ts";
 import { testMessage } from "./test-message.ts";
-import type { OutgoingFrame, ProbeReport, SendOutcome } from "./transport/transport.ts";
+import type { ProbeReport, SendOutcome } from "./transport/transport.ts";
 
 /**
  * Delivers the messages of a channel to one receiver, in order, at least once. Every message that
@@ -35,6 +35,7 @@ export class Drain {
   /** Batches of an earlier process that wait for their next try. */
   readonly #resumed: Batch[] = [];
   readonly #replays: Replays;
+  readonly #journal: Journal;
   readonly #condition: Condition;
   readonly #relief: Relief;
   readonly #lossReport: LossReport;
@@ -45,7 +46,6 @@ export class Drain {
   readonly #attempts = new Set<AbortController>();
   #sleepers = new Set<() => void>();
   #workers: Promise<void>[] = [];
-  #saving: Promise<void> = Promise.resolve();
   #paused = false;
   #flushing = false;
   #nextTryAt: number | undefined;
@@ -61,6 +61,12 @@ export class Drain {
     this.#output = output;
     this.#sizer = new BatchSizer(output.options);
     this.#replays = new Replays(this.token);
+    this.#journal = new Journal({
+      id: this.id,
+      store: dependencies.store,
+      record: () => this.#record(),
+      onFailure: () => this.#condition.trouble("its state could not be saved", this.#clock.now()),
+    });
     const { notify, onState } = dependencies;
     this.#lossReport = new LossReport({
       clock: this.#clock,
@@ -100,7 +106,7 @@ export class Drain {
 
   /** Takes over the record of an earlier process and starts to deliver. */
   async start(): Promise<void> {
-    const record = await this.#dependencies.store.load(this.id);
+    const record = await this.#journal.load();
     if (record) await this.#restore(record);
     const workers = this.#output.options.concurrency;
     for (let i = 0; i < workers; i++) this.#workers.push(this.#work());
@@ -209,7 +215,7 @@ export class Drain {
     const now = this.#clock.now();
     const line = testMessage(this.token, now);
     const batch = new Batch(`${this.token}\ntest ${now}`, { firstSeq: 0, lastSeq: 0 }, [line]);
-    return this.#output.transport.probe(this.#encode(batch, this.#output), this.#stop.signal);
+    return this.#output.transport.probe(encodeBatch(batch, this.#output), this.#stop.signal);
   }
 
   /** The next batch as it would be sent, without sending it. */
@@ -224,7 +230,7 @@ export class Drain {
     const next = messages.flatMap((message) => [...(run ? run.push(message) : [message])]);
     const batch =
       current ?? new Batch(this.token, { firstSeq: from, lastSeq: Math.max(from, to) }, next);
-    const frame = this.#encode(batch, output);
+    const frame = encodeBatch(batch, output);
     return {
       head: output.transport.preview(frame),
       body: frame.body,
@@ -267,7 +273,7 @@ export class Drain {
     await Promise.all(this.#workers);
     this.#clock.clearTimeout(timer);
     this.#abort();
-    await this.#save();
+    await this.#journal.save();
     this.#intake.release();
     await this.#output.transport.close();
     return this.ledger;
@@ -278,7 +284,7 @@ export class Drain {
     await this.close(0);
     this.#dropPending("removed");
     this.#lossReport.close();
-    await this.#dependencies.store.remove(this.id);
+    await this.#journal.remove();
     return this.ledger;
   }
 
@@ -398,22 +404,6 @@ export class Drain {
     };
   }
 
-  #encode(batch: Batch, output: DrainOutput): OutgoingFrame {
-    if (batch.frame) return batch.frame;
-    const { rejoin, sortMs } = output.options;
-    const whole = rejoin ? joinPieces(batch.messages) : batch.messages;
-    const messages = sortMs > 0 ? [...whole].sort(byTime) : whole;
-    const { body, count, ends } = output.encoder.encode(messages, batch.announcement);
-    batch.frame = {
-      id: batch.id,
-      body,
-      count,
-      contentType: output.encoder.contentType,
-      ...(ends ? { ends } : {}),
-    };
-    return batch.frame;
-  }
-
   async #deliver(batch: Batch): Promise<void> {
     while (!this.#stop.signal.aborted) {
       const output = this.#output;
@@ -423,7 +413,7 @@ export class Drain {
         continue;
       }
       batch.attempts++;
-      await this.#save();
+      await this.#journal.save();
       if (this.#stop.signal.aborted) return;
       if (batch.attempts > 1) this.#retried += batch.messages.length;
       const began = this.#clock.now();
@@ -463,7 +453,7 @@ export class Drain {
     const attempt = new AbortController();
     this.#attempts.add(attempt);
     try {
-      return await output.transport.send(this.#encode(batch, output), attempt.signal);
+      return await output.transport.send(encodeBatch(batch, output), attempt.signal);
     } finally {
       this.#attempts.delete(attempt);
     }
@@ -574,7 +564,7 @@ export class Drain {
   async #settle(batch: Batch, outcome: SendOutcome): Promise<void> {
     this.#replays.settle(batch, outcome.kind === "delivered" ? batch.messages.length : 0);
     // Otherwise the next boundary carries this result along.
-    if (this.#intake.unread === 0) await this.#save();
+    if (this.#intake.unread === 0) await this.#journal.save();
   }
 
   #sleep(ms: number): Promise<void> {
@@ -592,28 +582,20 @@ export class Drain {
     });
   }
 
-  /** Writes the record, one write at a time. A store that fails costs crash safety, not delivery. */
-  #save(): Promise<void> {
-    const { store, source } = this.#dependencies;
-    this.#saving = this.#saving.then(async () => {
-      try {
-        await store.save(this.id, {
-          version: 1,
-          epoch: source.epoch,
-          seenSeq: this.#intake.seenSeq,
-          readSeq: this.#intake.readSeq,
-          gaps: this.#intake.gaps,
-          boundaries: [...this.#inFlight]
-            .filter((batch) => batch.replay === undefined)
-            .map((batch) => batch.boundary),
-          ledger: this.#ledger.record(),
-          goneSince: this.#condition.goneSince,
-          disabled: this.#condition.disabled,
-        });
-      } catch {
-        this.#condition.trouble("its state could not be saved", this.#clock.now());
-      }
-    });
-    return this.#saving;
+  /** What an heir of this process needs. */
+  #record(): DrainRecord {
+    return {
+      version: 1,
+      epoch: this.#dependencies.source.epoch,
+      seenSeq: this.#intake.seenSeq,
+      readSeq: this.#intake.readSeq,
+      gaps: this.#intake.gaps,
+      boundaries: [...this.#inFlight]
+        .filter((batch) => batch.replay === undefined)
+        .map((batch) => batch.boundary),
+      ledger: this.#ledger.record(),
+      goneSince: this.#condition.goneSince,
+      disabled: this.#condition.disabled,
+    };
   }
 }
