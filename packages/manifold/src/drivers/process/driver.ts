@@ -1,10 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { isAlive } from "../../../shim/proc.mjs";
 import { throwIfAborted, untilAborted } from "../../driver/aborted.ts";
 import { checkSignal, checkSpec, isDynoId } from "../../driver/check-spec.ts";
 import type {
@@ -25,6 +24,7 @@ import type {
 } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
 import { Connection, type Message } from "./connection.ts";
+import { finishRemoval, isCutShort, isDoomed, removeDirectory } from "./directories.ts";
 import { DynoClient } from "./dyno-client.ts";
 import { EventQueue } from "./event-queue.ts";
 import { capabilitiesOf, type HostAbilities, probeHost } from "./host.ts";
@@ -36,7 +36,6 @@ import {
   dynoDirectory,
   isLive,
   killLeftovers,
-  readCreator,
   readStatus,
   type StatusRecord,
   writeCreator,
@@ -147,7 +146,7 @@ export class ProcessDriver implements DynoDriver {
       if (port !== undefined) this.#ports.release(port, spec.id);
       this.#clients.get(spec.id)?.close();
       this.#clients.delete(spec.id);
-      await this.#remove(directory);
+      await removeDirectory(this.#options.stateDirectory, directory);
       throw DriverError.from(error, `Dyno "${spec.id}" could not be started`);
     } finally {
       this.#starting.delete(spec.id);
@@ -229,7 +228,7 @@ export class ProcessDriver implements DynoDriver {
     } else if (status) await killLeftovers(status);
     client.close();
     this.#clients.delete(id);
-    await this.#remove(client.directory);
+    await removeDirectory(this.#options.stateDirectory, client.directory);
     const address = status?.handle.address;
     if (address && "port" in address) this.#ports.release(address.port, id);
   }
@@ -256,13 +255,17 @@ export class ProcessDriver implements DynoDriver {
     this.#checkOpen();
     const handles: DriverHandle[] = [];
     for (const name of await readdir(this.#options.stateDirectory)) {
-      if (name.startsWith(".doomed-"))
-        await rm(join(this.#options.stateDirectory, name), { recursive: true, force: true });
+      if (isDoomed(name)) await finishRemoval(this.#options.stateDirectory, name);
       if (!isDynoId(name)) continue;
       const directory = dynoDirectory(this.#options.stateDirectory, name);
       const status = readStatus(directory);
-      if (!status) await this.#sweep(name, directory);
-      else if (isLive(status)) handles.push(status.handle);
+      if (!status) {
+        if (
+          !this.#starting.has(name) &&
+          (await isCutShort(directory, this.#options.startTimeoutMs))
+        )
+          await removeDirectory(this.#options.stateDirectory, directory);
+      } else if (isLive(status)) handles.push(status.handle);
       else if (status.state !== "exited" && status.state !== "lost") await killLeftovers(status);
     }
     return handles;
@@ -544,27 +547,6 @@ export class ProcessDriver implements DynoDriver {
     const client = this.#client(id);
     if (!client.status || !isLive(client.status)) throw DriverError.notFound(id);
     return client;
-  }
-
-  /**
-   * The code of a dyno may be read-only or large: out of the way first, so that the id is free at
-   * once, and that a driver which is killed meanwhile leaves nothing that looks like a dyno.
-   */
-  async #remove(directory: string): Promise<void> {
-    const doomed = join(this.#options.stateDirectory, `.doomed-${randomUUID()}`);
-    await rename(directory, doomed).catch(() => {});
-    await rm(doomed, { recursive: true, force: true, maxRetries: 3 });
-  }
-
-  /** A directory without a status: its start was cut short, together with the driver that did it. */
-  async #sweep(id: string, directory: string): Promise<void> {
-    if (this.#starting.has(id)) return;
-    const creator = readCreator(directory);
-    if (creator && isAlive(creator.pid, creator.startTime)) return;
-    const age = Date.now() - (await stat(directory).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-    // Its driver may be at work, and its supervisor about to start the dyno.
-    if (age < (creator ? 1 : 2) * this.#options.startTimeoutMs) return;
-    await this.#remove(directory);
   }
 }
 
