@@ -231,8 +231,17 @@ const NO_OPTIONS: ConnectionOptions = Object.freeze({
   nominated: null,
 });
 
+const KEEP_ALIVE: ConnectionOptions = Object.freeze({ ...NO_OPTIONS, keepAlive: true });
+const CLOSE: ConnectionOptions = Object.freeze({ ...NO_OPTIONS, close: true });
+
 function connectionOptions(head: Head): ConnectionOptions | Fault {
-  if ((head.times[F.connection] as number) === 0) return NO_OPTIONS;
+  const times = head.times[F.connection] as number;
+  if (times === 0) return NO_OPTIONS;
+  if (times === 1) {
+    const value = head.get(F.connection);
+    if (value === "keep-alive") return KEEP_ALIVE;
+    if (value === "close") return CLOSE;
+  }
   const options: ConnectionOptions = {
     keepAlive: false,
     close: false,

@@ -42,6 +42,10 @@ function readLength(head: Head): string | null | Fault {
   return text;
 }
 
+function says(head: Head, option: string): boolean {
+  return head.get(F.connection) === option;
+}
+
 /** Reads the meaning of a complete response head to a request of the given method. */
 export function readResponse(head: Head, method: string): ResponseMeaning | Fault {
   const contentLength = readLength(head);
@@ -54,7 +58,9 @@ export function readResponse(head: Head, method: string): ResponseMeaning | Faul
   }
   let keepAlive = head.minor === 1;
   let nominated: string[] | null = null;
-  if ((head.times[F.connection] as number) > 0)
+  const connection = head.times[F.connection] as number;
+  // What most apps say, if they say anything.
+  if (connection > 0 && !(connection === 1 && head.minor === 1 && says(head, "keep-alive")))
     for (const token of listTokens(head, F.connection)) {
       if (token === "close") keepAlive = false;
       else if (token === "keep-alive") {

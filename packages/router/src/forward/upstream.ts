@@ -63,6 +63,29 @@ function forgetWriteError(socket: Socket): void {
   if (readable !== undefined) readable.errored = null;
 }
 
+const owner = Symbol("owner");
+type OwnedSocket = Socket & { [owner]?: UpstreamConnection };
+
+// Shared by all connections: a listener of its own per connection would cost memory.
+function onConnect(this: OwnedSocket): void {
+  this[owner]?.onConnect();
+}
+function onData(this: OwnedSocket, chunk: Buffer): void {
+  this[owner]?.onData(chunk);
+}
+function onDrain(this: OwnedSocket): void {
+  this[owner]?.user?.onUpstreamDrain();
+}
+function onEnd(this: OwnedSocket): void {
+  this[owner]?.onEnd();
+}
+function onError(this: OwnedSocket, error: Error): void {
+  this[owner]?.onError(error);
+}
+function onClose(this: OwnedSocket): void {
+  this[owner]?.onClose();
+}
+
 /** One connection to one backend; used by one exchange at a time. */
 export class UpstreamConnection extends Timed {
   readonly backend: Backend;
@@ -97,50 +120,50 @@ export class UpstreamConnection extends Timed {
     this.backend = backend;
     this.connectStart = pool.engine.clock.monotonic();
     const address = backend.address ?? { host: "127.0.0.1", port: 1 };
-    const options = {
-      ...("socketPath" in address
-        ? { path: address.socketPath }
-        : { host: address.host, port: address.port, noDelay: true }),
-      // HTTP/2 has an end of its own.
-      allowHalfOpen: by?.http2 !== true,
-      ...(by === null
+    // HTTP/2 has an end of its own.
+    const allowHalfOpen = by?.http2 !== true;
+    const onread =
+      by === null
         ? {
-            onread: {
-              buffer: () => this.#nextBuffer(),
-              callback: (bytes: number, buffer: Uint8Array) =>
-                this.#onRead(bytes, buffer as Buffer),
-            },
+            buffer: () => this.#nextBuffer(),
+            callback: (bytes: number, buffer: Uint8Array) => this.#onRead(bytes, buffer as Buffer),
           }
-        : {}),
-    };
+        : undefined;
+    const options =
+      "socketPath" in address
+        ? { path: address.socketPath, allowHalfOpen, onread }
+        : { host: address.host, port: address.port, noDelay: true, allowHalfOpen, onread };
     const socket = pool.engine.connect(options as NetConnectOpts);
     if (by === null) {
       this.socket = socket;
-      socket.on("connect", () => this.#onConnect());
+      socket.on("connect", onConnect);
     } else {
       socket.on("connect", () => {
         this.#reached = true;
       });
       const host = "host" in address ? address.host : "localhost";
-      this.socket = dial(socket, by, host, () => this.#onConnect());
-      this.socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+      this.socket = dial(socket, by, host, () => this.onConnect());
+      this.socket.on("data", onData);
     }
-    this.socket.on("drain", () => this.user?.onUpstreamDrain());
-    this.socket.on("end", () => this.#onEnd());
+    (this.socket as OwnedSocket)[owner] = this;
+    this.socket.on("drain", onDrain);
+    this.socket.on("end", onEnd);
     keepReadingAfterWriteError(this.socket);
-    this.socket.on("error", (error) => this.#onError(error));
-    this.socket.on("close", () => this.#onClose());
+    this.socket.on("error", onError);
+    this.socket.on("close", onClose);
     pool.engine.wheel.set(this, connectMs);
   }
 
-  #onError(error: Error): void {
+  /** {@link Socket} */
+  onError(error: Error): void {
     this.#error = error;
     if (this.socket.destroyed) return;
     if (this.connected && this.user?.onUpstreamWriteError() === true) forgetWriteError(this.socket);
     else this.socket.destroy();
   }
 
-  #onConnect(): void {
+  /** {@link Socket} */
+  onConnect(): void {
     this.connected = true;
     this.pool.engine.wheel.clear(this);
     this.user?.onConnected(this);
@@ -157,7 +180,7 @@ export class UpstreamConnection extends Timed {
   }
 
   /** What was read over TLS or HTTP/2: buffers of their own. */
-  #onData(chunk: Buffer): void {
+  onData(chunk: Buffer): void {
     const { user } = this;
     if (user === null) {
       this.pool.desync(this);
@@ -182,7 +205,8 @@ export class UpstreamConnection extends Timed {
     return more;
   }
 
-  #onEnd(): void {
+  /** {@link Socket} */
+  onEnd(): void {
     this.ended = true;
     if (this.user === null) {
       this.pool.learn(this);
@@ -190,7 +214,8 @@ export class UpstreamConnection extends Timed {
     } else this.user.onUpstreamEnd();
   }
 
-  #onClose(): void {
+  /** {@link Socket} */
+  onClose(): void {
     if (this.closed) return;
     this.closed = true;
     this.pool.engine.wheel.remove(this);
