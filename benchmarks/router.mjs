@@ -147,6 +147,7 @@ const { port: backend } = await message(backendProcess);
 
 const peers = [
   ["dynokit", () => node("dynokit", backend)],
+  ["bare node:net relay", () => node("bare node:net relay", backend)],
   ...(found("nginx") ? [["nginx", () => nginx(backend)]] : []),
   ...(found("haproxy") ? [["haproxy", () => haproxy(backend)]] : []),
   ...(installed("@fastify/http-proxy")

@@ -1,7 +1,8 @@
 // One Node proxy by name in a process of its own, one access log line per request to a file.
-import { createWriteStream, openSync, writeSync } from "node:fs";
+import { createWriteStream, openSync, writevSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import { connect, createServer as createNetServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
 const [name, backendPort, logFile] = process.argv.slice(2);
@@ -30,11 +31,12 @@ const makers = {
       backends: [{ address: { host: "127.0.0.1", port: Number(backendPort) } }],
     });
     const file = openSync(logFile, "w");
+    const end = Buffer.from("\n");
     const logs = {
       write({ lines }) {
-        let text = "";
-        for (const line of lines) text += `${line.latin1Slice(0, line.length)}\n`;
-        writeSync(file, text, null, "latin1");
+        const pieces = [];
+        for (const line of lines) pieces.push(line, end);
+        writevSync(file, pieces);
       },
     };
     const router = new Router({ routes, logs });
@@ -43,6 +45,48 @@ const makers = {
       globalThis.gc?.();
       process.send({ memory: process.memoryUsage().rss, heap: process.memoryUsage().heapUsed });
     });
+  },
+  // No HTTP, no log, one connection to the backend for each of a client: what Node's sockets cost
+  // any proxy.
+  "bare node:net relay"() {
+    const server = createNetServer({ noDelay: true, allowHalfOpen: true }, (client) => {
+      let dyno = null;
+      client.on("error", () => {});
+      client.on("data", (chunk) => {
+        dyno ??= take(client);
+        dyno.write(chunk);
+      });
+      client.on("end", () => client.destroy());
+      client.on("close", () => {
+        if (dyno === null) return;
+        dyno.client = null;
+        if (!dyno.destroyed) idle.push(dyno);
+      });
+    });
+    const idle = [];
+    const shared = Buffer.allocUnsafeSlow(65_536);
+    const take = (client) => {
+      const dyno = idle.pop() ?? open();
+      dyno.client = client;
+      return dyno;
+    };
+    const open = () => {
+      const dyno = connect({
+        port: Number(backendPort),
+        host: "127.0.0.1",
+        noDelay: true,
+        onread: {
+          buffer: shared,
+          callback: (bytes) => {
+            dyno.client?.write(Buffer.from(shared.subarray(0, bytes)));
+            return true;
+          },
+        },
+      });
+      dyno.on("error", () => {});
+      return dyno;
+    };
+    server.listen(0, "127.0.0.1", () => ready(server.address().port));
   },
   "http-proxy 1.18.1": () => httpProxy("http-proxy-legacy"),
   "http-proxy-3 1.23.3": () => httpProxy("http-proxy"),
