@@ -40,7 +40,9 @@ for (const name of order) {
   const { directory, manifest } = packages.get(name);
   if (!manifest.scripts?.build || (only.length > 0 && !only.includes(name))) continue;
   const dist = join(directory, "dist");
-  if (fast && existsSync(dist) && newest(dist) > newest(join(directory, "src"))) continue;
+  // Besides `src` a package may bundle programs, as the manifold does its supervisor.
+  const sources = ["src", "shim"].map((folder) => join(directory, folder)).filter(existsSync);
+  if (fast && existsSync(dist) && newest(dist) > Math.max(...sources.map(newest))) continue;
   const usesTsup = manifest.scripts.build.startsWith("tsup");
   const bin = usesTsup ? "tsup/dist/cli-default.js" : "vite/bin/vite.js";
   const args = usesTsup
