@@ -146,17 +146,21 @@ export interface ManifoldPort {
   sweep?(): unknown;
 }
 
+/** The route of one app, always whole: what is absent has its default. */
+export interface RoutePort {
+  readonly hosts: string[];
+  readonly name?: string;
+  readonly maintenance?: boolean;
+  readonly state?: "active" | "blank";
+  /** HTML for clients in place of the router's, by URL. */
+  readonly pages?: { readonly errorUrl?: string; readonly maintenanceUrl?: string };
+  /** Sends a visitor to the same dyno again. */
+  readonly affinity?: boolean;
+}
+
 /** A route table, as the API sees it. */
 export interface RoutesPort {
-  set(
-    app: string,
-    route: {
-      readonly hosts: string[];
-      readonly name?: string;
-      readonly maintenance?: boolean;
-      readonly state?: "active" | "blank";
-    },
-  ): unknown;
+  set(app: string, route: RoutePort): unknown;
   delete(app: string): unknown;
 }
 

@@ -193,6 +193,7 @@ export async function destroyApp(
   unit.after(async () => {
     for (const { id } of builds) platform.builds.get(id)?.abort();
     platform.traffic.forget(app.id);
+    platform.refusedPages.delete(app.id);
     await reconcile(platform, app.id);
     // Afterwards: until then its dynos may be measured.
     platform.usage.forget(app.id);

@@ -4,6 +4,7 @@ import type { Queries } from "../store/store.ts";
 import type { AppRow, ReleaseRow, SlugRow } from "../store/tables.ts";
 import { readConfig } from "./config.ts";
 import { messageOf, type Platform } from "./platform.ts";
+import { desiredRoute } from "./route.ts";
 
 /** The release whose code and config run. */
 export async function currentRelease(
@@ -130,15 +131,8 @@ export async function reconcile(platform: Platform, appId: string): Promise<void
       return;
     }
     const formation = await desiredFormation(platform, app);
-    const hosts = await hostsOf(platform.db, app.id);
-    await attempt(platform, app, "the route was not set", () =>
-      platform.routes.set(app.id, {
-        hosts,
-        name: app.name,
-        maintenance: app.maintenance === 1,
-        state: formation ? "active" : "blank",
-      }),
-    );
+    const route = await desiredRoute(platform, app);
+    await attempt(platform, app, "the route was not set", () => platform.routes.set(app.id, route));
     if (formation)
       await attempt(platform, app, "the formation was not applied", () =>
         platform.manifold.apply(formation),

@@ -105,6 +105,8 @@ export class Platform {
   readonly usage: DynoUsage;
   /** Builds under way, to cancel them. */
   readonly builds = new Map<string, AbortController>();
+  /** By app, config vars that its stream was told hold no usable URL of a page. */
+  readonly refusedPages = new Map<string, string>();
   /** Set by whoever can splice a client to an attached one-off. */
   rendezvous: RendezvousPort | undefined;
   readonly accountLimit: RateLimiter;

@@ -1,0 +1,73 @@
+import type { RoutePort } from "../ports.ts";
+import type { AppRow } from "../store/tables.ts";
+import { type ConfigVars, readConfig } from "./config.ts";
+import { currentRelease, hostsOf } from "./desired.ts";
+import type { Platform } from "./platform.ts";
+
+const maxUrlLength = 2048;
+
+const pageVars = [
+  ["ERROR_PAGE_URL", "errorUrl"],
+  ["MAINTENANCE_PAGE_URL", "maintenanceUrl"],
+] as const;
+
+/** What a router takes as the place of a page. */
+function isPageUrl(text: string): boolean {
+  const url = text.length <= maxUrlLength && URL.canParse(text) ? new URL(text) : null;
+  return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "";
+}
+
+/** Pages that config vars name, and the names of those variables that hold no page's place. */
+function pagesOf(config: ConfigVars) {
+  const pages: { errorUrl?: string; maintenanceUrl?: string } = {};
+  const refused: string[] = [];
+  for (const [name, key] of pageVars) {
+    const value = config[name];
+    if (value === undefined || value === "") continue;
+    if (isPageUrl(value)) pages[key] = value;
+    else refused.push(name);
+  }
+  return { pages, refused };
+}
+
+/** Once for each set of refused variables; the values stay out, as of all config vars. */
+function complain(platform: Platform, appId: string, refused: readonly string[]): void {
+  const before = platform.refusedPages.get(appId) ?? "";
+  const now = refused.join(", ");
+  if (now === before) return;
+  platform.refusedPages.set(appId, now);
+  // Each process that shares the store sets the route; one is enough to say so.
+  if (now !== "" && platform.presence.leader)
+    platform.say(
+      appId,
+      `Error: ${now} not used: the value must be an http or https URL without a user name, of at most ${maxUrlLength} characters. Set the config var again.`,
+    );
+}
+
+/**
+ * The route of an app as the store has it now: its hosts and maintenance mode, its own pages by
+ * the config vars `ERROR_PAGE_URL` and `MAINTENANCE_PAGE_URL` of the current release, and session
+ * affinity by the feature `http-session-affinity` (spec/router.md §17, §19).
+ */
+export async function desiredRoute(platform: Platform, app: AppRow): Promise<RoutePort> {
+  const { db } = platform;
+  const release = await currentRelease(db, app.id);
+  const config = release ? await readConfig(platform, db, release.config_id) : {};
+  const { pages, refused } = pagesOf(config);
+  complain(platform, app.id, refused);
+  const affinity = await db
+    .selectFrom("features")
+    .select("name")
+    .where("owner_id", "=", app.id)
+    .where("name", "=", "http-session-affinity")
+    .where("enabled", "=", 1)
+    .executeTakeFirst();
+  return {
+    hosts: await hostsOf(db, app.id),
+    name: app.name,
+    maintenance: app.maintenance === 1,
+    state: release?.slug_id ? "active" : "blank",
+    ...(Object.keys(pages).length > 0 ? { pages } : {}),
+    ...(affinity ? { affinity: true } : {}),
+  };
+}
