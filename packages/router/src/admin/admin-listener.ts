@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { RouterError } from "../errors.ts";
 import type { Observed, Observer } from "../forward/observer.ts";
 import type { RouteTable } from "../table/route-table.ts";
+import { withoutSecrets } from "../table/settings.ts";
 
 /** Where the admin listener is. */
 export interface AdminOptions {
@@ -71,7 +72,7 @@ export class AdminListener {
         response.end(this.#sources.metrics());
         return;
       case "/table":
-        json(response, 200, this.#sources.routes.snapshot());
+        json(response, 200, this.#table());
         return;
       case "/requests":
         json(response, 200, this.#requests(url.searchParams.get("app")));
@@ -86,6 +87,14 @@ export class AdminListener {
         return;
       }
     }
+  }
+
+  #table(): unknown {
+    const { version, apps } = this.#sources.routes.snapshot();
+    return {
+      version,
+      apps: apps.map((record) => ({ ...record, options: withoutSecrets(record.options) })),
+    };
   }
 
   #requests(app: string | null): unknown[] {

@@ -159,6 +159,16 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
   }
 
   /**
+   * Refuses what {@link set} would refuse, and changes nothing.
+   *
+   * @throws RouterError as {@link set}; the `path` and `reason` of an invalid option are in the
+   * details.
+   */
+  check(app: string, options: AppRouteOptions): void {
+    this.#refuseTaken(app, resolveSettings(app, parseAppRoute(app, options)));
+  }
+
+  /**
    * Changes some settings of a route and leaves the others.
    *
    * @throws RouterError as {@link set}; `unknown-app` when the app has no route.

@@ -311,7 +311,31 @@ export interface AppSettings {
   readonly canary: CanarySettings | null;
 }
 
-/** Checks a value against a schema and turns a mismatch into a {@link RouterError}. */
+interface Problem {
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** Where a value is wrong, and how; of a choice of forms, the one that the value comes closest to. */
+function problemOf(issue: z.core.$ZodIssue, before: readonly PropertyKey[] = []): Problem {
+  const path = [...before, ...issue.path];
+  if (issue.code === "invalid_union") {
+    const firsts = issue.errors.flatMap(([first]) => (first === undefined ? [] : [first]));
+    const [closest] = firsts
+      .filter((one) => one.code !== "invalid_type" || one.path.length > 0)
+      .sort((a, b) => b.path.length - a.path.length);
+    if (closest !== undefined) return problemOf(closest, path);
+    const forms = firsts.flatMap((one) => (one.code === "invalid_type" ? [one.expected] : []));
+    if (forms.length > 0)
+      return { path: path.join("."), reason: `expected ${[...new Set(forms)].join(" or ")}` };
+  }
+  return { path: path.join("."), reason: issue.message };
+}
+
+/**
+ * Checks a value against a schema and turns a mismatch into a {@link RouterError}, whose details
+ * have the `path` in the value and the `reason`.
+ */
 export function parseOptions<T extends z.ZodType>(
   schema: T,
   value: unknown,
@@ -320,13 +344,31 @@ export function parseOptions<T extends z.ZodType>(
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  const where =
-    issue === undefined || issue.path.length === 0 ? "" : ` at "${issue.path.join(".")}"`;
+  const { path, reason } =
+    issue === undefined ? { path: "", reason: "unknown reason" } : problemOf(issue);
+  const where = path === "" ? "" : ` at "${path}"`;
   throw new RouterError(
     "invalid-option",
-    `${what}${where} is not valid: ${issue?.message ?? "unknown reason"}. Correct the option.`,
-    { cause: result.error },
+    `${what}${where} is not valid: ${reason}. Correct the option.`,
+    { cause: result.error, details: { path, reason } },
   );
+}
+
+/** What stands for a part of the settings that is shown to nobody. */
+const HIDDEN = "(hidden)";
+
+/** The options as an operator may see them: without the key of `backendTls` and the cookie that passes maintenance. */
+export function withoutSecrets(options: AppRouteOptions): AppRouteOptions {
+  const { backendTls, maintenance } = options;
+  return {
+    ...options,
+    ...(typeof backendTls === "object" && backendTls.key !== undefined
+      ? { backendTls: { ...backendTls, key: HIDDEN } }
+      : {}),
+    ...(typeof maintenance === "object" && maintenance.bypassCookie !== undefined
+      ? { maintenance: { ...maintenance, bypassCookie: HIDDEN } }
+      : {}),
+  };
 }
 
 /** Checks the input of {@link RouteTable.set}; throws `invalid-option`. */
@@ -353,8 +395,15 @@ function withoutUndefined(timeouts: Partial<Record<keyof AppTimeouts, unknown>>)
   return { ...DEFAULT_TIMEOUTS, ...Object.fromEntries(entries) };
 }
 
-function addressSet(list: readonly string[] | undefined): AddressSet | null {
-  return list === undefined ? null : new AddressSet(list);
+function addressSet(list: readonly string[] | undefined, path: string): AddressSet | null {
+  if (list === undefined) return null;
+  try {
+    return new AddressSet(list);
+  } catch (error) {
+    if (!RouterError.is(error)) throw error;
+    const { code, message, details } = error;
+    throw new RouterError(code, message, { details: { ...details, path, reason: message } });
+  }
 }
 
 function resolveBackendTls(
@@ -377,6 +426,12 @@ function resolveBackendTls(
     throw new RouterError(
       "invalid-option",
       `The route of app "${app}" at "backendTls" is not valid: ${reason}. Give certificates and key as PEM that fit together.`,
+      {
+        details: {
+          path: "backendTls",
+          reason: `${reason}; certificates and key must be PEM that fit together`,
+        },
+      },
     );
   }
 }
@@ -416,7 +471,7 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     ),
     state: options.state ?? "active",
     maintenance: maintenance !== false,
-    maintenanceAllow: addressSet(details.allow),
+    maintenanceAllow: addressSet(details.allow, "maintenance.allow"),
     maintenanceCookie: details.bypassCookie ?? null,
     maintenanceRetryAfter: details.retryAfterSeconds ?? 60,
     maintenanceClosesTunnels: details.closeTunnels ?? false,
@@ -442,8 +497,8 @@ export function resolveSettings(app: string, options: AppRouteOptions): AppSetti
     requestsPerDyno: options.requestsPerDyno ?? 200,
     continue: options.continue ?? "auto",
     maxBodyBytes: options.maxBodyBytes ?? Number.POSITIVE_INFINITY,
-    allow: addressSet(options.access?.allow),
-    deny: addressSet(options.access?.deny),
+    allow: addressSet(options.access?.allow, "access.allow"),
+    deny: addressSet(options.access?.deny, "access.deny"),
     rate: options.rate ?? null,
     errorPage: options.pages?.error ?? null,
     maintenancePage: options.pages?.maintenance ?? null,
