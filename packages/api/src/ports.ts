@@ -150,17 +150,31 @@ export interface ManifoldPort {
 export interface RoutePort {
   readonly hosts: string[];
   readonly name?: string;
-  readonly maintenance?: boolean;
+  /** On where it is an object, which says more about it. */
+  readonly maintenance?: boolean | Readonly<Record<string, unknown>>;
   readonly state?: "active" | "blank";
   /** HTML for clients in place of the router's, by URL. */
-  readonly pages?: { readonly errorUrl?: string; readonly maintenanceUrl?: string };
+  readonly pages?: {
+    readonly error?: string;
+    readonly maintenance?: string;
+    readonly errorUrl?: string;
+    readonly maintenanceUrl?: string;
+  };
   /** Sends a visitor to the same dyno again. */
-  readonly affinity?: boolean;
+  readonly affinity?: boolean | Readonly<Record<string, unknown>>;
+  /** Further settings, of the names that the app's router settings have. */
+  readonly [setting: string]: unknown;
 }
 
 /** A route table, as the API sees it. */
 export interface RoutesPort {
   set(app: string, route: RoutePort): unknown;
+  /**
+   * Throws what `set` would throw, and changes nothing: an error of code `invalid-option` whose
+   * details have the `path` of a setting and the `reason`. Without this method the settings of
+   * apps are kept unchecked.
+   */
+  check?(app: string, route: RoutePort): unknown;
   delete(app: string): unknown;
 }
 

@@ -57,6 +57,7 @@ function steps(world: World, friend: string, other: string): Readonly<Record<str
     "POST /teams/apps/{team_app}/collaborators": { body: { user: "other@example.test" } },
     "PATCH /apps/{app}/config-vars": { body: { A: "1", WORD: null } },
     "PATCH /apps/{app}/config-vars-settings": { body: [{ key: "A", masked: true }] },
+    "PATCH /apps/{app}/router": { body: { concurrency: 5, timeouts: { firstByteMs: 1000 } } },
     "PATCH /apps/{app}/formation": { body: { updates: [{ type: "web", quantity: "+1" }] } },
     "PATCH /apps/{app}/formation/{formation}": { body: { quantity: 1 } },
     "POST /apps/{app}/dynos": { body: { command: "true" } },

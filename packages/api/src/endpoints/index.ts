@@ -20,6 +20,7 @@ import { oauthTokenEndpoints } from "./oauth-tokens.ts";
 import { pipelineEndpoints } from "./pipelines.ts";
 import { promotionEndpoints } from "./promotions.ts";
 import { releaseEndpoints } from "./releases.ts";
+import { routerSettingEndpoints } from "./router-settings.ts";
 import { runEndpoints } from "./runs.ts";
 import { settingEndpoints } from "./settings.ts";
 import { setupEndpoints } from "./setups.ts";
@@ -47,6 +48,7 @@ export const endpoints: readonly Endpoint[] = [
   ...buildEndpoints,
   ...domainEndpoints,
   ...certificateEndpoints,
+  ...routerSettingEndpoints,
   ...logEndpoints,
   ...metricEndpoints,
   ...webhookEndpoints,

@@ -144,6 +144,7 @@ const ownTables = [
   "builds",
   "processes",
   "domains",
+  "router_settings",
   "certificates",
   "drains",
   "webhooks",

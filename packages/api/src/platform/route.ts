@@ -3,6 +3,7 @@ import type { AppRow } from "../store/tables.ts";
 import { type ConfigVars, readConfig } from "./config.ts";
 import { currentRelease, hostsOf } from "./desired.ts";
 import type { Platform } from "./platform.ts";
+import { readRouterSettings } from "./router-settings.ts";
 
 const maxUrlLength = 2048;
 
@@ -46,14 +47,15 @@ function complain(platform: Platform, appId: string, refused: readonly string[])
 
 /**
  * The route of an app as the store has it now: its hosts and maintenance mode, its own pages by
- * the config vars `ERROR_PAGE_URL` and `MAINTENANCE_PAGE_URL` of the current release, and session
- * affinity by the feature `http-session-affinity` (spec/router.md §17, §19).
+ * the config vars `ERROR_PAGE_URL` and `MAINTENANCE_PAGE_URL` of the current release, session
+ * affinity by the feature `http-session-affinity`, and what the app set of its router, which comes
+ * before the config vars and the feature (spec/router.md §17, §19, §27).
  */
 export async function desiredRoute(platform: Platform, app: AppRow): Promise<RoutePort> {
   const { db } = platform;
   const release = await currentRelease(db, app.id);
   const config = release ? await readConfig(platform, db, release.config_id) : {};
-  const { pages, refused } = pagesOf(config);
+  const { pages: named, refused } = pagesOf(config);
   complain(platform, app.id, refused);
   const affinity = await db
     .selectFrom("features")
@@ -62,12 +64,25 @@ export async function desiredRoute(platform: Platform, app: AppRow): Promise<Rou
     .where("name", "=", "http-session-affinity")
     .where("enabled", "=", 1)
     .executeTakeFirst();
+  const settings = await readRouterSettings(platform, db, app.id);
+  const {
+    maintenance = true,
+    pages: own = {},
+    ...more
+  } = settings as Pick<RoutePort, "maintenance" | "pages">;
+  const pages = {
+    // HTML that was set is not to be replaced by what a URL leads to.
+    ...(named.errorUrl && !own.error ? { errorUrl: named.errorUrl } : {}),
+    ...(named.maintenanceUrl && !own.maintenance ? { maintenanceUrl: named.maintenanceUrl } : {}),
+    ...own,
+  };
   return {
+    ...(affinity ? { affinity: true } : {}),
+    ...more,
+    ...(Object.keys(pages).length > 0 ? { pages } : {}),
     hosts: await hostsOf(db, app.id),
     name: app.name,
-    maintenance: app.maintenance === 1,
+    maintenance: app.maintenance === 1 && maintenance,
     state: release?.slug_id ? "active" : "blank",
-    ...(Object.keys(pages).length > 0 ? { pages } : {}),
-    ...(affinity ? { affinity: true } : {}),
   };
 }

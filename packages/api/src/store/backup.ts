@@ -67,6 +67,7 @@ async function* linesOf(store: Store): AsyncGenerator<string> {
 const keys: Readonly<Partial<Record<keyof Tables, string>>> = {
   events: "sequence",
   features: "created_at",
+  router_settings: "app_id",
   stage_configs: "stage",
   idempotency: "created_at",
 };

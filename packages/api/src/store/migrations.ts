@@ -447,6 +447,13 @@ const present: Migration = {
   },
 };
 
+/** What apps ask of their router beyond hosts and maintenance mode. */
+const router: Migration = {
+  async up(db: AnyDatabase) {
+    await createTable(db, "router_settings", { app_id: "id", sealed: "text", ...stamps });
+  },
+};
+
 function isPostgres(db: AnyDatabase): boolean {
   return db.getExecutor().adapter.constructor.name === "PostgresAdapter";
 }
@@ -462,4 +469,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0007-runs": runs,
   "0008-followers": followers,
   "0009-present": present,
+  "0010-router": router,
 };

@@ -60,6 +60,14 @@ export interface AppRow extends Stamped {
   config_settings: string;
 }
 
+/** What an app set of its router, sealed. */
+export interface RouterSettingsRow {
+  app_id: string;
+  sealed: string;
+  created_at: string;
+  updated_at: string;
+}
+
 export interface CollaboratorRow extends Stamped {
   app_id: string;
   account_id: string;
@@ -317,6 +325,7 @@ export interface Tables {
   certificates: CertificateRow;
   drains: DrainRow;
   features: FeatureRow;
+  router_settings: RouterSettingsRow;
   webhooks: WebhookRow;
   deliveries: DeliveryRow;
   events: EventRow;
@@ -348,6 +357,7 @@ export const tableNames = [
   "domains",
   "drains",
   "features",
+  "router_settings",
   "webhooks",
   "deliveries",
   "events",
