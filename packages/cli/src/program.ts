@@ -21,6 +21,7 @@ import { registerPlatform } from "./commands/platform.ts";
 import { registerPs } from "./commands/ps.ts";
 import { registerReleases } from "./commands/releases.ts";
 import { registerResources } from "./commands/resources.ts";
+import { registerRouting } from "./commands/routing.ts";
 import { registerRun } from "./commands/run.ts";
 import { registerSlugs } from "./commands/slugs.ts";
 import { registerTokens } from "./commands/tokens.ts";
@@ -60,6 +61,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerDeploy(program, context);
   registerResources(program, context);
   registerCerts(program, context);
+  registerRouting(program, context);
   registerBuildpacks(program, context);
   registerFeatures(program, context);
   registerPipelines(program, context);

@@ -139,6 +139,12 @@ export const examples: Readonly<Record<string, readonly string[]>> = {
   "releases:info": ["releases:info v42 --app shop"],
   "releases:output": ["releases:output v42 --app shop"],
   rollback: ["rollback --app shop", "rollback v41 --app shop"],
+  routing: ["routing --app shop"],
+  "routing:set": [
+    "routing:set timeouts.firstByteMs=60000 balance=least-requests --app shop",
+    'routing:set \'access={"allow":["10.0.0.0/8"]}\' pages.error=@error.html --app shop',
+  ],
+  "routing:unset": ["routing:unset timeouts.firstByteMs pages --app shop"],
   run: [
     "run bash --app shop",
     "run --exit-code --app shop -- rake db:migrate",

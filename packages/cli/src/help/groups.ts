@@ -18,7 +18,7 @@ export const groups: readonly (readonly [heading: string, topics: readonly strin
   ["Files that describe an app", ["plan", "apply", "export"]],
   ["Dynos", ["ps", "run", "runs", "sizes"]],
   ["Logs, traffic and events", ["logs", "drains", "metrics", "events", "webhooks"]],
-  ["Routing", ["domains", "certs"]],
+  ["Routing", ["domains", "certs", "routing"]],
   ["Account", ["account", "whoami", "tokens", "clients", "labs"]],
   [
     "Platform",

@@ -185,6 +185,17 @@ export const shows: [
     /SECRET +yes/,
     /No config var has a setting/,
   ],
+  [
+    ["routing"],
+    "GET /apps/shop/router",
+    {
+      access: { deny: ["10.0.0.0/8"] },
+      affinity: true,
+      concurrency: null,
+      timeouts: { firstByteMs: 1000 },
+    },
+    /^access\.deny: +\["10\.0\.0\.0\/8"\]\naffinity: +true\ntimeouts\.firstByteMs: +1000$/m,
+  ],
   [["features:info", "preboot"], "GET /apps/shop/features/preboot", { enabled: true }, /true/],
   [
     ["labs"],
@@ -390,6 +401,30 @@ export const changes: [
     "PATCH /apps/shop/features/preboot",
     { enabled: true },
     /Enabling preboot/,
+  ],
+  [
+    [
+      "routing:set",
+      "timeouts.firstByteMs=1000",
+      "timeouts.idleMs=null",
+      "balance=p2c",
+      'access={"deny":[]}',
+      "keepAlive=false",
+    ],
+    "PATCH /apps/shop/router",
+    {
+      timeouts: { firstByteMs: 1000, idleMs: null },
+      balance: "p2c",
+      access: { deny: [] },
+      keepAlive: false,
+    },
+    /Setting timeouts\.firstByteMs, timeouts\.idleMs, balance, access, keepAlive for the router/,
+  ],
+  [
+    ["routing:unset", "timeouts.firstByteMs", "pages"],
+    "PATCH /apps/shop/router",
+    { timeouts: { firstByteMs: null }, pages: null },
+    /Unsetting timeouts\.firstByteMs, pages for the router of shop/,
   ],
   [
     ["features:disable", "preboot"],
