@@ -557,6 +557,22 @@ describe("router options", () => {
     expect(await exchange(port, get("/.well-known/acme-challenge/t1"))).toMatch(/t1\.key$/);
   });
 
+  test("echoRequestId replaces an id that the app set, and only that field", async () => {
+    const backend = await cannedBackend(
+      "HTTP/1.1 200 OK\r\nx-request-id: app-1\r\nX-Other: 1\r\nX-Request-ID: app-2\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    const id = "q".repeat(20);
+    const echoing = await rig([backend.port], {}, { echoRequestId: true });
+    const answer = await exchange(echoing.port, get("/", `X-Request-Id: ${id}`));
+    expect(answer.match(/x-request-id: .*/gi)).toEqual([`X-Request-Id: ${id}`]);
+    expect(answer).toMatch(/\r\nX-Other: 1\r\n/);
+    const plain = await rig([backend.port]);
+    expect((await exchange(plain.port, get())).match(/x-request-id: .*/gi)).toEqual([
+      "x-request-id: app-1",
+      "X-Request-ID: app-2",
+    ]);
+  });
+
   test("continue: end-to-end passes Expect and the app's 100 without its fields; lazy waits for a backend", async () => {
     const backend = await rawBackend((socket, text) => {
       if (text.endsWith("\r\n\r\n") && text.includes("Expect"))

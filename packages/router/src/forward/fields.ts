@@ -113,12 +113,16 @@ export function joinedValues(head: Head, id: number): string {
   return out;
 }
 
-/** The kept fields of a response, as lines; with `from` 0 the status line stands before them. */
+/**
+ * The kept fields of a response, as lines; with `from` 0 the status line stands before them.
+ * `dropRequestId` makes place for the id that the router adds.
+ */
 export function keptResponseFields(
   head: Head,
   meaning: ResponseMeaning,
   camel: boolean,
   from = head.fieldsStart,
+  dropRequestId = false,
 ): string {
   const { text, count } = head;
   let out = "";
@@ -126,6 +130,7 @@ export function keptResponseFields(
   for (let i = 0; i < count; i++) {
     const id = head.id(i);
     let keep = id === 0 || DROP_FROM_RESPONSE[id] === 0;
+    if (dropRequestId && id === F.xRequestId) keep = false;
     if (keep && meaning.nominated?.includes(head.name(i).toLowerCase())) keep = false;
     if (keep && !camel && head.lint === null) continue;
     out += text.slice(run, head.lineStart(i));

@@ -26,11 +26,12 @@ export function buildResponseHead(
   const { text } = head;
   const asSent = text.charCodeAt(7) === ONE && text.charCodeAt(12) === SPACE && head.lint === null;
   let out = asSent ? "" : `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
-  out += keptResponseFields(head, meaning, camel, asSent ? 0 : head.fieldsStart);
+  const echo = engine.options.echoRequestId && head.status >= 200;
+  out += keptResponseFields(head, meaning, camel, asSent ? 0 : head.fieldsStart, echo);
   out += framing;
   if (head.status < 200) return `${out}\r\n`;
   if ((head.first[F.date] as number) < 0) out += engine.dateField(exchange.readAt);
-  if (engine.options.echoRequestId) out += `X-Request-Id: ${exchange.identity.requestId}\r\n`;
+  if (echo) out += `X-Request-Id: ${exchange.identity.requestId}\r\n`;
   out += exchange.answerFields;
   if (head.minor === 1 && exchange.app?.settings.dial?.http2 !== true) return out + engine.viaEnd;
   return `${out}Via: ${answeredIn(exchange, head)} ${engine.options.via}\r\n\r\n`;
