@@ -11,6 +11,7 @@ export type { ListenOptions, TlsListenOptions } from "./listen/listener.ts";
 export type { RouterSettings } from "./options.ts";
 export {
   type AcceptOptions,
+  type CloseOptions,
   type CloseResult,
   type ListenAddress,
   Router,

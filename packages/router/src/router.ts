@@ -57,6 +57,16 @@ export interface ListenAddress {
   readonly url: string;
 }
 
+/** Options of {@link Router.close}; times in ms. */
+export interface CloseOptions {
+  /** How long requests may go on; default 60 000 (spec/router.md §12). */
+  readonly drainMs?: number;
+  /** How long tunnels other than WebSockets may go on; default `drainMs` if given, else 300 000. */
+  readonly tunnelDrainMs?: number;
+  /** How long `/readyz` answers 503 before, so that a balancer in front can notice; default 0. */
+  readonly waitMs?: number;
+}
+
 /** What `close` did. */
 export interface CloseResult {
   readonly completed: number;
@@ -253,28 +263,34 @@ export class Router {
   }
 
   /**
-   * Stops listening, lets what is in progress finish for `drainMs` (default 60 000), then cuts
-   * the rest with H24. Before that `/readyz` answers 503 for `waitMs` (default 0), so that a
-   * balancer in front can notice. Idempotent; afterwards no socket or timer of the router is left.
+   * Stops listening, lets what is in progress finish, then cuts the rest with H24. WebSockets get
+   * Close 1001 at once. Idempotent; afterwards no socket or timer of the router is left.
    */
-  close(
-    options: { readonly drainMs?: number; readonly waitMs?: number } = {},
-  ): Promise<CloseResult> {
-    this.#closing ??= this.#close(options.drainMs ?? 60_000, options.waitMs ?? 0);
+  close(options: CloseOptions = {}): Promise<CloseResult> {
+    const drainMs = options.drainMs ?? 60_000;
+    const tunnelDrainMs = options.tunnelDrainMs ?? options.drainMs ?? 300_000;
+    this.#closing ??= this.#close(drainMs, tunnelDrainMs, options.waitMs ?? 0);
     return this.#closing;
   }
 
-  async #close(drainMs: number, waitMs: number): Promise<CloseResult> {
+  async #close(drainMs: number, tunnelDrainMs: number, waitMs: number): Promise<CloseResult> {
     if (waitMs > 0)
       await new Promise<void>((resolve) => {
         this.#clock.setTimeout(resolve, waitMs);
       });
     const before = this.#observer.completed;
     const closed = [...this.#listeners].map((listener) => listener.close());
-    this.#forwarder.shutdown(this.#clock.monotonic() + drainMs);
+    this.#forwarder.shutdown(this.#clock.monotonic() + tunnelDrainMs);
     await this.#drained(drainMs);
-    const completed = this.#observer.completed - before;
-    const cut = this.#forwarder.destroy();
+    let completed = this.#observer.completed - before;
+    let cut = 0;
+    if (tunnelDrainMs > drainMs && this.#observer.inFlight.size > 0) {
+      cut = this.#forwarder.cutRequests?.() ?? 0;
+      const cutBy = this.#observer.completed;
+      await this.#drained(tunnelDrainMs - drainMs);
+      completed += this.#observer.completed - cutBy;
+    }
+    cut += this.#forwarder.destroy();
     this.#pages.close();
     if (this.#expiry !== null) this.#wheel.remove(this.#expiry);
     this.#wheel.close();

@@ -470,4 +470,42 @@ describe("closing the router", () => {
     );
     expect(router.inspect()).toEqual({ inFlight: 0, completed: 1, timers: 0 });
   });
+
+  test("tunnels may go on for longer than requests", async () => {
+    const backend = await rawBackend((socket, text) => {
+      if (text.endsWith("\r\n\r\n") && text.includes("Upgrade: raw"))
+        socket.write(
+          "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n",
+        );
+      if (text.endsWith("ping")) socket.write("pong");
+    });
+    const { port, router, lines, line } = await rig([backend.port]);
+    const upgrade = get("/t", "Connection: upgrade", "Upgrade: raw");
+    const tunnel = new RawClient(port).write(upgrade);
+    await tunnel.until(/101 Switching[\s\S]*\r\n\r\n/);
+    const busy = new RawClient(port).write(get("/slow"));
+    while (!backend.received[1]) await new Promise((resolve) => setImmediate(resolve));
+    const closed = router.close({ drainMs: 20, tunnelDrainMs: 60_000 });
+    await busy.end();
+    expect(await line(/path="\/slow"/)).toMatch(/code=H24 .* cause="shutdown" phase=wait$/);
+    tunnel.write("ping");
+    await tunnel.until(/pong$/);
+    tunnel.socket.end();
+    expect(await closed).toEqual({ completed: 1, cut: 1 });
+    expect(lines.filter((each) => /code=/.test(each))).toHaveLength(1);
+  });
+
+  test("a tunnel is cut with H24 at its own deadline", async () => {
+    const backend = await cannedBackend(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n",
+    );
+    const { port, router, line } = await rig([backend.port]);
+    const tunnel = new RawClient(port).write(get("/t", "Connection: upgrade", "Upgrade: raw"));
+    await tunnel.until(/101 Switching[\s\S]*\r\n\r\n/);
+    const closed = router.close({ drainMs: 5, tunnelDrainMs: 20 });
+    expect(await line(/code=H24/)).toMatch(/cause="shutdown"/);
+    await tunnel.end();
+    expect((await closed).completed + (await closed).cut).toBe(1);
+    expect(router.inspect()).toMatchObject({ inFlight: 0, timers: 0 });
+  });
 });

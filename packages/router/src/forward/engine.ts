@@ -684,13 +684,24 @@ export class Engine implements Forwarder {
   }
 
   /** Ends tunnels and idle connections and lets the rest finish; see `Router.close`. */
-  shutdown(deadline: number): void {
+  shutdown(tunnelDeadline: number): void {
     this.closing = true;
     this.#health.close();
     for (const connection of [...this.connections]) if (connection.idle) connection.destroy();
     for (const connection of [...this.http2]) connection.goAway();
-    for (const tunnel of [...this.tunnels]) tunnel.drain(deadline, "shutdown");
+    for (const tunnel of [...this.tunnels]) tunnel.drain(tunnelDeadline, "shutdown");
     for (const pool of this.#pools.values()) pool.closeIdle();
+  }
+
+  /** Cuts all exchanges that are no tunnels. Returns how many. */
+  cutRequests(): number {
+    let cut = 0;
+    for (const exchange of [...this.observer.inFlight] as Exchange[]) {
+      if (exchange.upgraded !== null) continue;
+      cut++;
+      exchange.fail("H24", "shutdown");
+    }
+    return cut;
   }
 
   /** Cuts what is left. Returns how many exchanges were cut. */

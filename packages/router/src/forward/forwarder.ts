@@ -31,8 +31,10 @@ export interface Forwarder {
   accept(socket: Socket | Duplex, peer: Peer): void;
   /** Takes over a connection that speaks HTTP/2. */
   acceptHttp2(socket: Socket | Duplex, peer: Peer): void;
-  /** No connection is kept from now on; tunnels end by `deadline` (monotonic ms). */
-  shutdown(deadline: number): void;
+  /** No connection is kept from now on; tunnels end by `tunnelDeadline` (monotonic ms). */
+  shutdown(tunnelDeadline: number): void;
+  /** Cuts all exchanges but tunnels; returns their number. Without it they stay as long as those. */
+  cutRequests?(): number;
   /** Connections to backends by app, for metrics. */
   backendConnections?(): readonly {
     readonly app: string;
