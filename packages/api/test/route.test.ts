@@ -121,14 +121,21 @@ describe("through a router", () => {
     return { status: answer.statusCode, text, cookies: answer.headers["set-cookie"] ?? [] };
   }
 
-  test("an app's own pages and its visitors' cookies come with the API's calls", async () => {
+  test("an app's pages, time limits and cookies come with the API's calls", async () => {
     await harness.deploy("shop", { web: "node web.js" });
-    const dyno = await serve((_, response) => response.end("from the dyno"));
+    let silent = false;
+    const dyno = await serve((_, response) => {
+      if (!silent) response.end("from the dyno");
+    });
     routes.setBackend(id, { id: "one", state: "up", address: { host: "127.0.0.1", port: dyno } });
     expect(await visit()).toEqual({ status: 200, text: "from the dyno", cookies: [] });
 
     await harness.call("PATCH", "/apps/shop/features/http-session-affinity", { enabled: true });
     expect((await visit()).cookies).toEqual([expect.stringMatching(/affinity=.+HttpOnly/)]);
+
+    silent = true;
+    await harness.call("PATCH", "/apps/shop/router", { timeouts: { firstByteMs: 20 } });
+    expect(await visit()).toMatchObject({ status: 503, text: expect.stringContaining("(H12)") });
 
     const pages = await serve((asked, response) =>
       response.setHeader("content-type", "text/html").end(`<h1>mine ${asked.url}</h1>`),
