@@ -8,7 +8,7 @@ export { ROUTER_ERROR_CODES, RouterError, type RouterErrorCode } from "./errors.
 export { FAILURES, type Failure, type HCode } from "./failures/codes.ts";
 export type { EndedRequest, RequestTrace } from "./forward/observer.ts";
 export type { ListenOptions, TlsListenOptions } from "./listen/listener.ts";
-export type { RouterSettings } from "./options.ts";
+export type { AcmeChallenge, AcmeTlsChallenge, RouterSettings } from "./options.ts";
 export {
   type AcceptOptions,
   type CloseOptions,

@@ -6,6 +6,20 @@ import { AddressSet } from "./table/address-set.ts";
 import { parseOptions } from "./table/settings.ts";
 import type { CertificatePair } from "./tls/certificate-store.ts";
 
+/**
+ * Answers an HTTP-01 challenge (R8555 §8.3), or says `undefined` so that the request goes to the
+ * app. After 5 s without an answer it goes there as well.
+ */
+export type AcmeChallenge = (
+  token: string,
+  hostname: string,
+) => string | undefined | Promise<string | undefined>;
+
+/** Certificate that proves a name by TLS-ALPN-01 (R8737), within the limit of the handshake. */
+export type AcmeTlsChallenge = (
+  hostname: string,
+) => CertificatePair | undefined | Promise<CertificatePair | undefined>;
+
 const ms = z.number().int().min(1).max(86_400_000);
 const count = z.number().int().min(1);
 const token = z.string().refine(isToken, "must be an HTTP token");
@@ -67,16 +81,8 @@ const schema = z.strictObject({
   extraLogKeys: z.boolean().optional(),
   http2WebSocket: z.boolean().optional(),
   privatePages: z.boolean().optional(),
-  acmeChallenge: z
-    .custom<(token: string, hostname: string) => string | undefined>(
-      (value) => typeof value === "function",
-    )
-    .optional(),
-  acmeTlsChallenge: z
-    .custom<(hostname: string) => CertificatePair | undefined>(
-      (value) => typeof value === "function",
-    )
-    .optional(),
+  acmeChallenge: z.custom<AcmeChallenge>((value) => typeof value === "function").optional(),
+  acmeTlsChallenge: z.custom<AcmeTlsChallenge>((value) => typeof value === "function").optional(),
   onError: z.custom<(error: unknown) => void>((value) => typeof value === "function").optional(),
 });
 
@@ -110,7 +116,7 @@ export interface RouterLimits {
   readonly tlsHandshakeMs: number;
   /** Pages may be fetched from addresses that are not public. */
   readonly privatePages: boolean;
-  readonly acmeTlsChallenge: ((hostname: string) => CertificatePair | undefined) | null;
+  readonly acmeTlsChallenge: AcmeTlsChallenge | null;
 }
 
 /** Checks the settings; throws `invalid-option`. */

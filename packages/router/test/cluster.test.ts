@@ -1,8 +1,20 @@
-import { RouterCluster, RouteTable } from "@dynokit/router";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect as tlsConnect } from "node:tls";
+import {
+  CertificateStore,
+  RouterCluster,
+  type RouterClusterOptions,
+  RouteTable,
+} from "@dynokit/router";
 import { expect, onTestFinished, test } from "vitest";
 import { cannedBackend, exchange, get, OK, RawClient, rawBackend } from "./support/harness.ts";
 
-async function clustered(backendPort: number, workers = 2) {
+async function clustered(
+  backendPort: number,
+  workers = 2,
+  options: Partial<RouterClusterOptions> = {},
+) {
   const routes = new RouteTable();
   routes.set("app", {
     hosts: ["app.test"],
@@ -13,6 +25,7 @@ async function clustered(backendPort: number, workers = 2) {
     routes,
     workers,
     execArgv: ["--import", "tsx"],
+    ...options,
     logs: {
       write: (batch) => void lines.push(...batch.lines.map((line) => Buffer.from(line).toString())),
     },
@@ -61,6 +74,46 @@ test("a drain waits for every worker, and closing leaves no process", async () =
   const { pids } = router;
   await router.close();
   for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
+});
+
+test("the primary process answers challenges of certificate authorities for its workers", async () => {
+  const backend = await cannedBackend(OK);
+  const fixture = (name: string) => readFileSync(new URL(`./fixtures/${name}`, import.meta.url));
+  const pair = (name: string) => ({ cert: fixture(`${name}.crt`), key: fixture(`${name}.key`) });
+  const asked: string[] = [];
+  const { router, port } = await clustered(backend.port, 2, {
+    acmeChallenge: async (token, hostname) => {
+      asked.push(`${token} ${hostname}`);
+      if (token === "broken") throw new Error("no store");
+      return token === "t1" ? "t1.key" : undefined;
+    },
+    acmeTlsChallenge: (hostname) => (hostname === "new.test" ? pair("other") : undefined),
+  });
+  const challenge = (token: string) => exchange(port, get(`/.well-known/acme-challenge/${token}`));
+  // Connections go to the workers in turn.
+  for (let i = 0; i < 4; i++) expect(await challenge("t1")).toMatch(/^HTTP\/1\.1 200 .*t1\.key$/s);
+  // What nobody knows is the app's own matter.
+  expect(await challenge("t2")).toMatch(/hi$/);
+  expect(await challenge("broken")).toMatch(/hi$/);
+  expect(asked).toEqual([
+    ...Array.from({ length: 4 }, () => "t1 app.test"),
+    "t2 app.test",
+    "broken app.test",
+  ]);
+  const certificates = new CertificateStore();
+  const { cert, key } = pair("app");
+  certificates.put("app", { cert: cert.toString(), key: key.toString() });
+  const secure = await router.listen({ host: "127.0.0.1", tls: { certificates } });
+  const shown = async (servername: string, protocol: string) => {
+    const options = { host: "127.0.0.1", rejectUnauthorized: false, servername };
+    const socket = tlsConnect({ ...options, port: secure.port, ALPNProtocols: [protocol] });
+    await once(socket, "secureConnect");
+    const { subject } = socket.getPeerCertificate();
+    socket.destroy();
+    return subject.CN;
+  };
+  for (let i = 0; i < 2; i++) expect(await shown("new.test", "acme-tls/1")).toBe("other.test");
+  expect(await shown("app.test", "http/1.1")).toBe("app.test");
 });
 
 test("a worker that dies is replaced", async () => {

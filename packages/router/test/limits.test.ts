@@ -117,6 +117,37 @@ describe("time limits", () => {
     );
   });
 
+  test("an ACME challenge is waited for 5 s, then the app is asked", async () => {
+    const clock = new FakeClock();
+    const backend = await cannedBackend(OK);
+    let asked = 0;
+    const { port, router } = await rig(
+      [backend.port],
+      {},
+      {
+        clock,
+        acmeChallenge: (token) => {
+          asked++;
+          if (token === "broken") return Promise.reject(new Error("no store"));
+          return token === "soon" ? Promise.resolve("soon.key") : new Promise(() => {});
+        },
+      },
+    );
+    const challenge = (token: string) => get(`/.well-known/acme-challenge/${token}`);
+    expect(await exchange(port, challenge("soon"))).toMatch(/soon\.key$/);
+    expect(await exchange(port, challenge("broken"))).toMatch(/X-Router-Error: H99/);
+    const client = new RawClient(port).write(challenge("never"));
+    while (asked < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect(client.text).toBe("");
+    clock.advance(6000);
+    await client.until(/hi$/);
+    const gone = new RawClient(port).write(challenge("never"));
+    while (asked < 4) await new Promise((resolve) => setImmediate(resolve));
+    gone.socket.resetAndDestroy();
+    await expect.poll(() => router.inspect().inFlight).toBe(0);
+    expect(backend.received.join("").match(/GET/g)).toHaveLength(1);
+  });
+
   test("an idle connection is closed after 60 s without an answer", async () => {
     const clock = new FakeClock();
     const backend = await cannedBackend(OK);

@@ -122,6 +122,25 @@ test("TLS-ALPN-01: a challenge gets the certificate of its hook and no request i
   expect(asked).toEqual(["new.test", "app.test"]);
 });
 
+test("TLS-ALPN-01: the certificate may come later, or not at all", async () => {
+  const { port } = await listening(
+    {},
+    {
+      acmeTlsChallenge: async (hostname) => {
+        if (hostname === "broken.test") throw new Error("no store");
+        return hostname === "new.test" ? pair("other") : undefined;
+      },
+    },
+  );
+  const challenge = { ALPNProtocols: ["acme-tls/1"] };
+  const shown = await shake(port, { ...challenge, servername: "new.test" });
+  expect(shown).toMatchObject({ subject: "other.test", protocol: "acme-tls/1" });
+  for (const servername of ["app.test", "broken.test"])
+    expect((await shake(port, { ...challenge, servername })).error).toMatch(
+      /no.application.protocol/i,
+    );
+});
+
 test("an answer of the authority is stapled where the certificate has one", async () => {
   const answer = Buffer.from([0x30, 3, 0x0a, 1, 0]);
   const { port, certificates } = await listening({});

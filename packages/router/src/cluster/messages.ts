@@ -1,5 +1,6 @@
 import type { ListenOptions } from "../listen/listener.ts";
 import type { RouterSettings } from "../options.ts";
+import type { CloseOptions } from "../router.ts";
 import type { RouteMessage } from "../table/sync.ts";
 import type { CertificatePair } from "../tls/certificate-store.ts";
 
@@ -22,9 +23,20 @@ export interface WireListen {
   };
 }
 
+/** How long requests and tunnels may go on when the router closes. */
+export type DrainOptions = Pick<CloseOptions, "drainMs" | "tunnelDrainMs">;
+
 /** What the primary process tells a worker. */
 export type ToWorker =
-  | { readonly type: "start"; readonly settings: RouterSettings; readonly routes: RouteMessage }
+  | {
+      readonly type: "start";
+      readonly settings: RouterSettings;
+      readonly routes: RouteMessage;
+      /** Challenges that the primary process can answer. */
+      readonly challenges: { readonly http: boolean; readonly tls: boolean };
+    }
+  /** Answers a question with that id; without a value there is no answer. */
+  | { readonly type: "answer"; readonly id: number; readonly value?: unknown }
   | { readonly type: "routes"; readonly message: RouteMessage }
   | { readonly type: "listen"; readonly id: number; readonly listen: WireListen }
   | { readonly type: "certificates"; readonly id: number; readonly certificates: CertificateList }
@@ -36,7 +48,7 @@ export type ToWorker =
       readonly timeoutMs: number;
     }
   | { readonly type: "metrics"; readonly id: number }
-  | { readonly type: "close"; readonly id: number; readonly drainMs: number };
+  | { readonly type: "close"; readonly id: number; readonly options: DrainOptions };
 
 /** What a worker tells the primary process; `id` answers a message with that id. */
 export type FromWorker =
@@ -50,5 +62,12 @@ export type FromWorker =
       readonly at: number;
     }
   | { readonly type: "demand"; readonly app: string }
+  | {
+      readonly type: "challenge";
+      readonly id: number;
+      readonly hostname: string;
+      /** Of HTTP-01; null for TLS-ALPN-01. */
+      readonly token: string | null;
+    }
   | { readonly type: "done"; readonly id: number; readonly value: unknown }
   | { readonly type: "failed"; readonly id: number; readonly message: string };

@@ -8,16 +8,19 @@ import type { ListenOptions } from "../listen/listener.ts";
 import { parseRouterOptions, type RouterSettings } from "../options.ts";
 import type { CloseResult, ListenAddress } from "../router.ts";
 import type { RouteTable } from "../table/route-table.ts";
-import type { FromWorker, ToWorker, WireListen } from "./messages.ts";
+import type { DrainOptions, FromWorker, ToWorker, WireListen } from "./messages.ts";
 import { sumMetrics } from "./sum-metrics.ts";
 
-/** Settings of a router that can be given to another process: no functions. */
-export type ClusterSettings = Omit<
-  RouterSettings,
-  "acmeChallenge" | "acmeTlsChallenge" | "onError"
->;
+/** Settings of a router in several processes. */
+export type ClusterSettings = Omit<RouterSettings, "onError">;
 
-/** Options of {@link RouterCluster}. */
+/** What is given to the workers: no functions. */
+type WorkerSettings = Omit<ClusterSettings, "acmeChallenge" | "acmeTlsChallenge">;
+
+/**
+ * Options of {@link RouterCluster}. `acmeChallenge` and `acmeTlsChallenge` are called in this
+ * process, whichever worker is asked by the authority.
+ */
 export interface RouterClusterOptions extends ClusterSettings {
   readonly routes: RouteTable;
   readonly logs?: LogSink;
@@ -50,7 +53,7 @@ interface Pending {
  */
 export class RouterCluster {
   readonly #options: RouterClusterOptions;
-  readonly #settings: ClusterSettings;
+  readonly #settings: WorkerSettings;
   readonly #routes: RouteTable;
   readonly #workers = new Set<Worker>();
   readonly #listens = new Map<number, SharedListen>();
@@ -65,6 +68,7 @@ export class RouterCluster {
   constructor(options: RouterClusterOptions) {
     const { routes, logs, workers, execArgv, onDemand, ...settings } = options;
     parseRouterOptions(settings);
+    const { acmeChallenge: _http, acmeTlsChallenge: _tls, ...plain } = settings;
     if (!Number.isInteger(workers) || workers < 1 || workers > 1024)
       throw new RouterError(
         "invalid-option",
@@ -74,7 +78,7 @@ export class RouterCluster {
     this.#routes = routes;
     // All workers must accept each other's sessions.
     this.#settings = {
-      ...settings,
+      ...plain,
       affinityKeys: settings.affinityKeys ?? [randomBytes(32).toString("base64")],
     };
     const onRoute = (event: { readonly app: string }) => this.#changed(event.app);
@@ -115,12 +119,17 @@ export class RouterCluster {
         if (message.type === "ready") {
           const { version, apps } = this.#routes.snapshot();
           const routes = { type: "snapshot", version, apps } as const;
-          this.#send(worker, { type: "start", settings: this.#settings, routes });
+          const { acmeChallenge, acmeTlsChallenge } = this.#options;
+          const challenges = {
+            http: acmeChallenge !== undefined,
+            tls: acmeTlsChallenge !== undefined,
+          };
+          this.#send(worker, { type: "start", settings: this.#settings, routes, challenges });
         } else if (message.type === "started") {
           started = true;
           this.#workers.add(worker);
           resolve();
-        } else this.#onMessage(message);
+        } else this.#onMessage(worker, message);
       });
       worker.on("error", () => {});
       worker.on("exit", (code) => {
@@ -159,13 +168,18 @@ export class RouterCluster {
     this.#undo.push(() => this.#routes.clock.clearTimeout(timer));
   }
 
-  #onMessage(message: FromWorker): void {
+  #onMessage(worker: Worker, message: FromWorker): void {
     switch (message.type) {
       case "log":
         void this.#log(message.channel, message.lines, message.at);
         break;
       case "demand":
         this.#options.onDemand?.(message.app);
+        break;
+      case "challenge":
+        void this.#challenged(message.hostname, message.token).then((value) =>
+          this.#send(worker, { type: "answer", id: message.id, value }),
+        );
         break;
       case "done":
       case "failed": {
@@ -178,6 +192,19 @@ export class RouterCluster {
       case "ready":
       case "started":
         break;
+    }
+  }
+
+  /** A hook that fails has no answer; the worker waits for a limited time. */
+  async #challenged(hostname: string, token: string | null): Promise<unknown> {
+    const { acmeChallenge, acmeTlsChallenge } = this.#options;
+    try {
+      if (token !== null) return await acmeChallenge?.(token, hostname);
+      const pair = await acmeTlsChallenge?.(hostname);
+      // Buffers do not survive the way to another process.
+      return pair && { cert: pair.cert.toString(), key: pair.key.toString() };
+    } catch {
+      return undefined;
     }
   }
 
@@ -290,19 +317,19 @@ export class RouterCluster {
   }
 
   /** As `Router.close`, for all workers; afterwards no process is left. Idempotent. */
-  close(options: { readonly drainMs?: number } = {}): Promise<CloseResult> {
-    this.#closing ??= this.#close(options.drainMs ?? 60_000);
+  close(options: DrainOptions = {}): Promise<CloseResult> {
+    this.#closing ??= this.#close(options);
     return this.#closing;
   }
 
-  async #close(drainMs: number): Promise<CloseResult> {
+  async #close(options: DrainOptions): Promise<CloseResult> {
     await this.#started?.catch(() => {});
     const total = { completed: 0, cut: 0 };
     await Promise.all(
       [...this.#workers].map(async (worker) => {
         const exited = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
         try {
-          const result = await this.#ask(worker, { type: "close", id: ++this.#ids, drainMs });
+          const result = await this.#ask(worker, { type: "close", id: ++this.#ids, options });
           total.completed += (result as CloseResult).completed;
           total.cut += (result as CloseResult).cut;
         } catch {

@@ -1,8 +1,9 @@
 import type { ListenOptions } from "../listen/listener.ts";
 import { Router } from "../router.ts";
 import { RouteTable } from "../table/route-table.ts";
-import { CertificateStore } from "../tls/certificate-store.ts";
+import { type CertificatePair, CertificateStore } from "../tls/certificate-store.ts";
 import type { CertificateList, FromWorker, ToWorker, WireListen } from "./messages.ts";
+import { Questions } from "./questions.ts";
 
 /** Serves as one worker of a cluster until its primary process says `close` or goes away. */
 export function runWorker(): void {
@@ -11,6 +12,7 @@ export function runWorker(): void {
   };
   const routes = new RouteTable({ onDemand: (app) => send({ type: "demand", app }) });
   const stores = new Map<number, CertificateStore>();
+  const questions = new Questions(send);
   let router: Router | null = null;
 
   const answer = (id: number, work: Promise<unknown>) => {
@@ -31,6 +33,12 @@ export function runWorker(): void {
         routes.receive(message.routes);
         router = new Router({
           ...message.settings,
+          ...(message.challenges.http && {
+            acmeChallenge: (token, hostname) => questions.ask<string>(hostname, token),
+          }),
+          ...(message.challenges.tls && {
+            acmeTlsChallenge: (hostname) => questions.ask<CertificatePair>(hostname, null),
+          }),
           routes,
           logs: {
             write: ({ channel, lines, at }) =>
@@ -43,6 +51,9 @@ export function runWorker(): void {
           },
         });
         send({ type: "started" });
+        break;
+      case "answer":
+        questions.answered(message.id, message.value);
         break;
       case "routes":
         routes.receive(message.message);
@@ -63,7 +74,7 @@ export function runWorker(): void {
         answer(message.id, Promise.resolve((router as Router).metrics()));
         break;
       case "close":
-        answer(message.id, (router as Router).close({ drainMs: message.drainMs }));
+        answer(message.id, (router as Router).close(message.options));
         break;
     }
   });

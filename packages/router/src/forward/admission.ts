@@ -10,20 +10,26 @@ const CHALLENGE = "/.well-known/acme-challenge/";
 
 /**
  * Everything that is decided before a backend is looked for, in the order of spec/router.md §18.
+ * With `challenged` no ACME challenge is looked for, since that was done.
  *
- * @returns false when the request has been answered.
+ * @returns false when the request has been answered, or waits.
  */
-export function admit(exchange: Exchange): boolean {
+export function admit(exchange: Exchange, challenged: boolean): boolean {
   const { engine, client, identity } = exchange;
   const meaning = exchange.meaning as RequestMeaning;
   const { hostname } = meaning;
   const found = engine.routes.lookup(hostname);
   if (found !== undefined) exchange.app = found.app;
-  if (meaning.target.startsWith(CHALLENGE) && engine.options.acmeChallenge !== null) {
+  const { acmeChallenge } = engine.options;
+  if (acmeChallenge !== null && !challenged && meaning.target.startsWith(CHALLENGE)) {
     const token = meaning.target.slice(CHALLENGE.length).split("?", 1)[0] as string;
-    const answer = engine.options.acmeChallenge(token, hostname);
+    const answer = acmeChallenge(token, hostname);
+    if (typeof answer === "object") {
+      exchange.awaitChallenge(answer);
+      return false;
+    }
     if (answer !== undefined) {
-      exchange.respond(200, "Content-Type: text/plain\r\n", Buffer.from(answer));
+      exchange.answerChallenge(answer);
       return false;
     }
   }

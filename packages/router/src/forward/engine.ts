@@ -8,6 +8,7 @@ import { F } from "../codec/field-names.ts";
 import { Head, type HeadLeniency, type HeadLimits } from "../codec/head.ts";
 import { isFault, type RequestMeaning, type RequestRules, readRequest } from "../codec/request.ts";
 import { type PageKind, renderPage } from "../failures/pages.ts";
+import type { AcmeChallenge } from "../options.ts";
 import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import type { Backend } from "../table/backend.ts";
@@ -64,7 +65,7 @@ export interface EngineOptions {
   readonly extraLogKeys: boolean;
   /** RFC 8441: WebSockets over HTTP/2. */
   readonly http2WebSocket: boolean;
-  readonly acmeChallenge: ((token: string, hostname: string) => string | undefined) | null;
+  readonly acmeChallenge: AcmeChallenge | null;
   readonly onError: (error: unknown) => void;
 }
 

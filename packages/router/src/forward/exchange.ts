@@ -31,6 +31,8 @@ export interface AttemptRecord {
   outcome: string;
 }
 
+/** How long a hook may take to answer an ACME challenge. */
+const CHALLENGE_MS = 5000;
 /** How long the answer to a request that could not be written is waited for. */
 const WRITE_ERROR_MS = 1000;
 const MAX_RETAINED = 65_536;
@@ -96,6 +98,8 @@ export class Exchange implements Waiter, UpstreamUser {
   rule: string | null = null;
 
   #tried: Backend[] | null = null;
+  /** The answer to an ACME challenge is waited for. */
+  #challenged = false;
   /** Monotonic ms at which the whole exchange is over, whatever it does. */
   #endsAt = Number.POSITIVE_INFINITY;
   /** Until when a full dyno of the session is waited for; -1 when that was given up. */
@@ -164,11 +168,11 @@ export class Exchange implements Waiter, UpstreamUser {
     this.engine.wheel.setAt(this.client, at < this.#endsAt ? at : this.#endsAt);
   }
 
-  /** First step after the head, at `now`: route, policy, choice. Nothing in it waits. */
-  start(now = this.#now()): void {
+  /** First step after the head, at `now`: route, policy, choice. */
+  start(now = this.#now(), challenged = false): void {
     try {
       this.phase = "policy";
-      if (!admit(this)) return;
+      if (!admit(this, challenged)) return;
       const app = this.app as AppRoute;
       app.inFlight++;
       this.#counted = true;
@@ -185,6 +189,35 @@ export class Exchange implements Waiter, UpstreamUser {
       this.engine.crashed(error);
       this.fail("H99", "exception");
     }
+  }
+
+  /** Waits 5 s at most for the answer to an ACME challenge; without one the request goes on. */
+  awaitChallenge(answer: Promise<string | undefined>): void {
+    this.#challenged = true;
+    this.#limit(CHALLENGE_MS);
+    answer.then(
+      (text) => {
+        if (this.finished || !this.#challenged) return;
+        if (text === undefined) this.#unchallenged();
+        else this.answerChallenge(text);
+      },
+      (error) => {
+        if (this.finished || !this.#challenged) return;
+        this.engine.crashed(error);
+        this.fail("H99", "exception");
+      },
+    );
+  }
+
+  /** Answers an ACME challenge (R8555 §8.3). */
+  answerChallenge(text: string): void {
+    this.respond(200, "Content-Type: text/plain\r\n", Buffer.from(text));
+  }
+
+  #unchallenged(): void {
+    this.#challenged = false;
+    this.engine.wheel.clear(this.client);
+    this.start(this.#now(), true);
   }
 
   #mustBuffer(): boolean {
@@ -941,6 +974,10 @@ export class Exchange implements Waiter, UpstreamUser {
     if (this.finished) return;
     if (now >= this.#endsAt) {
       this.fail(this.answered ? "H15" : "H12", "max-duration");
+      return;
+    }
+    if (this.#challenged) {
+      this.#unchallenged();
       return;
     }
     if (this.#writeFailed && !this.#responseDone) {

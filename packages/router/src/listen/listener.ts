@@ -10,6 +10,7 @@ import { RouterError } from "../errors.ts";
 import type { Peer } from "../forward/client-side.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
 import type { Observer } from "../forward/observer.ts";
+import type { AcmeTlsChallenge } from "../options.ts";
 import { AddressSet, plainAddress } from "../table/address-set.ts";
 import { checkedHost } from "../table/settings.ts";
 import { Timed, type TimerWheel } from "../time/wheel.ts";
@@ -71,7 +72,7 @@ export interface ListenerContext {
   readonly maxConnections: number;
   readonly handshakeMs: number;
   /** Certificate that answers a TLS-ALPN-01 challenge (R8737); null when nobody asked for that. */
-  readonly acmeTlsChallenge: ((hostname: string) => CertificatePair | undefined) | null;
+  readonly acmeTlsChallenge: AcmeTlsChallenge | null;
   /** A handshake failed because the endpoint has no certificate (H23). */
   misconfigured(listener: string, serverName: string, address: string): void;
   now(): number;
@@ -272,7 +273,8 @@ export class Listener {
       // A challenge offers nothing else (R8737 §3).
       if (protocols.length === 1 && protocols[0] === ACME_TLS && serverName !== "") {
         const pair = this.#context.acmeTlsChallenge?.(serverName);
-        if (pair !== undefined) next = () => this.#answerChallenge(socket, pair);
+        if (pair instanceof Promise) next = () => this.#awaitChallenge(socket, server, pair);
+        else if (pair !== undefined) next = () => this.#answerChallenge(socket, pair);
       } else if (serverName === "" && this.#options.tls?.requireSni === true) {
         this.#context.observer.tlsFailure(this.name, "unrecognized_name");
         next = () => {
@@ -283,6 +285,25 @@ export class Listener {
       return 0;
     };
     this.#readStart(socket, this.#context.handshakeMs, test, () => next());
+  }
+
+  /** The certificate may come within the limit of a handshake; a hook that fails gives none. */
+  #awaitChallenge(
+    socket: Socket,
+    server: TlsServer,
+    answer: Promise<CertificatePair | undefined>,
+  ): void {
+    const entry = new Waiting(() => socket.destroy());
+    this.#waiting.set(socket, entry);
+    this.#context.wheel.set(entry, this.#context.handshakeMs);
+    socket.once("close", () => this.#handedOver(socket));
+    const goOn = (pair: CertificatePair | undefined) => {
+      if (socket.destroyed) return;
+      this.#handedOver(socket);
+      if (pair === undefined) this.#startTls(socket, server);
+      else this.#answerChallenge(socket, pair);
+    };
+    answer.then(goOn, () => goOn(undefined));
   }
 
   /** Shows the certificate of a challenge; the authority asks nothing more. */
