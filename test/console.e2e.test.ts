@@ -236,6 +236,22 @@ describe.skipIf(!executable)(title, { timeout: 60_000 }, () => {
     await page.getByText("www.example.com", { exact: true }).waitFor({ state: "detached" });
   });
 
+  test("settings of the router", async () => {
+    await open("/apps/from-console/routing");
+    await page.getByText("The router's defaults hold.").waitFor();
+    await page.getByLabel("Setting", { exact: true }).fill("timeouts.firstByteMs");
+    await page.getByLabel("Value", { exact: true }).fill("0");
+    await page.getByRole("button", { name: "Set", exact: true }).click();
+    await page.getByText(/The router refuses "timeouts\.firstByteMs"/).waitFor();
+    await page.getByLabel("Value", { exact: true }).fill("60000");
+    await page.getByRole("button", { name: "Set", exact: true }).click();
+    await page.getByText('{"firstByteMs":60000}').waitFor();
+    expect(await faults()).toEqual([]);
+    await page.getByRole("button", { name: "Remove timeouts" }).click();
+    await page.getByRole("button", { name: "Remove timeouts for certain" }).click();
+    await page.getByText("The router's defaults hold.").waitFor();
+  });
+
   test("webhooks, with the key shown once and what was delivered", async () => {
     await open("/apps/from-console/hooks");
     await page.getByLabel("Webhook URL").fill("http://127.0.0.1:9/hook");

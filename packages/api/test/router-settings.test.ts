@@ -1,5 +1,6 @@
-import { RouteTable } from "@dynokit/router";
+import { type AppRouteOptions, RouteTable } from "@dynokit/router";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { presentSettings } from "../src/resources/router-settings.ts";
 import { dump } from "./support/dump.ts";
 import { engines, postgres } from "./support/engines.ts";
 import { Harness } from "./support/harness.ts";
@@ -132,6 +133,15 @@ for (const engine of engines)
       expect(told(again)).not.toHaveProperty("concurrency");
     });
   });
+
+test("all that a route can have is a setting, but for what the platform decides", () => {
+  type Decided = "hosts" | "name" | "state" | "backends" | "redirects";
+  type Names<T> = Readonly<Record<keyof T, unknown>>;
+  // Names that only one of the two has don't compile.
+  const shown: Names<Omit<AppRouteOptions, Decided>> = presentSettings({});
+  const routed: Names<ReturnType<typeof presentSettings>> = shown;
+  expect(new Set(Object.values(routed))).toEqual(new Set([null]));
+});
 
 describe("a change of router settings", () => {
   beforeEach(() => begin());

@@ -80,6 +80,8 @@ const consoleViews: Readonly<Record<string, readonly string[]>> = {
     "GET /apps/{app}/sni-endpoints",
     "POST /apps/{app}/sni-endpoints",
     "DELETE /apps/{app}/sni-endpoints/{sni_endpoint}",
+    "GET /apps/{app}/router",
+    "PATCH /apps/{app}/router",
   ],
   hooks: [
     "GET /apps/{app}/log-drains",
@@ -130,6 +132,7 @@ export const libraries: Readonly<Record<string, readonly [package_: string, memb
   domain: ["router", "RouteTable.set"],
   app: ["router", "RouteTable.set"],
   "sni-endpoint": ["router", "RouteTable.set"],
+  "router-settings": ["router", "RouteTable.set"],
   "log-drain": ["logplex", "Logplex.addDrain"],
   "log-session": ["logplex", "Logplex.createSession"],
 };
@@ -137,7 +140,7 @@ export const libraries: Readonly<Record<string, readonly [package_: string, memb
 /** The six areas that every surface has to have. */
 export const areas: Readonly<Record<string, readonly string[]>> = {
   "Process management": ["dyno"],
-  Routing: ["domain", "sni-endpoint"],
+  Routing: ["domain", "sni-endpoint", "router-settings"],
   Logging: ["log-session", "log-drain"],
   Scaling: ["formation"],
   Configuration: ["config-var"],

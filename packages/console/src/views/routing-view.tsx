@@ -9,6 +9,7 @@ export function RoutingView(props: TabProps) {
     <>
       <Domains {...props} />
       <Certificates {...props} />
+      <RouterSettings {...props} />
     </>
   );
 }
@@ -126,6 +127,70 @@ function Certificates({ app }: TabProps) {
           </button>
         </form>
       </details>
+    </Panel>
+  );
+}
+
+type Settings = Readonly<Record<string, unknown>>;
+
+/** `timeouts.idleMs` and a value as `{timeouts: {idleMs: value}}`. */
+const nested = (key: string, value: unknown): Settings =>
+  key.split(".").reduceRight<unknown>((inner, name) => ({ [name]: inner }), value) as Settings;
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function RouterSettings({ app }: TabProps) {
+  const path = `/apps/${app.id}/router`;
+  const settings = useLoaded(() => call<Settings>(path), [app.id]);
+  const [key, setKey] = useState("");
+  const [value, setValue] = useState("");
+  const { busy, error, run, request } = useAction();
+  const set =
+    settings.value && Object.entries(settings.value).filter(([, setting]) => setting !== null);
+  return (
+    <Panel title="Settings">
+      <Failure message={error ?? settings.error} />
+      <Rows items={set} empty="The router's defaults hold." keyOf={([name]) => name}>
+        {([name, setting]) => (
+          <>
+            <span class="what">
+              <code>{name}</code>
+              <span class="muted">{JSON.stringify(setting)}</span>
+            </span>
+            <RemoveButton
+              name={name}
+              disabled={busy}
+              onRemove={() =>
+                request(path, { method: "PATCH", body: { [name]: null } }, settings.reload)
+              }
+            />
+          </>
+        )}
+      </Rows>
+      <form
+        class="inline"
+        onSubmit={(event) => {
+          event.preventDefault();
+          run(async () => {
+            await call(path, { method: "PATCH", body: nested(key.trim(), parsed(value)) });
+            setKey("");
+            setValue("");
+            settings.reload();
+          });
+        }}
+      >
+        <Field label="Setting" placeholder="timeouts.firstByteMs" value={key} onValue={setKey} />
+        <Field label="Value" placeholder="60000" value={value} onValue={setValue} />
+        <button type="submit" class="quiet" disabled={busy}>
+          Set
+        </button>
+      </form>
     </Panel>
   );
 }
