@@ -210,6 +210,52 @@ test("a refused stream is sent again, any method, and no other failure is", asyn
   expect(await line()).toMatch(/ code=H13 /);
 });
 
+describe("GOAWAY while a request is on its way", () => {
+  const { NGHTTP2_NO_ERROR: none, NGHTTP2_INTERNAL_ERROR: internal } = http2.constants;
+  const POST = "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 3\r\n\r\nabc";
+
+  test.each([none, internal])(
+    "with code %i, a stream above its last one is sent again, any method",
+    async (code) => {
+      let requests = 0;
+      const { port, line, sessions } = await h2App((stream, headers) => {
+        // A last stream of 0 would mean the newest one to Node.
+        if (++requests === 2) stream.session?.goaway(code, (stream.id as number) - 2);
+        else echo(stream, headers);
+      });
+      expect(seen(await exchange(port, POST)).body).toBe("abc");
+      expect(await line()).toMatch(/ status=200 /);
+      expect(seen(await exchange(port, POST)).body).toBe("abc");
+      expect(await line()).toMatch(/ status=200 .* attempts=2 tried=web\.1:refused-stream/);
+      expect(sessions).toHaveLength(2);
+    },
+  );
+
+  test("a stream up to its last one is answered, and the next request connects anew", async () => {
+    const { port, line, sessions } = await h2App((stream, headers) => {
+      stream.session?.goaway(none, stream.id);
+      echo(stream, headers);
+    });
+    for (const count of [1, 2]) {
+      expect(seen(await exchange(port, POST)).body).toBe("abc");
+      expect(await line()).toMatch(/ status=200 /);
+      expect(sessions).toHaveLength(count);
+    }
+  });
+
+  test("a stream up to its last one that ends without an answer is not sent again", async () => {
+    let requests = 0;
+    const { port, line } = await h2App((stream) => {
+      requests++;
+      stream.session?.goaway(internal, stream.id);
+      stream.session?.destroy();
+    });
+    expect(await exchange(port, POST)).toMatch(/^HTTP\/1\.1 503 /);
+    expect(await line()).toMatch(/ code=H13 /);
+    expect(requests).toBe(1);
+  });
+});
+
 describe("an answer that breaks off", () => {
   for (const [name, serve] of [
     [

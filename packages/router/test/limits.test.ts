@@ -99,6 +99,38 @@ describe("time limits", () => {
     );
   });
 
+  test("H28 when the client reads nothing of its answer for 55 s", async () => {
+    const clock = new FakeClock();
+    const total = 60_000_000;
+    const backend = await cannedBackend(
+      `HTTP/1.1 200 OK\r\nContent-Length: ${total}\r\n\r\n${"x".repeat(total)}`,
+    );
+    const { port, line, router } = await rig([backend.port], {}, { clock });
+    const client = new RawClient(port);
+    client.socket.pause();
+    client.write(get());
+    const dyno = () => [...backend.sockets][0] as Socket;
+    // The buffers of the system are full once the backend gets rid of nothing more.
+    let left = -1;
+    let same = 0;
+    await when(() => backend.sockets.size === 1 && dyno().bytesWritten > 0);
+    while (same < 50) {
+      const now = dyno().writableLength;
+      same = now === left ? same + 1 : 0;
+      left = now;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(left).toBeGreaterThan(0);
+    clock.advance(54_000);
+    expect(router.inspect().inFlight).toBe(1);
+    clock.advance(1500);
+    expect(await line()).toMatch(
+      /at=warning code=H28 .* status=499 .* sock=client cause="client does not read" sent=200 phase=relay$/,
+    );
+    expect(router.inspect()).toMatchObject({ inFlight: 0, timers: 0 });
+    await when(() => backend.sockets.size === 0);
+  });
+
   test("408 for a head that is not complete after 10 s, whatever the progress", async () => {
     const clock = new FakeClock();
     const { port, line, router } = await rig([], {}, { clock });

@@ -46,6 +46,8 @@ export class Http2Upstream extends Duplex {
   #requestTrailers: OutgoingHttpHeaders = {};
   #waitingWrite: ((error?: Error | null) => void) | null = null;
   #goingAway = false;
+  /** The app said that it did nothing with the stream (R9113 §6.8). */
+  #unprocessed = false;
 
   /** @param socket - Connecting or connected; TLS has agreed on `h2` once it is. */
   constructor(socket: Socket, scheme: "http" | "https", ready: () => void) {
@@ -70,8 +72,9 @@ export class Http2Upstream extends Duplex {
       // A stream that was open tells more about it.
       if (this.#stream === null && !this.destroyed) this.destroy(error);
     });
-    session.on("goaway", () => {
+    session.on("goaway", (_code: number, last: number) => {
       this.#goingAway = true;
+      this.#unprocessed = this.#stream !== null && (this.#stream.id ?? Infinity) > last;
       if (this.#stream === null) this.push(null);
     });
     session.on("close", () => {
@@ -258,7 +261,8 @@ export class Http2Upstream extends Duplex {
     this.#written();
     if (this.destroyed) return;
     const { rstCode } = stream;
-    if (!answer.begun && rstCode === constants.NGHTTP2_REFUSED_STREAM) this.destroy(notProcessed());
+    const refused = rstCode === constants.NGHTTP2_REFUSED_STREAM || this.#unprocessed;
+    if (!answer.begun && refused) this.destroy(notProcessed());
     else if (!answer.begun && (nonsense || rstCode === constants.NGHTTP2_PROTOCOL_ERROR))
       // What is no HTTP/2 reads as what is no HTTP/1.1.
       this.push("\r\n");
