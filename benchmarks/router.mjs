@@ -1,10 +1,11 @@
 // The router beside nginx, HAProxy and Node proxies: CPU time per request, throughput, latency.
 // One worker each, 1 KiB answers, access log on. Ratios between rows of one run are what counts.
+// --quick; --only=dynokit,nginx for some of the rows; --only=workers for two workers beside one.
 import { fork, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { echo, load, transfer } from "./router/load.mjs";
@@ -79,8 +80,8 @@ async function node(name, backend) {
     },
   );
   children.push(child);
-  const { port } = await message(child);
-  return { port, pids: [child.pid], child };
+  const { port, pids = [] } = await message(child);
+  return { port, pids: [child.pid, ...pids], child };
 }
 
 async function nginx(backend) {
@@ -144,6 +145,49 @@ async function reachable(port) {
 const backendProcess = fork(join(root, "benchmarks/router/backend.mjs"));
 children.push(backendProcess);
 const { port: backend } = await message(backendProcess);
+
+if (only === "workers") {
+  await compareWorkers();
+  backendProcess.kill();
+  rmSync(work, { recursive: true, force: true });
+  process.exit(0);
+}
+
+/**
+ * Two workers beside one. Where load and backend need the same cores, the throughput cannot double;
+ * what more processes cost shows in the CPU time per request, that of the primary process included.
+ */
+async function compareWorkers() {
+  const counts = ["1 worker", "2 workers"];
+  const seen = new Map(counts.map((name) => [name, { rate: [], micros: [] }]));
+  const proxies = [];
+  for (const name of counts) proxies.push([name, await node(name, backend)]);
+  for (const [, { port }] of proxies) await load({ port, total: 16_000, connections: 64 });
+  for (let round = 0; round < Math.max(3, ROUNDS); round++)
+    for (const [name, proxy] of proxies) {
+      const before = cpu(proxy.pids);
+      const { seconds, failed } = await load({ port: proxy.port, total: TOTAL, connections: 64 });
+      if (failed > 0) throw new Error(`${failed} requests failed with ${name}`);
+      seen.get(name).rate.push(TOTAL / seconds);
+      seen.get(name).micros.push(((cpu(proxy.pids) - before) * 1000) / TOTAL);
+    }
+  const middle = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+  const [one, two] = counts.map((name) => seen.get(name));
+  console.log(`load ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`);
+  console.log("| | requests/s | µs CPU/request |\n| --- | --- | --- |");
+  for (const [name, { rate, micros }] of seen)
+    console.log(`| ${name} | ${Math.round(middle(rate))} | ${middle(micros).toFixed(1)} |`);
+  const throughput = middle(two.rate) / middle(one.rate);
+  const room = (2 * middle(one.micros)) / middle(two.micros);
+  console.log(
+    `two workers ÷ one: ${throughput.toFixed(2)} in throughput here, ${room.toFixed(2)} by CPU per request where cores are free`,
+  );
+  for (const [, { child }] of proxies) {
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    child.send("close");
+    await exited;
+  }
+}
 
 const peers = [
   ["dynokit", () => node("dynokit", backend)],

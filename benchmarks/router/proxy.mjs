@@ -19,26 +19,39 @@ function logged(response, request, started) {
 }
 
 const log = name === "dynokit" ? null : createWriteStream(logFile);
+async function ours() {
+  const { Router, RouterCluster, RouteTable } = await import(
+    fileURLToPath(new URL("../../packages/router/dist/index.js", import.meta.url))
+  );
+  const routes = new RouteTable();
+  routes.set("app", {
+    hosts: ["app.test"],
+    requestsPerDyno: 100_000,
+    backends: [{ address: { host: "127.0.0.1", port: Number(backendPort) } }],
+  });
+  const file = openSync(logFile, "w");
+  const end = Buffer.from("\n");
+  const logs = {
+    write({ lines }) {
+      const pieces = [];
+      for (const line of lines) pieces.push(line, end);
+      writevSync(file, pieces);
+    },
+  };
+  return { Router, RouterCluster, routes, logs };
+}
+
+async function workers(count) {
+  const { RouterCluster, routes, logs } = await ours();
+  const router = new RouterCluster({ routes, logs, workers: count });
+  const { port } = await router.listen({ host: "127.0.0.1" });
+  process.send({ port, pids: router.pids });
+  process.on("message", () => router.close({ drainMs: 0 }).then(() => process.exit(0)));
+}
+
 const makers = {
   async dynokit() {
-    const { Router, RouteTable } = await import(
-      fileURLToPath(new URL("../../packages/router/dist/index.js", import.meta.url))
-    );
-    const routes = new RouteTable();
-    routes.set("app", {
-      hosts: ["app.test"],
-      requestsPerDyno: 100_000,
-      backends: [{ address: { host: "127.0.0.1", port: Number(backendPort) } }],
-    });
-    const file = openSync(logFile, "w");
-    const end = Buffer.from("\n");
-    const logs = {
-      write({ lines }) {
-        const pieces = [];
-        for (const line of lines) pieces.push(line, end);
-        writevSync(file, pieces);
-      },
-    };
+    const { Router, routes, logs } = await ours();
     const router = new Router({ routes, logs });
     ready((await router.listen({ host: "127.0.0.1" })).port);
     process.on("message", () => {
@@ -46,6 +59,8 @@ const makers = {
       process.send({ memory: process.memoryUsage().rss, heap: process.memoryUsage().heapUsed });
     });
   },
+  "1 worker": () => workers(1),
+  "2 workers": () => workers(2),
   // No HTTP, no log, one connection to the backend for each of a client: what Node's sockets cost
   // any proxy.
   "bare node:net relay"() {
