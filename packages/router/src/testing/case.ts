@@ -1,3 +1,10 @@
+/**
+ * What a host name leads to instead of the kit's backend: `unknown` to nothing, `maintenance` to an
+ * app in maintenance, `crashed` to one whose dynos crashed, `no-dynos` to one that has none, and
+ * `refused` to one whose only dyno refuses connections.
+ */
+export type ProxyState = "unknown" | "maintenance" | "crashed" | "no-dynos" | "refused";
+
 /** One black-box case: octets in, what must be seen on both sides. Plain data. */
 export interface ProxyCase {
   /** `framing/length-and-coding`. */
@@ -6,6 +13,8 @@ export interface ProxyCase {
   readonly title: string;
   /** Rule behind it. */
   readonly basis: string;
+  /** State of the host that is asked; default is the host that leads to the backend. */
+  readonly at?: ProxyState;
   /**
    * What the client writes. `{host}` stands for the host name that leads to the backend. Each
    * string is one write; `null` is a FIN.

@@ -1,4 +1,4 @@
-export { DEFAULT_ANSWER, type ProxyCase, type ProxyExpectation } from "./case.ts";
+export { DEFAULT_ANSWER, type ProxyCase, type ProxyExpectation, type ProxyState } from "./case.ts";
 export {
   type DescribeProxyOptions,
   describeProxy,
@@ -11,3 +11,4 @@ export {
   type ProxyObservation,
   type ProxyUnderTest,
 } from "./kit.ts";
+export { STATE_CASES } from "./state-cases.ts";

@@ -1,15 +1,18 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { DEFAULT_ANSWER, type ProxyCase } from "./case.ts";
+import { DEFAULT_ANSWER, type ProxyCase, type ProxyState } from "./case.ts";
 import { FIELD_CASES, RESPONSE_CASES } from "./field-cases.ts";
 import { FRAMING_CASES } from "./framing-cases.ts";
 import { HEAD_CASES } from "./head-cases.ts";
+import { MESSAGE_CASES } from "./message-cases.ts";
+import { STATE_CASES } from "./state-cases.ts";
 
-/** All cases of the kit. */
+/** All cases that need nothing but a host with a backend. */
 export const PROXY_CASES: readonly ProxyCase[] = Object.freeze([
   ...HEAD_CASES,
   ...FRAMING_CASES,
   ...FIELD_CASES,
   ...RESPONSE_CASES,
+  ...MESSAGE_CASES,
 ]);
 
 /** A proxy under test: where it listens, and the host name that leads to the kit's backend. */
@@ -247,6 +250,11 @@ export interface DescribeProxyOptions {
   /** Ids of cases in which the proxy is known to differ, with the reason. */
   readonly differs?: Readonly<Record<string, string>>;
   readonly runner: KitRunner;
+  /**
+   * Host names in other states, `{ maintenance: "down.test" }`. The cases about the answers that
+   * the proxy makes itself are run for those that are given.
+   */
+  readonly hosts?: Readonly<Partial<Record<ProxyState, string>>>;
   /** How long nothing must happen before a case is judged, ms; default 150. */
   readonly quietMs?: number;
 }
@@ -257,7 +265,8 @@ export interface DescribeProxyOptions {
  * A case listed in `differs` is run as well and must still differ, so that the list stays true.
  */
 export function describeProxy(name: string, options: DescribeProxyOptions): void {
-  const { runner, differs = {} } = options;
+  const { runner, differs = {}, hosts = {} } = options;
+  const states = STATE_CASES.filter(({ at }) => at !== undefined && hosts[at] !== undefined);
   runner.describe(name, () => {
     const backend = new KitBackend();
     let proxy: Promise<ProxyUnderTest> | undefined;
@@ -265,13 +274,16 @@ export function describeProxy(name: string, options: DescribeProxyOptions): void
       await (await proxy)?.stop?.();
       await backend.close();
     });
-    for (const testCase of PROXY_CASES) {
+    for (const testCase of [...PROXY_CASES, ...states]) {
       const reason = differs[testCase.id];
       const title =
         reason === undefined ? testCase.title : `differs (${reason}): ${testCase.title}`;
       runner.it(`${testCase.id}: ${title}`, async () => {
         proxy ??= backend.listen().then((port) => options.start(port));
-        const seen = await observeCase(testCase, await proxy, backend, options.quietMs);
+        const started = await proxy;
+        const hostname = (testCase.at && hosts[testCase.at]) ?? started.hostname;
+        const asked = { ...started, hostname };
+        const seen = await observeCase(testCase, asked, backend, options.quietMs);
         const wrong = judgeCase(testCase, seen);
         if (wrong.length > 0 === (reason !== undefined)) return;
         throw new Error(
