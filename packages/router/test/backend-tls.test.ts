@@ -1,9 +1,9 @@
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { type AppRouteOptions, RouteTable } from "@dynokit/router";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { exchange, get, rig } from "./support/harness.ts";
+import { listening } from "./support/listening.ts";
 
 const fixture = (name: string) =>
   readFileSync(new URL(`./fixtures/${name}`, import.meta.url), "utf8");
@@ -22,15 +22,8 @@ async function secureApp(options: object = {}) {
   let connections = 0;
   server.on("secureConnection", () => connections++);
   server.on("tlsClientError", () => {});
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
-  });
   return {
-    port: (server.address() as { port: number }).port,
+    port: await listening(server),
     seen,
     connections: () => connections,
   };

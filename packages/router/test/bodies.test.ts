@@ -4,6 +4,7 @@ import { Agent, createServer, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { rig } from "./support/harness.ts";
+import { listening } from "./support/listening.ts";
 
 const BYTES = 3_000_000;
 
@@ -31,14 +32,7 @@ async function digestingApp(slow: boolean) {
     }
     response.end(hash.digest("hex"));
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
-  });
-  return (server.address() as { port: number }).port;
+  return listening(server);
 }
 
 async function write(socket: Socket, octets: string | Buffer): Promise<void> {

@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { AppRouteOptions } from "@dynokit/router";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { exchange, get, RawClient, rawBackend, rig } from "./support/harness.ts";
+import { listening } from "./support/listening.ts";
 
 const fixture = (name: string) =>
   readFileSync(new URL(`./fixtures/${name}`, import.meta.url), "utf8");
@@ -33,13 +34,7 @@ async function h2App(serve: Serve, app: AppRouteOptions = {}, secure = false) {
     stream.on("error", () => {});
     serve(stream, headers);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    for (const session of sessions) session.destroy();
-    server.close();
-  });
-  const made = await rig([(server.address() as { port: number }).port], {
+  const made = await rig([await listening(server)], {
     backendProtocol: "h2c",
     ...app,
   });

@@ -1,8 +1,8 @@
-import { once } from "node:events";
 import { createServer } from "node:http";
 import type { RouteEvent } from "@dynokit/router";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { exchange, get, rig } from "./support/harness.ts";
+import { listening } from "./support/listening.ts";
 
 async function app(name: string, state: { healthy: boolean; fails?: boolean }) {
   let checks = 0;
@@ -13,14 +13,7 @@ async function app(name: string, state: { healthy: boolean; fails?: boolean }) {
     } else if (state.fails === true) request.socket.destroy();
     else response.end(name);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(async () => {
-    server.closeAllConnections();
-    server.close();
-    await once(server, "close");
-  });
-  return { port: (server.address() as { port: number }).port, checks: () => checks };
+  return { port: await listening(server), checks: () => checks };
 }
 
 describe("active checks", () => {

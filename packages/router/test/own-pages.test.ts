@@ -1,11 +1,11 @@
-import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import { RouteTable } from "@dynokit/router";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { fetchPage } from "../src/failures/fetch-page.ts";
 import { isPublicAddress } from "../src/failures/public-address.ts";
 import { systemClock } from "../src/time/clock.ts";
 import { exchange, FakeClock, get, rig } from "./support/harness.ts";
+import { listening } from "./support/listening.ts";
 
 /** A host of pages: the paths asked for, and its address. */
 async function pages(serve: RequestListener) {
@@ -14,13 +14,7 @@ async function pages(serve: RequestListener) {
     asked.push(request.url as string);
     serve(request, response);
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { asked, url: `http://127.0.0.1:${(server.address() as { port: number }).port}` };
+  return { asked, url: `http://127.0.0.1:${await listening(server)}` };
 }
 
 const HTML = { "content-type": "text/html; charset=utf-8" };
