@@ -1,6 +1,7 @@
 // The router beside nginx, HAProxy and Node proxies: CPU time per request, throughput, latency.
 // One worker each, 1 KiB answers, access log on. Ratios between rows of one run are what counts.
-// --quick; --only=dynokit,nginx for some of the rows; --only=workers for two workers beside one.
+// --quick; --only=dynokit,nginx for some of the rows; --only=workers for two workers beside one;
+// --only=idle for the memory of 10,000 idle connections.
 import { fork, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -187,6 +188,16 @@ async function compareWorkers() {
     child.send("close");
     await exited;
   }
+}
+
+if (only === "idle") {
+  const proxy = await node("dynokit", backend);
+  await load({ port: proxy.port, total: 8000, connections: CONNECTIONS });
+  console.log(`memory per idle keep-alive connection: ${await idleMemory(proxy)}`);
+  proxy.child.kill();
+  backendProcess.kill();
+  rmSync(work, { recursive: true, force: true });
+  process.exit(0);
 }
 
 const peers = [
