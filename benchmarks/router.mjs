@@ -1,6 +1,6 @@
 // The router beside nginx, HAProxy and Node proxies: CPU time per request, throughput, latency.
 // One worker each, 1 KiB answers, access log on. Ratios between rows of one run are what counts.
-// --quick; --only=dynokit,nginx for some of the rows; --only=workers for two workers beside one;
+// --quick; --long for servers that are warm; --only=dynokit,nginx for some of the rows; --only=workers for two workers beside one;
 // --only=idle for the memory of 10,000 idle connections.
 import { fork, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,8 +15,9 @@ const quick = process.argv.includes("--quick");
 const only = process.argv.find((argument) => argument.startsWith("--only="))?.slice(7);
 const root = fileURLToPath(new URL("..", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "dynokit-bench-"));
-const TOTAL = quick ? 8000 : 40_000;
-const FRESH = quick ? 2000 : 8000;
+const long = process.argv.includes("--long");
+const TOTAL = quick ? 8000 : long ? 200_000 : 40_000;
+const FRESH = quick ? 2000 : long ? 40_000 : 8000;
 const CONNECTIONS = 32;
 const ONE = quick ? 1000 : 4000;
 const MANY = 512;
