@@ -4,9 +4,10 @@ import { systemClock } from "../../clock.ts";
 import type { DrainRecord, DrainStore } from "../../drain/index.ts";
 import { LogplexError } from "../../errors.ts";
 import type { BufferContext, ChannelSpool, Lease, LogBuffer } from "../buffer.ts";
+import { Leases } from "../shared/leases.ts";
 import { openLink, type RedisClient, type RedisLink } from "./client.ts";
 import { numberOf } from "./entry.ts";
-import { RedisLeases } from "./leases.ts";
+import { redisLeases } from "./leases.ts";
 import { type RedisShared, RedisSpool } from "./redis-spool.ts";
 import { SAVE } from "./scripts.ts";
 
@@ -69,7 +70,7 @@ class RedisBuffer implements LogBuffer {
   #node = "";
   #writer: RedisLink | undefined;
   #listener: RedisLink | undefined;
-  #leases: RedisLeases | undefined;
+  #leases: Leases | undefined;
   #shared: RedisShared | undefined;
   #closing: Promise<void> | undefined;
   #retryTimer: unknown;
@@ -132,13 +133,13 @@ class RedisBuffer implements LogBuffer {
       started,
       announce: (channel) => this.#announce(channel),
     };
-    this.#leases = new RedisLeases({
+    const engine = redisLeases({
       node: this.#node,
       prefix: this.#prefix,
-      clock: this.#clock,
       run: (script, keys, args) => this.#timed(this.#run(script, keys, args)),
       command: (command, ...args) => this.#timed(this.#command(command, ...args)),
     });
+    this.#leases = new Leases(this.#node, this.#clock, engine);
     // Notices are not repeated to whoever was away: look what came meanwhile.
     listener.onReady(() => {
       for (const spool of this.#spools.values()) spool.catchUp();

@@ -1,6 +1,7 @@
 import type { ReadResult } from "../../channel/read-result.ts";
 import type { StoredMessage } from "../../message.ts";
-import { decodeEntry, type Entry, entriesOf } from "./entry.ts";
+import { decodeEntry, type Entry } from "../shared/entry.ts";
+import { entriesOf } from "./entry.ts";
 
 /** Entries that are fetched at a time. */
 export const PAGE = 16;

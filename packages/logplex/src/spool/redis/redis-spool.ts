@@ -3,8 +3,9 @@ import type { Clock } from "../../clock.ts";
 import type { StoredMessage } from "../../message.ts";
 import type { ChannelSpool, SpoolLevel } from "../buffer.ts";
 import { encodeRecord } from "../record.ts";
-import { Acknowledgements } from "./acknowledgements.ts";
-import { decodeEntry, type Entry, numberOf, parseTopic, renumber } from "./entry.ts";
+import { Acknowledgements } from "../shared/acknowledgements.ts";
+import { decodeEntry, type Entry, renumber } from "../shared/entry.ts";
+import { numberOf, parseTopic } from "./entry.ts";
 import { PAGE, RedisReader } from "./redis-reader.ts";
 import { APPEND, OPEN } from "./scripts.ts";
 
@@ -79,7 +80,7 @@ export class RedisSpool implements ChannelSpool {
 
   constructor(channel: string, shared: RedisShared) {
     this.#shared = shared;
-    this.#acknowledgements = new Acknowledgements(shared);
+    this.#acknowledgements = new Acknowledgements({ ...shared, engine: "Redis" });
     const tag = `${shared.prefix}{${channel}}`;
     this.#stream = `${tag}:log`;
     this.#meta = `${tag}:meta`;

@@ -16,7 +16,8 @@ export class Acknowledgements {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #replicas: number;
-  /** Messages handed over, taken by Redis, and confirmed by its replicas. */
+  readonly #engine: string;
+  /** Messages handed over, taken by the engine, and confirmed by its replicas. */
   #appended = 0;
   #taken = 0;
   #confirmed = 0;
@@ -26,10 +27,13 @@ export class Acknowledgements {
     readonly clock: Clock;
     readonly ackTimeoutMs: number;
     readonly replicas: number;
+    /** Name of the engine, for messages. */
+    readonly engine: string;
   }) {
     this.#clock = options.clock;
     this.#timeoutMs = options.ackTimeoutMs;
     this.#replicas = options.replicas;
+    this.#engine = options.engine;
   }
 
   /** Messages were handed over. */
@@ -37,13 +41,13 @@ export class Acknowledgements {
     this.#appended += count;
   }
 
-  /** Redis took messages; returns how many it has taken by now. */
+  /** The engine took messages; returns how many it has taken by now. */
   taken(count: number): number {
     this.#taken += count;
     return this.#taken;
   }
 
-  /** Without replicas to wait for, what Redis took is all that there is. */
+  /** Without replicas to wait for, what the engine took is all that there is. */
   confirmAlone(): void {
     this.#confirmed = this.#taken;
   }
@@ -59,7 +63,7 @@ export class Acknowledgements {
         reject(
           new LogplexError(
             "storage-failed",
-            `Redis did not confirm messages within ${this.#timeoutMs} ms; they are sent as soon as it can be reached.`,
+            `${this.#engine} did not confirm messages within ${this.#timeoutMs} ms; they are sent as soon as it can be reached.`,
           ),
         );
       }, this.#timeoutMs);
@@ -91,7 +95,7 @@ export class Acknowledgements {
   #failQuorum(upTo: number): void {
     const error = new LogplexError(
       "storage-failed",
-      `Fewer than ${this.#replicas} replicas of Redis confirmed messages; check its replication.`,
+      `Fewer than ${this.#replicas} replicas of ${this.#engine} confirmed messages; check its replication.`,
     );
     this.#end("quorum", upTo, (waiter) => waiter.reject(error));
   }
@@ -110,7 +114,10 @@ export class Acknowledgements {
     for (const waiter of this.#waiters) {
       this.#clock.clearTimeout(waiter.timer);
       waiter.reject(
-        new LogplexError("closed", "The buffer was closed before Redis confirmed messages."),
+        new LogplexError(
+          "closed",
+          `The buffer was closed before ${this.#engine} confirmed messages.`,
+        ),
       );
     }
     this.#waiters = [];
