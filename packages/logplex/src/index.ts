@@ -90,6 +90,8 @@ export type {
   SpoolLevel,
 } from "./spool/buffer.ts";
 export { type DiskBufferOptions, diskBuffer } from "./spool/disk-buffer.ts";
+export type { NatsClient } from "./spool/nats/client.ts";
+export { type NatsBufferOptions, natsBuffer } from "./spool/nats/nats-buffer.ts";
 export type { IoRedisClient, NodeRedisClient, RedisClient } from "./spool/redis/client.ts";
 export { type RedisBufferOptions, redisBuffer } from "./spool/redis/redis-buffer.ts";
 export { Tail, type TailEvent, type TailOptions } from "./tail/tail.ts";

@@ -24,8 +24,8 @@ export interface LogplexOptions {
   readonly keepAliveMs?: number | undefined;
   readonly limits?: LogplexLimits | undefined;
   /**
-   * Keeps messages beyond memory, as `diskBuffer(directory)` and `redisBuffer(client)` do. It is
-   * closed with the router. Default: memory alone.
+   * Keeps messages beyond memory, as `diskBuffer(directory)`, `redisBuffer(client)` and
+   * `natsBuffer(connection)` do. It is closed with the router. Default: memory alone.
    */
   readonly buffer?: LogBuffer | undefined;
   /**

@@ -122,7 +122,7 @@ export class Logplex implements LogSink {
     if (options.durability === "quorum" && !quorum)
       throw new LogplexError(
         "bad-request",
-        'This buffer has no replicas to wait for; use durability "local" or redisBuffer with replicas.',
+        'This buffer has no replicas to wait for; use durability "local", or redisBuffer or natsBuffer with replicas.',
       );
     if (options.redact !== undefined && options.redact !== "") {
       compileRedactor(options.redact);

@@ -7,6 +7,7 @@ import type { StoredMessage } from "../../src/message.ts";
 import type { ChannelSpool, LogBuffer } from "../../src/spool/buffer.ts";
 import { diskBuffer } from "../../src/spool/disk-buffer.ts";
 import { type BufferSubject, bufferChecks, describeBuffer } from "../../src/testing/index.ts";
+import { describeNats, natsPlace } from "../support/nats.ts";
 import { describeRedis, nodeRedis, redisPlace } from "../support/redis.ts";
 
 type Place = Map<string, { epoch: string; messages: StoredMessage[] }>;
@@ -170,4 +171,15 @@ describe("the buffer kit", () => {
     // Losing fields also shows when the buffer is opened again, where the same comparison runs.
     expect(failed.filter((one) => one !== "survives-reopening" || name === one)).toEqual([name]);
   });
+});
+
+describeNats("on a real NATS", () => {
+  describeBuffer(
+    "the NATS buffer",
+    async () => {
+      const place = await natsPlace();
+      return { open: () => place.buffer(), dispose: () => place.dispose() };
+    },
+    { describe, it },
+  );
 });

@@ -8,6 +8,7 @@ import {
   describeSharedBuffer,
   sharedBufferChecks,
 } from "../../src/testing/index.ts";
+import { describeNats, natsPlace } from "../support/nats.ts";
 import { describeRedis, redisPlace } from "../support/redis.ts";
 
 /** What a broken example changes about the shared buffer in memory. */
@@ -171,4 +172,15 @@ describe("the kit of shared buffers", () => {
     }
     expect(failed).toContain(name);
   });
+});
+
+describeNats("on a real NATS, shared by several processes,", () => {
+  describeSharedBuffer(
+    "the NATS buffer",
+    async () => {
+      const place = await natsPlace();
+      return { open: () => place.buffer(), dispose: () => place.dispose() };
+    },
+    { describe, it },
+  );
 });
