@@ -78,6 +78,7 @@ export type {
   UpdateDrainOptions,
 } from "./logplex-options.ts";
 export type { MessageFlag, SplitInfo, StoredMessage, StructuredElement } from "./message.ts";
+export type { MetricsExport, MetricsExportOptions } from "./metrics/metrics-export.ts";
 export { type CompileOptions, compileQuery, type Query } from "./query/index.ts";
 export type { Retention } from "./ring/ring.ts";
 export { messageToJson } from "./ring/ring-message.ts";

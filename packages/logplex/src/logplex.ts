@@ -35,7 +35,14 @@ import type {
 } from "./logplex-options.ts";
 import { ManagementApi } from "./manage/management-api.ts";
 import { Counters } from "./metrics/counters.ts";
+import type { MetricsSource } from "./metrics/families.ts";
 import { Histogram } from "./metrics/histogram.ts";
+import {
+  type MetricsExport,
+  type MetricsExportOptions,
+  MetricsPusher,
+} from "./metrics/metrics-export.ts";
+import { renderOtlpMetrics } from "./metrics/otlp-metrics.ts";
 import { renderMetrics } from "./metrics/page.ts";
 import { compileRedactor } from "./query/index.ts";
 import { DEFAULT_RETENTION, type Retention } from "./ring/ring.ts";
@@ -92,6 +99,9 @@ export class Logplex implements LogSink {
     apiWrites: true,
   };
   readonly #audit: SwitchChange[] = [];
+  readonly #exports: MetricsExport[] = [];
+  /** From when the sums of the metrics count, ms since the epoch. */
+  readonly #since: number;
   readonly #listeners: Listener[] = [];
   #closing: Promise<void> | undefined;
 
@@ -99,6 +109,7 @@ export class Logplex implements LogSink {
     const random = options.random ?? randomBytes;
     this.#random = random;
     this.#clock = options.clock ?? systemClock;
+    this.#since = this.#clock.now();
     this.#retention = { ...DEFAULT_RETENTION, ...options.retention };
     this.#limits = { channels: 100_000, tailsPerChannel: 50, ...options.limits };
     this.#tokens = new Tokens(random);
@@ -405,6 +416,30 @@ export class Logplex implements LogSink {
 
   /** All figures in the text format of Prometheus. */
   metrics(): string {
+    return renderMetrics(this.#metricsSource());
+  }
+
+  /**
+   * Pushes all figures to a receiver of OTLP/HTTP, as JSON, until the export or this Logplex is
+   * closed (spec/logplex.md §14). Throws `bad-drain-url` and `bad-request`.
+   */
+  exportMetrics(options: MetricsExportOptions): MetricsExport {
+    this.#assertOpen();
+    const { intervalMs, headers = {}, resource = { "service.name": "logplex" } } = options;
+    const url = URL.canParse(options.url) ? new URL(options.url) : null;
+    if (url?.pathname === "/") url.pathname = "/v1/metrics";
+    const random = (): number => Buffer.from(this.#random(4)).readUInt32BE() / 2 ** 32;
+    const transport = this.#drains.poster(url?.href ?? options.url, headers);
+    const since = this.#since;
+    const render = (): string =>
+      renderOtlpMetrics(this.#metricsSource(), { since, now: this.#clock.now(), resource });
+    this.#loopDelay.enable();
+    const pusher = new MetricsPusher({ clock: this.#clock, random, transport, render }, intervalMs);
+    this.#exports.push(pusher);
+    return pusher;
+  }
+
+  #metricsSource(): MetricsSource {
     let ringBytes = 0;
     let tails = 0;
     let producerLost = 0;
@@ -413,7 +448,7 @@ export class Logplex implements LogSink {
       tails += channel.tailCount;
       for (const { count } of channel.producerLosses) producerLost += count;
     }
-    return renderMetrics({
+    return {
       counters: this.#counters,
       channels: this.#channels.size,
       ringBytes,
@@ -430,7 +465,7 @@ export class Logplex implements LogSink {
         ledger: this.#drains.ledger(info.id),
         health: info.url === undefined ? undefined : this.#drains.health(info.id),
       })),
-    });
+    };
   }
 
   /**
@@ -504,6 +539,7 @@ export class Logplex implements LogSink {
   async #close(timeoutMs: number): Promise<void> {
     this.#loopDelay.disable();
     this.#alerts.close();
+    for (const pushed of this.#exports) pushed.close();
     for (const figures of this.#figures.values()) figures.close();
     const closed = this.#listeners.map((listener) => listener.close());
     await this.#sessions.close();

@@ -49,6 +49,15 @@ const schema = z.strictObject({
       burstBytes: z.number().positive().optional(),
     })
     .optional(),
+  /** Pushes metrics to a receiver of OTLP/HTTP. */
+  metricsExport: z
+    .strictObject({
+      url: z.string(),
+      intervalMs: z.int().min(1000).max(3_600_000).optional(),
+      headers: z.record(z.string(), z.string()).optional(),
+      resource: z.record(z.string(), z.string()).optional(),
+    })
+    .optional(),
   retention: z
     .strictObject({
       lines: z.int().min(0).optional(),

@@ -39,6 +39,7 @@ export async function serve(path: string, context: CommandContext): Promise<numb
   });
   try {
     await populate(logplex, config, context);
+    if (config.metricsExport !== undefined) logplex.exportMetrics(defined(config.metricsExport));
     const opened = await logplex.listen({
       http: defined(config.http ?? { port: 8601 }),
       syslog: (config.syslog ?? []).map(syslogOptions),

@@ -124,6 +124,7 @@ function createTransport(
         target,
         headers: options.headers,
         gzip: options.gzip,
+        contentMd5: options.contentMd5,
         concurrency: options.concurrency,
         ...(options.dialect === "loki" || options.dialect === "otlp" ? {} : { drainToken: token }),
         ...(options.dialect === "otlp"

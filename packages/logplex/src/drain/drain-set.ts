@@ -10,7 +10,12 @@ import { createDrainToken } from "./frame-id.ts";
 import type { DrainHealth } from "./health.ts";
 import type { LedgerView } from "./ledger.ts";
 import { systemResolve } from "./net/lookup.ts";
-import { type DrainOptions, type ParsedDrainOptions, parseDrainOptions } from "./options.ts";
+import {
+  checkHeaders,
+  type DrainOptions,
+  type ParsedDrainOptions,
+  parseDrainOptions,
+} from "./options.ts";
 import { Ownership } from "./ownership.ts";
 import type { ReplayTicket } from "./replays.ts";
 import { firstSince } from "./source.ts";
@@ -205,15 +210,22 @@ export class DrainSet {
     return waits === undefined ? undefined : Promise.all(waits).then(() => undefined);
   }
 
-  /** A way to post JSON to a URL under the same rules as drains. Throws `bad-drain-url`. */
-  poster(url: string): DrainTransport {
+  /**
+   * A way to post JSON to a URL under the same rules as drains. Throws `bad-drain-url`, and
+   * `bad-request` for headers that no drain may have.
+   */
+  poster(url: string, headers: Readonly<Record<string, string>> = {}): DrainTransport {
     const target = this.#parseUrl(url);
     if (target.kind !== "https")
-      throw new LogplexError("bad-drain-url", "A webhook needs an https: URL; correct its scheme.");
+      throw new LogplexError(
+        "bad-drain-url",
+        "JSON is posted to an https: URL; correct its scheme.",
+      );
+    checkHeaders(headers, target.kind);
     return createHttpTransport({
       ...this.#context,
       target,
-      headers: {},
+      headers,
       gzip: false,
       concurrency: 1,
     });

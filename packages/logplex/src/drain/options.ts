@@ -20,6 +20,8 @@ export interface DrainOptions {
   readonly encoding?: "json" | "protobuf" | undefined;
   /** Compress HTTP bodies; default false. */
   readonly gzip?: boolean | undefined;
+  /** Send `Content-MD5` of the body as sent (spec/logplex.md §9.2). Default false. */
+  readonly contentMd5?: boolean | undefined;
   readonly batch?:
     | {
         /** First target of a batch, bytes; default 256 KiB. */
@@ -57,6 +59,7 @@ export interface ParsedDrainOptions {
   readonly headers: Readonly<Record<string, string>>;
   readonly encoding: "json" | "protobuf";
   readonly gzip: boolean;
+  readonly contentMd5: boolean;
   readonly batchBytes: number;
   readonly batchMaxBytes: number;
   readonly batchMessages: number;
@@ -78,6 +81,7 @@ const schema = z.strictObject({
   headers: z.record(z.string().max(128), z.string().max(4096)).optional(),
   encoding: z.enum(["json", "protobuf"]).optional(),
   gzip: z.boolean().optional(),
+  contentMd5: z.boolean().optional(),
   batch: z
     .strictObject({
       bytes: z.int().min(1024).max(1_048_576).optional(),
@@ -177,6 +181,7 @@ export function parseDrainOptions(options: DrainOptions, kind: DrainKind): Parse
     headers: { ...options.headers },
     encoding: options.encoding ?? "json",
     gzip: options.gzip ?? false,
+    contentMd5: options.contentMd5 ?? false,
     batchBytes,
     batchMaxBytes: Math.max(batchBytes, options.batch?.maxBytes ?? 1024 * 1024),
     batchMessages: options.batch?.messages ?? 2000,
@@ -204,7 +209,8 @@ function parseFilter(text: string | undefined): Query | undefined {
   return query;
 }
 
-function checkHeaders(headers: Readonly<Record<string, string>>, kind: DrainKind): void {
+/** Throws `bad-request` for headers that a drain may not have. */
+export function checkHeaders(headers: Readonly<Record<string, string>>, kind: DrainKind): void {
   const names = Object.keys(headers);
   if (names.length > 32) throw badOption("headers", "has more than 32");
   if (names.length > 0 && !kind.endsWith("https"))

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type ClientRequest,
   Agent as HttpAgent,
@@ -59,6 +60,7 @@ export interface HttpTransportOptions {
   /** Headers of the user, checked by `parseDrainOptions`. */
   readonly headers: Readonly<Record<string, string>>;
   readonly gzip: boolean;
+  readonly contentMd5?: boolean;
   /** Connections at a time. */
   readonly concurrency: number;
   readonly tls?: DrainTls;
@@ -133,7 +135,7 @@ class HttpTransport implements DrainTransport {
   }
 
   preview(frame: OutgoingFrame): string {
-    const lines = Object.entries(this.#headers(frame, frame.body.length, this.#options.gzip)).map(
+    const lines = Object.entries(this.#headers(frame, frame.body, this.#options.gzip)).map(
       ([name, value]) => {
         const secret = name === "Authorization" || Object.hasOwn(this.#options.headers, name);
         return `${name}: ${secret ? "***" : value}`;
@@ -171,13 +173,15 @@ class HttpTransport implements DrainTransport {
   }
 
   /** Headers in Logplex's order and spelling. */
-  #headers(frame: OutgoingFrame, length: number, zipped: boolean): Record<string, string> {
+  #headers(frame: OutgoingFrame, body: Buffer, zipped: boolean): Record<string, string> {
     const { target, drainToken, headers, userAgent } = this.#options;
     const defaultPort = target.tls ? 443 : 80;
     const host = isIP(target.host) === 6 ? `[${target.host}]` : target.host;
     const own: Record<string, string> = {
       Host: target.port === defaultPort ? host : `${host}:${target.port}`,
     };
+    if (this.#options.contentMd5)
+      own["Content-MD5"] = createHash("md5").update(body).digest("base64");
     if (target.credentials) {
       const { user, password } = target.credentials;
       own["Authorization"] = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
@@ -194,7 +198,7 @@ class HttpTransport implements DrainTransport {
       const known = Object.keys(own).find((one) => one.toLowerCase() === name.toLowerCase());
       own[known ?? name] = value;
     }
-    own["Content-Length"] = String(length);
+    own["Content-Length"] = String(body.length);
     return own;
   }
 
@@ -219,7 +223,7 @@ class HttpTransport implements DrainTransport {
         method: "POST",
         path: target.path,
         setHost: false,
-        headers: this.#headers(frame, body.length, this.#options.gzip),
+        headers: this.#headers(frame, body, this.#options.gzip),
         lookup: pinnedLookup(answers),
       });
       // Logplex sends none, and HTTP/1.1 connections persist without it.
