@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DrainSet } from "../../src/drain/index.ts";
+import { Logplex } from "../../src/index.ts";
 import { createMemorySource, type MemorySource } from "../../src/testing/memory-source.ts";
 import { expectBalanced, LOCAL } from "../drain/setup.ts";
 import { type RowStore, startRowStore } from "./clickhouse.ts";
@@ -212,6 +213,38 @@ describe.skipIf(noAutotel)(`autotel-mcp takes drains (${noAutotel ?? "installed"
   });
 });
 
+describe.skipIf(noAutotel)(`autotel-mcp takes metrics (${noAutotel ?? "installed"})`, () => {
+  it("as OTLP in JSON, each series under its name and unit", async () => {
+    const [port, collector] = [await freePort(), await freePort()];
+    start("autotel-mcp/bin/autotel-mcp", [
+      ...["--transport", "http", "--port", String(port)],
+      ...["--collector-port", String(collector)],
+    ]);
+    await eventually(() => answers(`http://127.0.0.1:${collector}/`), "the collector listens");
+    await eventually(() => answers(`http://127.0.0.1:${port}/health`), "its queries listen");
+    const logplex = new Logplex({ drains: { policy: LOCAL } });
+    try {
+      await logplex.channel("shop").write("hello");
+      const url = `http://127.0.0.1:${collector}`;
+      const exported = logplex.exportMetrics({ url, intervalMs: 1000 });
+      await eventually(async () => exported.last !== undefined, "the first push ended");
+      expect(exported.last).not.toHaveProperty("error");
+      const metricName = "logrouter_ring_bytes";
+      const [found] = await askAutotel<FoundMetric>(port, "list_metrics", { metricName });
+      expect(found).toMatchObject({ metricName, unit: "By" });
+      expect(found?.points[0]?.value).toBeGreaterThan(0);
+    } finally {
+      await logplex.close({ timeoutMs: 0 });
+    }
+  });
+});
+
+interface FoundMetric {
+  readonly metricName: string;
+  readonly unit: string;
+  readonly points: readonly { readonly value: number }[];
+}
+
 interface FoundLog {
   readonly body: string;
   readonly serviceName: string;
@@ -219,7 +252,11 @@ interface FoundLog {
   readonly attributes: Record<string, unknown>;
 }
 
-async function searchLogs(port: number, text: string): Promise<FoundLog[]> {
+function searchLogs(port: number, text: string): Promise<FoundLog[]> {
+  return askAutotel(port, "search_logs", { text, limit: 100 });
+}
+
+async function askAutotel<T>(port: number, name: string, args: object): Promise<T[]> {
   const response = await fetch(`http://127.0.0.1:${port}/mcp`, {
     method: "POST",
     headers: {
@@ -230,10 +267,10 @@ async function searchLogs(port: number, text: string): Promise<FoundLog[]> {
       jsonrpc: "2.0",
       id: 1,
       method: "tools/call",
-      params: { name: "search_logs", arguments: { text, limit: 100 } },
+      params: { name, arguments: args },
     }),
   });
   const data = /^data: (.*)$/m.exec(await response.text())?.[1] ?? "{}";
   const { result } = JSON.parse(data) as { result: { content: { text: string }[] } };
-  return (JSON.parse(result.content[0]!.text) as { data: { items: FoundLog[] } }).data.items;
+  return (JSON.parse(result.content[0]!.text) as { data: { items: T[] } }).data.items;
 }
