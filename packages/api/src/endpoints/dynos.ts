@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { ApiError, invalid, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
-import { currentRelease } from "../platform/desired.ts";
 import { runInside, runOneOff } from "../platform/one-off.ts";
 import { messageOf } from "../platform/platform.ts";
+import { currentRelease } from "../platform/running.ts";
 import { recordRun, watchRun } from "../platform/runs.ts";
 import type { DynoPort } from "../ports.ts";
 import { dynoSizes, findNamed } from "../resources/catalog.ts";

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { ApiError, invalid, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
-import { currentRelease, processTypesOf, reconcile, slugById } from "../platform/desired.ts";
+import { processTypesOf, reconcile, slugById } from "../platform/desired.ts";
 import type { Unit } from "../platform/platform.ts";
+import { currentRelease } from "../platform/running.ts";
 import { dynoSizes, findNamed } from "../resources/catalog.ts";
 import { identityInput, identityOf } from "../resources/common.ts";
 import { type FormationDocument, formationSchema, presentProcess } from "../resources/formation.ts";

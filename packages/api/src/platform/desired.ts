@@ -2,22 +2,9 @@ import { ApiError } from "../errors.ts";
 import type { FormationPort, ReleasePort, SlugPort } from "../ports.ts";
 import type { Queries } from "../store/store.ts";
 import type { AppRow, ReleaseRow, SlugRow } from "../store/tables.ts";
-import { readConfig } from "./config.ts";
 import { messageOf, type Platform } from "./platform.ts";
 import { desiredRoute } from "./route.ts";
-
-/** The release whose code and config run. */
-export async function currentRelease(
-  queries: Queries,
-  appId: string,
-): Promise<ReleaseRow | undefined> {
-  return await queries
-    .selectFrom("releases")
-    .selectAll()
-    .where("app_id", "=", appId)
-    .where("current", "=", 1)
-    .executeTakeFirst();
-}
+import { type Running, readRunning } from "./running.ts";
 
 /** What the next release builds on: the newest that is pending, else the current one. */
 export async function headRelease(queries: Queries, appId: string): Promise<ReleaseRow> {
@@ -62,25 +49,13 @@ export function slugPort(slug: SlugRow): SlugPort {
   };
 }
 
-/** Hostnames of an app: its own under the platform's domain and the custom ones. */
-export async function hostsOf(queries: Queries, appId: string): Promise<string[]> {
-  const rows = await queries
-    .selectFrom("domains")
-    .select("hostname")
-    .where("app_id", "=", appId)
-    .orderBy("kind", "desc")
-    .orderBy("hostname")
-    .execute();
-  return rows.map((row) => row.hostname);
-}
-
 /** The formation an app should have; `undefined` while it has no code. */
-export async function desiredFormation(
+async function desiredFormation(
   platform: Platform,
   app: AppRow,
+  { release, config, features }: Running,
 ): Promise<FormationPort | undefined> {
   const { db } = platform;
-  const release = await currentRelease(db, app.id);
   const slug = release?.slug_id ? await slugById(db, release.slug_id) : undefined;
   if (!release || !slug) return undefined;
   const rows = await db.selectFrom("processes").selectAll().where("app_id", "=", app.id).execute();
@@ -96,21 +71,15 @@ export async function desiredFormation(
       size: row?.size ?? platform.defaultSize,
     };
   }
-  const features = await db
-    .selectFrom("features")
-    .select("name")
-    .where("owner_id", "=", app.id)
-    .where("enabled", "=", 1)
-    .execute();
   return {
     app: app.id,
     name: app.name,
     release: releasePort(release, slug),
     slug: slugPort(slug),
-    env: await readConfig(platform, db, release.config_id),
+    env: config,
     processes,
     defaultDomain: `${app.name}.${platform.appDomain}`,
-    features: features.map(({ name }) => name),
+    features,
   };
 }
 
@@ -130,8 +99,9 @@ export async function reconcile(platform: Platform, appId: string): Promise<void
       await platform.manifold.remove(appId);
       return;
     }
-    const formation = await desiredFormation(platform, app);
-    const route = await desiredRoute(platform, app);
+    const running = await readRunning(platform, app);
+    const formation = await desiredFormation(platform, app, running);
+    const route = await desiredRoute(platform, app, running);
     await attempt(platform, app, "the route was not set", () => platform.routes.set(app.id, route));
     if (formation)
       await attempt(platform, app, "the formation was not applied", () =>

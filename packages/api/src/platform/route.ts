@@ -1,9 +1,10 @@
 import type { RoutePort } from "../ports.ts";
+import type { Queries } from "../store/store.ts";
 import type { AppRow } from "../store/tables.ts";
-import { type ConfigVars, readConfig } from "./config.ts";
-import { currentRelease, hostsOf } from "./desired.ts";
+import type { ConfigVars } from "./config.ts";
 import type { Platform } from "./platform.ts";
 import { readRouterSettings } from "./router-settings.ts";
+import type { Running } from "./running.ts";
 
 const maxUrlLength = 2048;
 
@@ -45,25 +46,32 @@ function complain(platform: Platform, appId: string, refused: readonly string[])
     );
 }
 
+/** Hostnames of an app: its own under the platform's domain and the custom ones. */
+async function hostsOf(queries: Queries, appId: string): Promise<string[]> {
+  const rows = await queries
+    .selectFrom("domains")
+    .select("hostname")
+    .where("app_id", "=", appId)
+    .orderBy("kind", "desc")
+    .orderBy("hostname")
+    .execute();
+  return rows.map((row) => row.hostname);
+}
+
 /**
  * The route of an app as the store has it now: its hosts and maintenance mode, its own pages by
  * the config vars `ERROR_PAGE_URL` and `MAINTENANCE_PAGE_URL` of the current release, session
  * affinity by the feature `http-session-affinity`, and what the app set of its router, which comes
  * before the config vars and the feature (spec/router.md §17, §19, §27).
  */
-export async function desiredRoute(platform: Platform, app: AppRow): Promise<RoutePort> {
+export async function desiredRoute(
+  platform: Platform,
+  app: AppRow,
+  { release, config, features }: Running,
+): Promise<RoutePort> {
   const { db } = platform;
-  const release = await currentRelease(db, app.id);
-  const config = release ? await readConfig(platform, db, release.config_id) : {};
   const { pages: named, refused } = pagesOf(config);
   complain(platform, app.id, refused);
-  const affinity = await db
-    .selectFrom("features")
-    .select("name")
-    .where("owner_id", "=", app.id)
-    .where("name", "=", "http-session-affinity")
-    .where("enabled", "=", 1)
-    .executeTakeFirst();
   const settings = await readRouterSettings(platform, db, app.id);
   const {
     maintenance = true,
@@ -77,7 +85,7 @@ export async function desiredRoute(platform: Platform, app: AppRow): Promise<Rou
     ...own,
   };
   return {
-    ...(affinity ? { affinity: true } : {}),
+    ...(features.includes("http-session-affinity") ? { affinity: true } : {}),
     ...more,
     ...(Object.keys(pages).length > 0 ? { pages } : {}),
     hosts: await hostsOf(db, app.id),
