@@ -3,6 +3,7 @@ import type { DrainStore } from "../../drain/index.ts";
 import { LogplexError } from "../../errors.ts";
 import type { BufferContext, ChannelSpool, Lease, LogBuffer } from "../buffer.ts";
 import { Leases } from "../shared/leases.ts";
+import { limitsOf, type SharedBufferOptions, type SharedLimits } from "../shared/limits.ts";
 import type { NatsClient } from "./client.ts";
 import { NatsFrames } from "./nats-frames.ts";
 import { natsLeases } from "./nats-leases.ts";
@@ -20,24 +21,15 @@ const CHECK_MS = 10_000;
 /** Old batches are removed at least so often, ms. */
 const SWEEP_MS = 3_600_000;
 
-/** Options of {@link natsBuffer}. */
-export interface NatsBufferOptions {
+/**
+ * Options of {@link natsBuffer}. Of lines and bytes up to a sixteenth more is kept until the next
+ * trim; what is too old is gone up to an eighth of `maxAgeMs`, at most an hour, later.
+ */
+export interface NatsBufferOptions extends SharedBufferOptions {
   /** Begins all names of streams and subjects: letters, digits, `-` and `_`. Default `lp`. */
   readonly prefix?: string;
-  /** Kept per channel; default 10,000 messages. Up to a sixteenth more until the next trim. */
-  readonly maxLines?: number;
-  /** Kept per channel, bytes; default 64 MiB. Up to a sixteenth more until the next trim. */
-  readonly maxBytes?: number;
-  /** ms; default 7 days. Up to an eighth of it, at most an hour, later it is gone. */
-  readonly maxAgeMs?: number;
   /** Copies that the streams have when they are made: 1, 3 or 5; default 1. */
   readonly replicas?: number;
-  /** How long a write waits for NATS, ms; default 5,000. */
-  readonly ackTimeoutMs?: number;
-  /** What may wait per channel while NATS is away; default 8,192 messages, 8 MiB. */
-  readonly maxPendingMessages?: number;
-  readonly maxPendingBytes?: number;
-  readonly clock?: Clock;
 }
 
 /**
@@ -63,7 +55,7 @@ class NatsBuffer implements LogBuffer {
   readonly faults = { damagedRecords: 0, failedWrites: 0 };
   readonly quorum: boolean;
   readonly drainStore: DrainStore;
-  readonly #options: NatsBufferOptions;
+  readonly #limits: SharedLimits;
   readonly #clock: Clock;
   readonly #link: NatsLink;
   readonly #frames: NatsFrames;
@@ -85,13 +77,13 @@ class NatsBuffer implements LogBuffer {
   #checkedSeq = 0;
 
   constructor(client: NatsClient, options: NatsBufferOptions) {
-    const { prefix = "lp", replicas = 1, ackTimeoutMs = 5000 } = options;
+    const { prefix = "lp", replicas = 1 } = options;
     if (!/^[\w-]{1,64}$/.test(prefix))
       throw new LogplexError(
         "bad-request",
         `The prefix ${JSON.stringify(prefix)} can't name streams; use letters, digits, - and _.`,
       );
-    this.#options = options;
+    this.#limits = limitsOf(options);
     this.#clock = options.clock ?? systemClock;
     this.quorum = replicas > 1;
     this.#link = new NatsLink({
@@ -99,7 +91,7 @@ class NatsBuffer implements LogBuffer {
       prefix,
       replicas,
       // A second try fits into the time of a write, also while a cluster elects a leader.
-      timeoutMs: Math.max(100, Math.min(TRY_MS, ackTimeoutMs / 2)),
+      timeoutMs: Math.max(100, Math.min(TRY_MS, this.#limits.ackTimeoutMs / 2)),
       onBack: () => this.#catchUp(),
     });
     this.#frames = new NatsFrames(this.#link, this.#clock);
@@ -116,17 +108,12 @@ class NatsBuffer implements LogBuffer {
       throw new LogplexError("conflict", "This buffer is in use; make one for each Logplex.");
     this.#context = context;
     this.#node = Buffer.from(context.random(8)).toString("hex");
-    const { maxLines, maxBytes, ackTimeoutMs, maxPendingMessages, maxPendingBytes } = this.#options;
     const started = this.#untilReached();
     this.#shared = {
       link: this.#link,
       clock: this.#clock,
       random: context.random,
-      maxLines: maxLines ?? 10_000,
-      maxBytes: maxBytes ?? 64 * 1024 * 1024,
-      maxPendingMessages: maxPendingMessages ?? 8192,
-      maxPendingBytes: maxPendingBytes ?? 8 * 1024 * 1024,
-      ackTimeoutMs: ackTimeoutMs ?? 5000,
+      ...this.#limits,
       faults: this.faults,
       started,
       enter: (channel, epoch) => this.#enter(channel, epoch),
@@ -217,7 +204,7 @@ class NatsBuffer implements LogBuffer {
   /** Removes what is too old, of channels that nobody writes to as well. */
   #sweep(): void {
     if (this.#closing !== undefined) return;
-    const maxAgeMs = this.#options.maxAgeMs ?? 7 * 86_400_000;
+    const { maxAgeMs } = this.#limits;
     this.#sweepTimer = this.#clock.setTimeout(
       () => {
         const swept = this.#trimAll(this.#clock.now() - maxAgeMs);

@@ -4,11 +4,12 @@ import type { StoredMessage } from "../../message.ts";
 import type { ChannelSpool, SpoolLevel } from "../buffer.ts";
 import { Acknowledgements } from "../shared/acknowledgements.ts";
 import { renumber } from "../shared/entry.ts";
+import type { SharedLimits } from "../shared/limits.ts";
+import { type Part, Pending } from "../shared/pending.ts";
 import { decodeBatch, encodeBatch } from "./batch.ts";
 import { Follower } from "./follower.ts";
 import { type NatsLink, tokenOf } from "./nats-link.ts";
 import { NatsReader } from "./nats-reader.ts";
-import { type Part, Pending } from "./pending.ts";
 import { clear, type TrimTarget, trimToSize } from "./trim.ts";
 
 const RETRY_MS = 500;
@@ -16,15 +17,10 @@ const RETRY_MS = 500;
 const SLACK = 1 / 16;
 
 /** What the spools of one buffer share. */
-export interface NatsShared {
+export interface NatsShared extends SharedLimits {
   readonly link: NatsLink;
   readonly clock: Clock;
   readonly random: (size: number) => Uint8Array;
-  readonly maxLines: number;
-  readonly maxBytes: number;
-  readonly maxPendingMessages: number;
-  readonly maxPendingBytes: number;
-  readonly ackTimeoutMs: number;
   readonly faults: { damagedRecords: number; failedWrites: number };
   /** After the first start of the buffer. */
   readonly started: Promise<void>;

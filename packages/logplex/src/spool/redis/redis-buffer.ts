@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import type { Clock } from "../../clock.ts";
-import { systemClock } from "../../clock.ts";
+import { type Clock, systemClock } from "../../clock.ts";
 import type { DrainRecord, DrainStore } from "../../drain/index.ts";
 import { LogplexError } from "../../errors.ts";
 import type { BufferContext, ChannelSpool, Lease, LogBuffer } from "../buffer.ts";
 import { Leases } from "../shared/leases.ts";
+import { limitsOf, type SharedBufferOptions, type SharedLimits } from "../shared/limits.ts";
 import { openLink, type RedisClient, type RedisLink } from "./client.ts";
 import { numberOf } from "./entry.ts";
 import { redisLeases } from "./leases.ts";
@@ -14,23 +14,11 @@ import { SAVE } from "./scripts.ts";
 const RETRY_MS = 500;
 
 /** Options of {@link redisBuffer}. */
-export interface RedisBufferOptions {
+export interface RedisBufferOptions extends SharedBufferOptions {
   /** Begins all keys; default `lp:`. */
   readonly prefix?: string;
-  /** Kept per channel; default 10,000 messages. */
-  readonly maxLines?: number;
-  /** Kept per channel, bytes; default 64 MiB. */
-  readonly maxBytes?: number;
-  /** ms; default 7 days. */
-  readonly maxAgeMs?: number;
   /** Replicas that must confirm a write with `durability: "quorum"`; default 0. */
   readonly replicas?: number;
-  /** How long a write waits for Redis, ms; default 5,000. */
-  readonly ackTimeoutMs?: number;
-  /** What may wait per channel while Redis is away; default 8,192 messages, 8 MiB. */
-  readonly maxPendingMessages?: number;
-  readonly maxPendingBytes?: number;
-  readonly clock?: Clock;
 }
 
 /**
@@ -60,7 +48,8 @@ class RedisBuffer implements LogBuffer {
   reachable = false;
   readonly drainStore: DrainStore;
   readonly #client: RedisClient;
-  readonly #options: RedisBufferOptions;
+  readonly #limits: SharedLimits;
+  readonly #replicas: number;
   readonly #prefix: string;
   readonly #clock: Clock;
   readonly #spools = new Map<string, RedisSpool>();
@@ -84,10 +73,11 @@ class RedisBuffer implements LogBuffer {
         `A Redis Cluster can't confirm writes on ${options.replicas} replicas; leave \`replicas\` out.`,
       );
     this.#client = client;
-    this.#options = options;
+    this.#limits = limitsOf(options);
+    this.#replicas = options.replicas ?? 0;
     this.#prefix = options.prefix ?? "lp:";
     this.#clock = options.clock ?? systemClock;
-    this.quorum = (options.replicas ?? 0) > 0;
+    this.quorum = this.#replicas > 0;
     this.drainStore = {
       load: (drain) => this.#load(drain),
       save: (drain, record) => this.#save(drain, record),
@@ -112,19 +102,12 @@ class RedisBuffer implements LogBuffer {
       this.reachable = false;
     });
     const started = this.#untilReached(context);
-    const { maxLines, maxBytes, maxAgeMs, ackTimeoutMs, replicas } = this.#options;
-    const { maxPendingMessages, maxPendingBytes } = this.#options;
     this.#shared = {
       prefix: this.#prefix,
       clock: this.#clock,
       random: context.random,
-      maxBytes: maxBytes ?? 64 * 1024 * 1024,
-      maxLines: maxLines ?? 10_000,
-      maxAgeMs: maxAgeMs ?? 7 * 86_400_000,
-      maxPendingMessages: maxPendingMessages ?? 8192,
-      maxPendingBytes: maxPendingBytes ?? 8 * 1024 * 1024,
-      replicas: replicas ?? 0,
-      ackTimeoutMs: ackTimeoutMs ?? 5000,
+      ...this.#limits,
+      replicas: this.#replicas,
       faults: this.faults,
       command: (command, ...args) => this.#command(command, ...args),
       run: (script, keys, args) => this.#run(script, keys, args),
@@ -256,7 +239,7 @@ class RedisBuffer implements LogBuffer {
     const late = new Promise<never>((_, reject) => {
       timer = this.#clock.setTimeout(() => {
         reject(new LogplexError("unavailable", "Redis does not answer; check its connection."));
-      }, this.#options.ackTimeoutMs ?? 5000);
+      }, this.#limits.ackTimeoutMs);
     });
     try {
       return await Promise.race([work, late]);

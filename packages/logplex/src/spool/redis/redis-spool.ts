@@ -2,32 +2,24 @@ import type { ReadResult } from "../../channel/read-result.ts";
 import type { Clock } from "../../clock.ts";
 import type { StoredMessage } from "../../message.ts";
 import type { ChannelSpool, SpoolLevel } from "../buffer.ts";
-import { encodeRecord } from "../record.ts";
 import { Acknowledgements } from "../shared/acknowledgements.ts";
 import { decodeEntry, type Entry, renumber } from "../shared/entry.ts";
+import type { SharedLimits } from "../shared/limits.ts";
+import { type Part, Pending } from "../shared/pending.ts";
 import { numberOf, parseTopic } from "./entry.ts";
 import { PAGE, RedisReader } from "./redis-reader.ts";
 import { APPEND, OPEN } from "./scripts.ts";
 
-/** Most of one entry (spec/logplex.md §12.2). */
-const ENTRY_MESSAGES = 200;
-const ENTRY_BYTES = 64 * 1024;
 /** Entries of one call. */
 const CALL_ENTRIES = 16;
 const RETRY_MS = 500;
 
 /** What the spools of one buffer share. */
-export interface RedisShared {
+export interface RedisShared extends SharedLimits {
   readonly prefix: string;
   readonly clock: Clock;
   readonly random: (size: number) => Uint8Array;
-  readonly maxBytes: number;
-  readonly maxLines: number;
-  readonly maxAgeMs: number;
-  readonly maxPendingMessages: number;
-  readonly maxPendingBytes: number;
   readonly replicas: number;
-  readonly ackTimeoutMs: number;
   readonly faults: { damagedRecords: number; failedWrites: number };
   command(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
   run(
@@ -42,11 +34,6 @@ export interface RedisShared {
   announce(channel: string): Promise<void>;
 }
 
-interface Pending {
-  readonly messages: readonly StoredMessage[];
-  readonly octets: Buffer;
-}
-
 /** One channel on Redis: a stream whose entries are batches, numbered by a script. */
 export class RedisSpool implements ChannelSpool {
   readonly ready: Promise<void>;
@@ -58,10 +45,7 @@ export class RedisSpool implements ChannelSpool {
   #epoch = "";
   #firstSeq = 1;
   #nextSeq = 1;
-  /** What waits to be sent, oldest first. */
-  readonly #pending: Pending[] = [];
-  #pendingMessages = 0;
-  #pendingBytes = 0;
+  readonly #pending: Pending;
   #sending = false;
   #calls = 0;
   readonly #acknowledgements: Acknowledgements;
@@ -80,6 +64,7 @@ export class RedisSpool implements ChannelSpool {
 
   constructor(channel: string, shared: RedisShared) {
     this.#shared = shared;
+    this.#pending = new Pending(shared);
     this.#acknowledgements = new Acknowledgements({ ...shared, engine: "Redis" });
     const tag = `${shared.prefix}{${channel}}`;
     this.#stream = `${tag}:log`;
@@ -175,31 +160,7 @@ export class RedisSpool implements ChannelSpool {
 
   append(messages: readonly StoredMessage[]): number {
     if (this.#closed) return messages.length;
-    const { maxPendingMessages, maxPendingBytes } = this.#shared;
-    let part: StoredMessage[] = [];
-    let octets: Buffer[] = [];
-    let size = 0;
-    let kept = 0;
-    const cut = (): void => {
-      if (part.length === 0) return;
-      this.#pending.push({ messages: part, octets: Buffer.concat(octets) });
-      part = [];
-      octets = [];
-      size = 0;
-    };
-    for (const message of messages) {
-      if (this.#pendingMessages >= maxPendingMessages || this.#pendingBytes >= maxPendingBytes)
-        break;
-      const record = encodeRecord(message);
-      if (part.length >= ENTRY_MESSAGES || size + record.length > ENTRY_BYTES) cut();
-      part.push(message);
-      octets.push(record);
-      size += record.length;
-      kept += 1;
-      this.#pendingMessages += 1;
-      this.#pendingBytes += record.length;
-    }
-    cut();
+    const kept = this.#pending.add(messages);
     this.#acknowledgements.appended(kept);
     void this.#send();
     const refused = messages.length - kept;
@@ -217,10 +178,10 @@ export class RedisSpool implements ChannelSpool {
 
   /** Sends what waits, one call at a time, so that the order holds over failures. */
   async #send(): Promise<void> {
-    if (this.#sending || !this.#loaded || this.#pending.length === 0) return;
+    if (this.#sending || !this.#loaded || this.#pending.empty) return;
     this.#sending = true;
     try {
-      while (this.#pending.length > 0 && !this.#closed) await this.#call();
+      while (!this.#pending.empty && !this.#closed) await this.#call();
     } finally {
       this.#sending = false;
     }
@@ -228,7 +189,7 @@ export class RedisSpool implements ChannelSpool {
 
   async #call(): Promise<void> {
     const shared = this.#shared;
-    const entries = this.#pending.slice(0, CALL_ENTRIES);
+    const entries = this.#pending.peek(CALL_ENTRIES);
     this.#calls += 1;
     const call = String(this.#calls);
     for (;;) {
@@ -270,13 +231,11 @@ export class RedisSpool implements ChannelSpool {
     return `${this.#meta}:${this.#writer}`;
   }
 
-  #booked(entries: readonly Pending[], first: number): void {
-    this.#pending.splice(0, entries.length);
+  #booked(entries: readonly Part[], first: number): void {
+    this.#pending.shift(entries.length);
     let at = first;
     let taken = 0;
-    for (const { messages, octets } of entries) {
-      this.#pendingMessages -= messages.length;
-      this.#pendingBytes -= octets.length;
+    for (const { messages } of entries) {
       taken = this.#acknowledgements.taken(messages.length);
       if (this.#take === undefined) this.#nextSeq = at + messages.length;
       else this.#arrive({ first: at, count: messages.length, messages: renumber(messages, at) });

@@ -32,6 +32,11 @@ export class Pending {
     return this.#parts.length === 0;
   }
 
+  /** The first so many parts, which stay. */
+  peek(count: number): readonly Part[] {
+    return this.#parts.slice(0, count);
+  }
+
   /** Takes what there is room for. Returns how many. */
   add(messages: readonly StoredMessage[]): number {
     let part: StoredMessage[] = [];
@@ -60,11 +65,11 @@ export class Pending {
     return kept;
   }
 
-  /** The first part is stored. */
-  shift(): void {
-    const part = this.#parts.shift();
-    if (part === undefined) return;
-    this.#messages -= part.messages.length;
-    this.#bytes -= part.octets.length;
+  /** The first parts are stored. */
+  shift(count = 1): void {
+    for (const { messages, octets } of this.#parts.splice(0, count)) {
+      this.#messages -= messages.length;
+      this.#bytes -= octets.length;
+    }
   }
 }
