@@ -1,5 +1,6 @@
 import type { Channel } from "../channel/channel.ts";
 import { compileFilter } from "../channel/filter.ts";
+import { followMessages } from "../channel/follow.ts";
 import type { Clock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
 import type { StoredMessage } from "../message.ts";
@@ -59,8 +60,6 @@ export function startAlert(channel: Channel, clock: Clock, options: AlertOptions
   let quietUntil = Number.NEGATIVE_INFINITY;
   let raised = 0;
   let failures = 0;
-  let scheduled = false;
-  let closed = false;
 
   const fire = (message: StoredMessage): void => {
     const at = clock.now();
@@ -74,29 +73,15 @@ export function startAlert(channel: Channel, clock: Clock, options: AlertOptions
         failures += 1;
       });
   };
-  const look = (): void => {
-    scheduled = false;
-    while (!closed && subscription.cursor < channel.nextSeq) {
-      const { messages, nextSeq } = channel.read(subscription.cursor, 512);
-      subscription.advance(nextSeq);
-      for (const message of messages) {
-        if (filter !== undefined && !filter.test(message)) continue;
-        times[matches % count] = message.receivedAt;
-        matches += 1;
-        // The next slot holds the oldest of the last `count` matches.
-        const since = times[matches % count]!;
-        if (matches >= count && message.receivedAt - since <= windowMs * 1000) fire(message);
-      }
-    }
+  const look = (message: StoredMessage): void => {
+    if (filter !== undefined && !filter.test(message)) return;
+    times[matches % count] = message.receivedAt;
+    matches += 1;
+    // The next slot holds the oldest of the last `count` matches.
+    const since = times[matches % count]!;
+    if (matches >= count && message.receivedAt - since <= windowMs * 1000) fire(message);
   };
-  const subscription = channel.subscribe({
-    onAppend: () => {
-      // After the append has returned: a rule must not slow the writer down within its batch.
-      if (scheduled) return;
-      scheduled = true;
-      queueMicrotask(look);
-    },
-  });
+  const close = followMessages(channel, look);
   return {
     get raised() {
       return raised;
@@ -104,9 +89,6 @@ export function startAlert(channel: Channel, clock: Clock, options: AlertOptions
     get failures() {
       return failures;
     },
-    close() {
-      closed = true;
-      subscription.close();
-    },
+    close,
   };
 }

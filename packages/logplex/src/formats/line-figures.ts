@@ -1,4 +1,5 @@
 import type { Channel } from "../channel/channel.ts";
+import { followMessages } from "../channel/follow.ts";
 import type { StoredMessage } from "../message.ts";
 import { type LineMetric, parseKnownLine } from "./known-lines.ts";
 
@@ -36,8 +37,6 @@ export interface LineFigures {
 export function followFigures(channel: Channel): LineFigures {
   const series = new Map<string, FigureSeries>();
   let leftOut = 0;
-  let scheduled = false;
-  let closed = false;
 
   const add = (dyno: string, { kind, name, unit, value }: LineMetric): void => {
     const key = `${kind}\0${dyno}\0${name}\0${unit}`;
@@ -61,22 +60,7 @@ export function followFigures(channel: Channel): LineFigures {
     const dyno = (message.source === "heroku" ? line.dyno : undefined) ?? message.procid;
     for (const metric of line.metrics) add(dyno, metric);
   };
-  const look = (): void => {
-    scheduled = false;
-    while (!closed && subscription.cursor < channel.nextSeq) {
-      const { messages, nextSeq } = channel.read(subscription.cursor, 512);
-      subscription.advance(nextSeq);
-      for (const message of messages) take(message);
-    }
-  };
-  const subscription = channel.subscribe({
-    onAppend: () => {
-      // After the append has returned, so that the writer does not wait for it.
-      if (scheduled) return;
-      scheduled = true;
-      queueMicrotask(look);
-    },
-  });
+  const close = followMessages(channel, take);
   return {
     channel: channel.id,
     get series() {
@@ -85,9 +69,6 @@ export function followFigures(channel: Channel): LineFigures {
     get leftOut() {
       return leftOut;
     },
-    close() {
-      closed = true;
-      subscription.close();
-    },
+    close,
   };
 }
