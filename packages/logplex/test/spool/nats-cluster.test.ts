@@ -3,7 +3,8 @@ import { expect, it } from "vitest";
 import { until } from "../drain/receiver.ts";
 import { connectNats, describeNats } from "../support/nats.ts";
 import { startNatsCluster } from "../support/nats-server.ts";
-import { natsRouters, seen, write } from "./nats-setup.ts";
+import { natsRouters } from "./nats-setup.ts";
+import { seen, write } from "./shared-setup.ts";
 
 describeNats("a buffer on a NATS cluster of three servers", () => {
   it("keeps what it confirmed, in one order, when the server that leads is killed", async () => {

@@ -7,7 +7,8 @@ import { Logplex, LogplexError, type NatsClient, natsBuffer } from "../../src/in
 import { until } from "../drain/receiver.ts";
 import { connectNats, describeNats, natsUrl } from "../support/nats.ts";
 import { cuttableWay, startNatsServer } from "../support/nats-server.ts";
-import { DRAIN, local, natsRouters, seen, write } from "./nats-setup.ts";
+import { natsRouters } from "./nats-setup.ts";
+import { DRAIN, local, seen, write } from "./shared-setup.ts";
 
 describeNats("a buffer on a NATS that fails", () => {
   let routers: Awaited<ReturnType<typeof natsRouters>>;
@@ -45,21 +46,6 @@ describeNats("a buffer on a NATS that fails", () => {
     await shows("503 BUFFER UNREACHABLE");
     await way.up();
     await shows("200 OK");
-  });
-
-  it("keeps lines while NATS is away, in order, and hears afterwards what others wrote", async () => {
-    const way = await cuttable();
-    const one = await routers.startAt(way.url);
-    const two = await start();
-    await write(one, "before");
-    await way.down();
-    const writes = [write(one, "kept 1"), write(one, "kept 2")];
-    await write(two, "meanwhile");
-    await way.up();
-    await Promise.all(writes);
-    await until(() => seen(one).length === 4 && seen(two).length === 4);
-    expect(seen(one)).toEqual(["1 before", "2 meanwhile", "3 kept 1", "4 kept 2"]);
-    expect(seen(two)).toEqual(seen(one));
   });
 
   it("stores once what was sent again because the reply was lost, whoever wrote meanwhile", async () => {

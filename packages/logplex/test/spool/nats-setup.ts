@@ -6,14 +6,6 @@ import {
 } from "../../src/index.ts";
 import { connectNats, natsPlace, natsUrl } from "../support/nats.ts";
 
-export const DRAIN = {
-  id: "6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
-  token: "d.6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b",
-};
-export const local: LogplexOptions = {
-  drains: { policy: { allowInsecure: true, allowPrivate: true, deniedPorts: [] } },
-};
-
 /** Routers that share a place on NATS, and what closes them. */
 export async function natsRouters(url = natsUrl()) {
   const place = await natsPlace(url);
@@ -43,21 +35,4 @@ export async function natsRouters(url = natsUrl()) {
       await place.dispose();
     },
   };
-}
-
-export function write(logplex: Logplex, ...texts: string[]) {
-  return logplex.write({
-    channel: "a",
-    source: "app",
-    proc: "web.1",
-    lines: texts.map((text) => Buffer.from(text)),
-    at: Date.now(),
-  });
-}
-
-export function seen(logplex: Logplex, limit = 10_000): string[] {
-  return logplex
-    .channel("a")
-    .history({ limit })
-    .map(({ seq, body }) => `${seq} ${Buffer.from(body)}`);
 }

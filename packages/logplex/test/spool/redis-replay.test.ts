@@ -3,6 +3,7 @@ import { Logplex, type RedisBufferOptions } from "../../src/index.ts";
 import { type Receiver, startReceiver, until } from "../drain/receiver.ts";
 import { expectBalanced } from "../drain/setup.ts";
 import { describeRedis, redisPlace } from "../support/redis.ts";
+import { lines } from "./shared-setup.ts";
 
 describeRedis("a replay from Redis", () => {
   let place: ReturnType<typeof redisPlace>;
@@ -42,9 +43,6 @@ describeRedis("a replay from Redis", () => {
   }
   const replayed = () =>
     receiver.requests.flatMap(({ body }) => body.toString().match(/line \d+/g) ?? []);
-  const lines = (from: number, to: number) =>
-    Array.from({ length: to - from + 1 }, (_, index) => `line ${from + index}`);
-
   it("brings what memory has no more, once and in order", async () => {
     const id = await start(3000);
     expect(logplex.channel("a").history({ limit: 10_000 })).toHaveLength(10);
