@@ -1,33 +1,22 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DrainSet } from "../../src/drain/index.ts";
 import { createMemorySource, type MemorySource } from "../../src/testing/memory-source.ts";
+import {
+  freePort,
+  missingProgram,
+  rsyslogPort,
+  spawnRsyslog,
+  spawnSyslogNg,
+} from "../support/programs.ts";
 import { makeCertificate } from "./certificates.ts";
 import { LOCAL } from "./setup.ts";
 
 const TOKEN = "d.6f9f3a40-1c2d-4e5f-8a7b-9c0d1e2f3a4b";
-const required = (process.env["DYNOKIT_REQUIRE"] ?? "").split(/\s+/);
-
-/** Why a suite is skipped, or undefined; a required component that is missing fails instead. */
-function missing(component: string, command: string): string | undefined {
-  try {
-    execFileSync(command, ["--version"], { stdio: "ignore" });
-    return undefined;
-  } catch {
-    try {
-      execFileSync(command, ["-v"], { stdio: "ignore" });
-      return undefined;
-    } catch {
-      return required.includes(component) ? undefined : `${component} is not installed`;
-    }
-  }
-}
-
 let directory: string;
 let child: ChildProcess | undefined;
 let drains: DrainSet;
@@ -60,15 +49,6 @@ async function eventually(condition: () => boolean, what: string): Promise<void>
 const out = () =>
   existsSync(join(directory, "out")) ? readFileSync(join(directory, "out"), "utf8") : "";
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 async function startRsyslog(tls?: { key: string; cert: string }): Promise<number> {
   const driver = tls
     ? ' StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon"'
@@ -80,8 +60,8 @@ async function startRsyslog(tls?: { key: string; cert: string }): Promise<number
     writeFileSync(join(directory, "cert.pem"), tls.cert);
     writeFileSync(join(directory, "key.pem"), tls.key);
   }
-  writeFileSync(
-    join(directory, "rsyslog.conf"),
+  child = spawnRsyslog(
+    directory,
     `global(workDirectory="${directory}"${global})
 module(load="imtcp"${driver})
 template(name="line" type="string" string="%pri%|%app-name%|%procid%|%hostname%|%structured-data%|%msg%\\n")
@@ -89,49 +69,25 @@ input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="${directory}
 action(type="omfile" file="${directory}/out" template="line")
 `,
   );
-  child = spawn(
-    "rsyslogd",
-    ["-n", "-f", join(directory, "rsyslog.conf"), "-i", join(directory, "pid")],
-    {
-      stdio: "ignore",
-    },
-  );
-  const portFile = join(directory, "port");
-  await eventually(
-    () => existsSync(portFile) && readFileSync(portFile, "utf8").trim() !== "",
-    "rsyslog listens",
-  );
-  return Number(readFileSync(portFile, "utf8"));
+  await eventually(() => rsyslogPort(directory) !== undefined, "rsyslog listens");
+  return rsyslogPort(directory) as number;
 }
 
 async function startSyslogNg(): Promise<number> {
   const port = await freePort();
-  const version = /Config version: (\S+)/.exec(
-    execFileSync("syslog-ng", ["--version"]).toString(),
-  )?.[1];
-  writeFileSync(
-    join(directory, "syslog-ng.conf"),
-    `@version: ${version ?? "3.38"}
-options { keep-hostname(yes); };
+  child = spawnSyslogNg(
+    directory,
+    `options { keep-hostname(yes); };
 source s { syslog(transport("tcp") ip("127.0.0.1") port(${port})); };
 destination d { file("${directory}/out" template("\${PRI}|\${PROGRAM}|\${PID}|\${HOST}|\${SDATA}|\${MSG}\\n")); };
 log { source(s); destination(d); };
 `,
   );
-  child = spawn(
-    "syslog-ng",
-    [
-      ...["-F", "--no-caps", "-f", join(directory, "syslog-ng.conf")],
-      ...["--persist-file", join(directory, "persist"), "--pidfile", join(directory, "pid")],
-      ...["--control", join(directory, "control")],
-    ],
-    { stdio: "ignore" },
-  );
   return port;
 }
 
-const rsyslogMissing = missing("rsyslog", "rsyslogd");
-const syslogNgMissing = missing("syslog-ng", "syslog-ng");
+const rsyslogMissing = missingProgram("rsyslog", "rsyslogd");
+const syslogNgMissing = missingProgram("syslog-ng", "syslog-ng");
 
 function lines(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `line ${index + 1} ☕`);

@@ -1,26 +1,20 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Logplex } from "../../src/index.ts";
 import { makeCertificate, type TestCertificate } from "../drain/certificates.ts";
 import { frames } from "../support/http.ts";
-
-const required = (process.env["DYNOKIT_REQUIRE"] ?? "").split(/[\s,]+/);
-
-/** Why a suite is skipped, or undefined; a required component that is missing fails instead. */
-function missing(component: string, command: string, flag: string): string | undefined {
-  try {
-    execFileSync(command, [flag], { stdio: "ignore" });
-    return undefined;
-  } catch {
-    if (required.includes(component)) throw new Error(`${component} is required; install it.`);
-    return `${component} is not installed`;
-  }
-}
+import {
+  freePort,
+  missingProgram,
+  rsyslogPort,
+  spawnRsyslog,
+  spawnSyslogNg,
+} from "../support/programs.ts";
 
 let directory: string;
 let child: ChildProcess | undefined;
@@ -49,15 +43,6 @@ async function eventually(condition: () => boolean, what: string): Promise<void>
     if (Date.now() > end || (child && child.exitCode !== null)) throw new Error(`never: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** Gives a relay 500 messages of RFC 5424 over TCP, which it then sends on to the router. */
@@ -109,22 +94,19 @@ async function startRsyslog(target: number, framing: string, tls?: TestCertifica
   const driver = tls
     ? ' StreamDriver="gtls" StreamDriverMode="1" StreamDriverAuthMode="x509/certvalid"'
     : "";
-  writeFileSync(
-    join(directory, "rsyslog.conf"),
+  child = spawnRsyslog(
+    directory,
     `global(workDirectory="${directory}"${global})
 module(load="imtcp")
 input(type="imtcp" port="0" address="127.0.0.1" listenPortFileName="${directory}/port")
 action(type="omfwd" target="127.0.0.1" port="${target}" protocol="tcp" TCP_Framing="${framing}" template="RSYSLOG_SyslogProtocol23Format"${driver})
 `,
   );
-  const args = ["-n", "-f", join(directory, "rsyslog.conf"), "-i", join(directory, "pid")];
-  child = spawn("rsyslogd", args, { stdio: "ignore" });
-  const file = join(directory, "port");
-  await eventually(() => existsSync(file) && readFileSync(file, "utf8").trim() !== "", "rsyslog");
-  return Number(readFileSync(file, "utf8"));
+  await eventually(() => rsyslogPort(directory) !== undefined, "rsyslog");
+  return rsyslogPort(directory) as number;
 }
 
-const noRsyslog = missing("rsyslog", "rsyslogd", "-v");
+const noRsyslog = missingProgram("rsyslog", "rsyslogd");
 
 describe.skipIf(noRsyslog)(`rsyslog sends to the router (${noRsyslog ?? "installed"})`, () => {
   it.each(["octet-counted", "traditional"])("over TCP, %s", async (framing) => {
@@ -141,32 +123,19 @@ describe.skipIf(noRsyslog)(`rsyslog sends to the router (${noRsyslog ?? "install
   });
 });
 
-const noSyslogNg = missing("syslog-ng", "syslog-ng", "--version");
+const noSyslogNg = missingProgram("syslog-ng", "syslog-ng");
 
 describe.skipIf(noSyslogNg)(`syslog-ng sends to the router (${noSyslogNg ?? "installed"})`, () => {
   it("over TCP, octet-counted", async () => {
     const { syslog } = await logplex.listen({ syslog: { port: 0 } });
     const port = await freePort();
-    const version = /Config version: (\S+)/.exec(
-      execFileSync("syslog-ng", ["--version"]).toString(),
-    )?.[1];
-    writeFileSync(
-      join(directory, "syslog-ng.conf"),
-      `@version: ${version ?? "3.38"}
-options { keep-hostname(yes); keep-timestamp(yes); frac-digits(6); };
+    child = spawnSyslogNg(
+      directory,
+      `options { keep-hostname(yes); keep-timestamp(yes); frac-digits(6); };
 source s { syslog(transport("tcp") ip("127.0.0.1") port(${port})); };
 destination d { syslog("127.0.0.1" transport("tcp") port(${syslog!.port})); };
 log { source(s); destination(d); };
 `,
-    );
-    child = spawn(
-      "syslog-ng",
-      [
-        ...["-F", "--no-caps", "-f", join(directory, "syslog-ng.conf")],
-        ...["--persist-file", join(directory, "persist"), "--pidfile", join(directory, "pid")],
-        ...["--control", join(directory, "control")],
-      ],
-      { stdio: "ignore" },
     );
     await feed(port);
     await expectAll(false);

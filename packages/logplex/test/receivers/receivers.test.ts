@@ -1,14 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DrainSet } from "../../src/drain/index.ts";
 import { Logplex } from "../../src/index.ts";
 import { createMemorySource, type MemorySource } from "../../src/testing/memory-source.ts";
 import { expectBalanced, LOCAL } from "../drain/setup.ts";
+import { freePort } from "../support/programs.ts";
 import { type RowStore, startRowStore } from "./clickhouse.ts";
 
 const root = fileURLToPath(new URL("node_modules", import.meta.url));
@@ -39,15 +38,6 @@ afterEach(async () => {
     await once(child, "exit");
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 function start(script: string, args: readonly string[], env: Record<string, string> = {}): void {
   output = "";
@@ -184,15 +174,21 @@ describe.skipIf(noQryn)(`qryn takes drains (${noQryn ?? "installed"})`, () => {
 
 const noAutotel = missing("autotel-mcp");
 
+/** Starts it; it takes OTLP on one port and answers questions on another. */
+async function startAutotel() {
+  const [port, collector] = [await freePort(), await freePort()];
+  start("autotel-mcp/bin/autotel-mcp", [
+    ...["--transport", "http", "--port", String(port)],
+    ...["--collector-port", String(collector)],
+  ]);
+  await eventually(() => answers(`http://127.0.0.1:${collector}/`), "the collector listens");
+  await eventually(() => answers(`http://127.0.0.1:${port}/health`), "its queries listen");
+  return { port, collector };
+}
+
 describe.skipIf(noAutotel)(`autotel-mcp takes drains (${noAutotel ?? "installed"})`, () => {
   it("as OTLP in JSON, and shows the lines to those who ask", async () => {
-    const [port, collector] = [await freePort(), await freePort()];
-    start("autotel-mcp/bin/autotel-mcp", [
-      ...["--transport", "http", "--port", String(port)],
-      ...["--collector-port", String(collector)],
-    ]);
-    await eventually(() => answers(`http://127.0.0.1:${collector}/`), "the collector listens");
-    await eventually(() => answers(`http://127.0.0.1:${port}/health`), "its queries listen");
+    const { port, collector } = await startAutotel();
     const { id } = await drains.add("shop", `otlp+http://127.0.0.1:${collector}`);
     append();
     await deliveredAll(id);
@@ -215,13 +211,7 @@ describe.skipIf(noAutotel)(`autotel-mcp takes drains (${noAutotel ?? "installed"
 
 describe.skipIf(noAutotel)(`autotel-mcp takes metrics (${noAutotel ?? "installed"})`, () => {
   it("as OTLP in JSON, each series under its name and unit", async () => {
-    const [port, collector] = [await freePort(), await freePort()];
-    start("autotel-mcp/bin/autotel-mcp", [
-      ...["--transport", "http", "--port", String(port)],
-      ...["--collector-port", String(collector)],
-    ]);
-    await eventually(() => answers(`http://127.0.0.1:${collector}/`), "the collector listens");
-    await eventually(() => answers(`http://127.0.0.1:${port}/health`), "its queries listen");
+    const { port, collector } = await startAutotel();
     const logplex = new Logplex({ drains: { policy: LOCAL } });
     try {
       await logplex.channel("shop").write("hello");

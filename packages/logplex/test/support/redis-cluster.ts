@@ -1,12 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Cluster, Redis } from "ioredis";
 import { describe } from "vitest";
 import type { IoRedisClient } from "../../src/index.ts";
+import { freePort } from "./programs.ts";
 
 const required = (process.env["DYNOKIT_REQUIRE"] ?? "").split(/[\s,]+/).includes("redis");
 
@@ -24,15 +24,6 @@ export function describeCluster(name: string, body: () => void): void {
   if (installed()) describe(name, body);
   else if (required) throw new Error("DYNOKIT_REQUIRE names redis: install redis-server.");
   else describe.skip(`${name} (redis: redis-server is not installed)`, body);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A cluster of so many primaries on this machine, without replicas and without a disk. */
