@@ -2,8 +2,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Logplex, LogplexError, natsBuffer } from "../../src/index.ts";
 import { until } from "../drain/receiver.ts";
-import { describeNats, natsUrl } from "../support/nats.ts";
-import { cuttableWay } from "../support/nats-server.ts";
+import { describeNats, natsUrl, natsWay } from "../support/nats.ts";
 import { natsRouters } from "./nats-setup.ts";
 import { sharedBufferCases } from "./shared-cases.ts";
 import { seen, write } from "./shared-setup.ts";
@@ -21,7 +20,7 @@ describeNats("a buffer on NATS", () => {
     start,
     until,
     async startOverWay() {
-      const way = await cuttableWay(natsUrl());
+      const way = await natsWay();
       routers.closers.push(() => way.down());
       return { logplex: await routers.startAt(way.url), down: way.down, up: way.up };
     },

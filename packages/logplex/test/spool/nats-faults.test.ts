@@ -5,8 +5,8 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { Logplex, LogplexError, type NatsClient, natsBuffer } from "../../src/index.ts";
 import { until } from "../drain/receiver.ts";
-import { connectNats, describeNats, natsUrl } from "../support/nats.ts";
-import { cuttableWay, startNatsServer } from "../support/nats-server.ts";
+import { connectNats, describeNats, natsUrl, natsWay } from "../support/nats.ts";
+import { startNatsServer } from "../support/nats-server.ts";
 import { natsRouters } from "./nats-setup.ts";
 import { DRAIN, local, seen, write } from "./shared-setup.ts";
 
@@ -19,7 +19,7 @@ describeNats("a buffer on a NATS that fails", () => {
   afterEach(() => routers.dispose());
 
   async function cuttable() {
-    const way = await cuttableWay(natsUrl());
+    const way = await natsWay();
     routers.closers.push(() => way.down());
     return way;
   }

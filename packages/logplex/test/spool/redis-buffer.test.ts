@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { Redis } from "ioredis";
@@ -13,6 +13,8 @@ import {
   type RedisBufferOptions,
   redisBuffer,
 } from "../../src/index.ts";
+import { cuttableWay } from "../support/cuttable-way.ts";
+import { freePort } from "../support/programs.ts";
 import { describeRedis, redisPlace } from "../support/redis.ts";
 import { sharedBufferCases } from "./shared-cases.ts";
 import { DRAIN, local, seen, write } from "./shared-setup.ts";
@@ -118,52 +120,14 @@ describeRedis("a buffer on Redis", () => {
 
   /** A way to Redis that a test can cut. */
   async function cuttable() {
-    const sockets = new Set<Socket>();
-    let server: Server;
-    let dropReplies = false;
-    const listen = async (port: number) => {
-      server = createServer((client) => {
-        const upstream = connect(process.env["DYNOKIT_TEST_REDIS"]!);
-        for (const socket of [client, upstream]) {
-          sockets.add(socket);
-          socket.on("error", () => socket.destroy());
-          socket.on("close", () => {
-            sockets.delete(socket);
-            client.destroy();
-            upstream.destroy();
-          });
-        }
-        client.pipe(upstream);
-        upstream.on("data", (data) => {
-          if (!dropReplies) client.write(data);
-        });
-      });
-      server.listen(port, "127.0.0.1");
-      await once(server, "listening");
-    };
-    await listen(0);
-    const { port } = server!.address() as { port: number };
-    const client = new Redis(port, "127.0.0.1", {
+    const way = await cuttableWay(() => connect(process.env["DYNOKIT_TEST_REDIS"]!));
+    const client = new Redis(way.port, "127.0.0.1", {
       retryStrategy: () => 20,
       maxRetriesPerRequest: null,
     });
     client.on("error", () => undefined);
-    const down = async () => {
-      for (const socket of sockets) socket.destroy();
-      if (server.listening) await new Promise((resolve) => server.close(resolve));
-    };
-    closers.push(down, () => client.disconnect());
-    return {
-      client: client as Redis & IoRedisClient,
-      down,
-      up: () => listen(port),
-      loseReplies: (lose: boolean) => {
-        dropReplies = lose;
-      },
-      cut: () => {
-        for (const socket of sockets) socket.destroy();
-      },
-    };
+    closers.push(way.down, () => client.disconnect());
+    return { ...way, client: client as Redis & IoRedisClient };
   }
 
   async function startThrough(client: IoRedisClient, options: RedisBufferOptions = {}) {
@@ -270,11 +234,7 @@ describeRedis("a buffer on Redis", () => {
 
   /** A Redis of the test's own. */
   async function server(...args: string[]): Promise<{ port: number; kill: () => Promise<void> }> {
-    const probe = createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const { port } = probe.address() as { port: number };
-    probe.close();
-    await once(probe, "close");
+    const port = await freePort();
     const child = spawn(
       "redis-server",
       ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", ...args],

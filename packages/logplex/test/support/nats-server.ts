@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "./programs.ts";
@@ -72,52 +71,6 @@ export async function startNatsCluster(size: number) {
     kill: (name: string) => servers[Number(name.slice(1))]!.kill(),
     async dispose(): Promise<void> {
       for (const server of servers) await server.dispose();
-    },
-  };
-}
-
-/** A way to a server that a test can cut. */
-export async function cuttableWay(url: string) {
-  const { hostname, port: target } = new URL(url);
-  const sockets = new Set<Socket>();
-  let server: Server;
-  let dropReplies = false;
-  const listen = async (port: number): Promise<void> => {
-    server = createServer((client) => {
-      const upstream = connect(Number(target), hostname);
-      for (const socket of [client, upstream]) {
-        sockets.add(socket);
-        socket.on("error", () => socket.destroy());
-        socket.on("close", () => {
-          sockets.delete(socket);
-          client.destroy();
-          upstream.destroy();
-        });
-      }
-      client.pipe(upstream);
-      upstream.on("data", (data) => {
-        if (!dropReplies) client.write(data);
-      });
-    });
-    server.listen(port, "127.0.0.1");
-    await once(server, "listening");
-  };
-  await listen(0);
-  const { port } = server!.address() as { port: number };
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    url: `nats://127.0.0.1:${port}`,
-    cut,
-    async down(): Promise<void> {
-      const closed = new Promise((resolve) => server.close(resolve));
-      cut();
-      await closed;
-    },
-    up: () => listen(port),
-    loseReplies: (lose: boolean): void => {
-      dropReplies = lose;
     },
   };
 }

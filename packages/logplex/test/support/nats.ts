@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { connect as connectSocket } from "node:net";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { describe } from "vitest";
 import { type NatsBufferOptions, natsBuffer } from "../../src/index.ts";
+import { cuttableWay } from "./cuttable-way.ts";
 
 /** `nats://host:port` of a server with JetStream. */
 const place = process.env["DYNOKIT_TEST_NATS"];
@@ -19,6 +21,13 @@ export function describeNats(name: string, body: () => void): void {
 /** The server that all tests share. */
 export function natsUrl(): string {
   return place!;
+}
+
+/** A way to that server which a test can cut. */
+export async function natsWay() {
+  const { hostname, port } = new URL(natsUrl());
+  const way = await cuttableWay(() => connectSocket(Number(port), hostname));
+  return { ...way, url: `nats://127.0.0.1:${way.port}` };
 }
 
 /** A connection as operators are told to make one. */
