@@ -1,21 +1,13 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { missing, titled } from "../packages/driver-sandbox/test/support/requirement.ts";
 import { eventually, PlatformProcess } from "./support/platform.ts";
 
 const required = (process.env["DYNOKIT_REQUIRE"] ?? "").split(/[\s,]+/);
-const tried = spawnSync(
-  "bwrap",
-  ["--unshare-user", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "true"],
-  { encoding: "utf8" },
-);
-const missing = tried.status === 0 ? undefined : (tried.error?.message ?? tried.stderr.trim());
-if (missing !== undefined && required.includes("bwrap"))
-  throw new Error(`bwrap is required but can't be used here: ${missing}`);
 
 const engine = process.env["DYNOKIT_TEST_DOCKER"] ?? "/var/run/docker.sock";
 const noEngine = existsSync(engine) ? undefined : `docker has no engine at ${engine}`;
@@ -114,35 +106,30 @@ function life(
   }, 240_000);
 }
 
-describe.skipIf(missing !== undefined)(
-  missing === undefined
-    ? "a platform on sandboxes"
-    : `a platform on sandboxes (skipped: bwrap can't be used here: ${missing})`,
-  () => {
-    const stateOf = ({ data, own }: Home) =>
-      process.getuid?.() === 0 ? `/var/lib/dynokit/platform-${own}` : data;
-    life(
-      ["--driver", "sandbox"],
-      async (home) => {
-        const state = stateOf(home);
-        const kept = ["dynos", "build-dynos"].flatMap((name) =>
-          existsSync(join(state, name))
-            ? readdirSync(join(state, name)).filter((entry) => !entry.startsWith("."))
-            : [],
-        );
-        // Of whatever kind: supervisors, sandboxes, what runs in them. The platform itself has no mount there.
-        const processes = readdirSync("/proc").filter(
-          (pid) =>
-            /^\d+$/.test(pid) &&
-            (read(`/proc/${pid}/cmdline`).includes(`${state}/dynos/`) ||
-              read(`/proc/${pid}/mountinfo`).includes(`${state}/`)),
-        );
-        return [...kept, ...processes];
-      },
-      (home) => rmSync(stateOf(home), { recursive: true, force: true }),
-    );
-  },
-);
+describe.skipIf(missing !== undefined)(titled("a platform on sandboxes"), () => {
+  const stateOf = ({ data, own }: Home) =>
+    process.getuid?.() === 0 ? `/var/lib/dynokit/platform-${own}` : data;
+  life(
+    ["--driver", "sandbox"],
+    async (home) => {
+      const state = stateOf(home);
+      const kept = ["dynos", "build-dynos"].flatMap((name) =>
+        existsSync(join(state, name))
+          ? readdirSync(join(state, name)).filter((entry) => !entry.startsWith("."))
+          : [],
+      );
+      // Of whatever kind: supervisors, sandboxes, what runs in them. The platform itself has no mount there.
+      const processes = readdirSync("/proc").filter(
+        (pid) =>
+          /^\d+$/.test(pid) &&
+          (read(`/proc/${pid}/cmdline`).includes(`${state}/dynos/`) ||
+            read(`/proc/${pid}/mountinfo`).includes(`${state}/`)),
+      );
+      return [...kept, ...processes];
+    },
+    (home) => rmSync(stateOf(home), { recursive: true, force: true }),
+  );
+});
 
 describe.skipIf(noEngine !== undefined)(
   noEngine === undefined
