@@ -306,7 +306,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       // A dyno may come up before its app has hosts.
       route = new AppRoute(app, resolveSettings(app, {}));
       this.#apps.set(app, route);
-      this.#options.set(app, {});
+      this.#options.set(app, UNSAID);
     }
     if (backend.state === "gone" && !route.backends.has(backend.id)) return;
     const dyno = backend.dyno ?? backend.id;
@@ -314,6 +314,11 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
       if (other.dyno === dyno && other.id !== backend.id && other.state === "crashed")
         this.#move(route, other, "gone");
     this.#upsert(route, backend.id, dyno, false, backend);
+    // Known by its dynos alone, the app goes with the last of them.
+    if (route.backends.size === 0 && this.#options.get(app) === UNSAID) {
+      this.delete(app);
+      return;
+    }
     route.refresh();
     this.#changed();
     this.#sync?.changed(app);
@@ -443,7 +448,8 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
 
   #restore(record: AppRouteRecord): void {
     const { backends: _fixed, ...given } = record.options;
-    const options = parseAppRoute(record.app, given);
+    const said = Object.keys(given).length > 0;
+    const options = said ? parseAppRoute(record.app, given) : UNSAID;
     this.#install(record.app, options, resolveSettings(record.app, options));
     const route = this.#apps.get(record.app) as AppRoute;
     const keep = new Set(record.backends.map((backend) => backend.id));
@@ -556,6 +562,9 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     return this.close();
   }
 }
+
+/** Options of an app that is known by its dynos alone. */
+const UNSAID: AppRouteOptions = Object.freeze({});
 
 /** What a manifold's dyno states mean for routing; others say nothing about it. */
 const STATES: Readonly<Record<string, BackendState | undefined>> = Object.freeze({
