@@ -5,10 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 const aliveMs = 5_000;
 const patienceMs = 20_000;
 
+// Another node may lead by now.
+const removeOwn = `if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("DEL", KEYS[1]) end`;
+
 /** A word in Redis that ends by itself when nobody repeats it. */
 export class LeaderPlace {
   #redis;
   #key;
+  #address;
   #beat;
 
   constructor(redis, name) {
@@ -17,6 +21,7 @@ export class LeaderPlace {
   }
 
   async announce(address) {
+    this.#address = address;
     const say = () => this.#redis.set(this.#key, address, "PX", aliveMs);
     this.#beat = setInterval(() => void say().catch(() => {}), aliveMs / 4);
     await say();
@@ -26,7 +31,7 @@ export class LeaderPlace {
     if (this.#beat === undefined) return;
     clearInterval(this.#beat);
     this.#beat = undefined;
-    await this.#redis.del(this.#key).catch(() => {});
+    await this.#redis.eval(removeOwn, 1, this.#key, this.#address).catch(() => {});
   }
 
   /** `host:port`, or null while there is no leader. */
