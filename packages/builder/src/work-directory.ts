@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { chmod, lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { walkTree } from "./archive/walk.ts";
 
@@ -26,6 +26,9 @@ export class WorkDirectory {
     await mkdir(root, { mode: 0o700 });
     const work = new WorkDirectory(root);
     await mkdir(work.app);
+    // Node and npm look for a package.json above the code too: that of an operator's own package,
+    // in which the directory may be, is none of the app's.
+    await writeFile(work.path("package.json"), "{}\n", { mode: 0o644 });
     return work;
   }
 

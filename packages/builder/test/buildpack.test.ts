@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -49,6 +49,22 @@ async function benchWith(
 }
 
 describe("the classic buildpack interface", () => {
+  it("keeps the package in which the builder's directory is from the code that it builds", async () => {
+    const directory = await temporaryDirectory();
+    await writeFile(join(directory, "package.json"), '{"name":"outer","type":"module"}');
+    const bench = await benchWith(
+      { mine: { detect: "echo Mine", compile: `cd "$1" && "${process.execPath}" tool.js` } },
+      { directory: join(directory, "builds") },
+    );
+    await bench.build({
+      source: {
+        kind: "directory",
+        path: await makeTree({ ...app, "tool.js": 'require("node:fs"); console.log("CommonJS")' }),
+      },
+    });
+    expect(bench.text()).toContain("CommonJS\n");
+  });
+
   it("gives config vars as files only, and the documented variables", async () => {
     const bench = await benchWith({
       mine: {

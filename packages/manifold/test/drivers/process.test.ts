@@ -86,6 +86,24 @@ describe("slugs", () => {
     expect(await linesOf(driver)).toEqual(["nested"]);
   });
 
+  test("an app without a package.json has nothing of the package around the state directory", async () => {
+    writeFileSync(join(directory, "package.json"), '{"name":"outer","type":"module"}');
+    const driver = open();
+    const code = 'require("node:fs"); console.log("CommonJS")\n';
+    const command = `"${process.execPath}" web.js; "${process.execPath}" own/web.js`;
+    await driver.start(
+      spec(command, {
+        slug: slugOf({
+          "web.js": code,
+          "own/package.json": '{"type":"module"}',
+          "own/web.js": 'console.log(typeof require, "ESM")\n',
+        }),
+      }),
+    );
+    await driver.wait("dyno");
+    expect(await linesOf(driver)).toEqual(["CommonJS", "undefined ESM"]);
+  });
+
   test("a wrong checksum is refused with the code that becomes R17, and nothing is left", async () => {
     const driver = open();
     const slug = slugOf({ hello: "hi" }, `SHA256:${"0".repeat(64)}`);

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { rename, rm, stat } from "node:fs/promises";
+import { rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isAlive } from "../../../shim/proc.mjs";
 import { readCreator } from "./records.ts";
@@ -32,4 +32,12 @@ export async function isCutShort(directory: string, startTimeoutMs: number): Pro
   const { mtimeMs } = await stat(directory).catch(() => ({ mtimeMs: Date.now() }));
   // Its driver may be at work, and its supervisor about to start the dyno.
   return Date.now() - mtimeMs >= (creator ? 1 : 2) * startTimeoutMs;
+}
+
+/**
+ * Node and npm look for a package.json in every directory above the code, and the state directory may
+ * be inside a package: without this its `type` and scripts would be those of an app that has none.
+ */
+export async function endPackageScope(directory: string): Promise<void> {
+  await writeFile(join(directory, "package.json"), "{}\n", { mode: 0o644 });
 }

@@ -24,7 +24,13 @@ import type {
 } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
 import { Connection, type Message } from "./connection.ts";
-import { finishRemoval, isCutShort, isDoomed, removeDirectory } from "./directories.ts";
+import {
+  endPackageScope,
+  finishRemoval,
+  isCutShort,
+  isDoomed,
+  removeDirectory,
+} from "./directories.ts";
 import { DynoClient } from "./dyno-client.ts";
 import { EventQueue } from "./event-queue.ts";
 import { capabilitiesOf, type HostAbilities, probeHost } from "./host.ts";
@@ -130,6 +136,7 @@ export class ProcessDriver implements DynoDriver {
         await writeCreator(directory);
         await this.#slugs.copyTo(spec.slug, app, options.signal);
       } else if (spec.cwd === undefined) await mkdir(app);
+      if (existsSync(app)) await endPackageScope(directory);
       port = spec.port ? await this.#ports.reserve(spec.id) : undefined;
       const handle = this.#handleOf(spec, port);
       this.#starting.set(spec.id, handle);
