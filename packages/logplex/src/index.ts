@@ -62,7 +62,6 @@ export { formatTimestamp, parseTimestamp } from "./frame/timestamp.ts";
 export type { Budget, RouterBudget } from "./input/budget.ts";
 export type { HttpListenOptions } from "./input/http-listener.ts";
 export type { HttpLogsOptions } from "./input/http-logs.ts";
-export type { SwitchChange, Switches } from "./input/ingress.ts";
 export { LineStream, type LineStreamOptions } from "./input/line-stream.ts";
 export type { SyslogListenOptions, SyslogTlsOptions } from "./input/syslog-listener.ts";
 export type { UdpListenOptions } from "./input/udp-listener.ts";
@@ -77,6 +76,7 @@ export type {
   LogplexOptions,
   UpdateDrainOptions,
 } from "./logplex-options.ts";
+export type { AuditEntry, SwitchChange, Switches, TailsKilled } from "./manage/control-rods.ts";
 export type { MessageFlag, SplitInfo, StoredMessage, StructuredElement } from "./message.ts";
 export type { MetricsExport, MetricsExportOptions } from "./metrics/metrics-export.ts";
 export { type CompileOptions, compileQuery, type Query } from "./query/index.ts";

@@ -9,6 +9,7 @@ import type { Budget, RouterBudget } from "./input/budget.ts";
 import type { HttpListenOptions } from "./input/http-listener.ts";
 import type { SyslogListenOptions } from "./input/syslog-listener.ts";
 import type { UdpListenOptions } from "./input/udp-listener.ts";
+import type { AuditEntry, Switches } from "./manage/control-rods.ts";
 import type { Retention } from "./ring/ring.ts";
 import type { LogBuffer } from "./spool/buffer.ts";
 
@@ -41,6 +42,10 @@ export interface LogplexOptions {
   readonly budget?: Partial<Budget> | false | undefined;
   /** What may come in over all inputs but this process; default: no limit. */
   readonly routerBudget?: RouterBudget | undefined;
+  /** How the switches of the operator stand at first; default: all on. */
+  readonly switches?: Partial<Switches> | undefined;
+  /** Told of each entry of the audit trail as it is made, for those who keep it for good. */
+  readonly onAudit?: ((entry: AuditEntry) => void) | undefined;
 }
 
 /** How drains behave in this process. */

@@ -21,7 +21,7 @@ import { followFigures, type LineFigures } from "./formats/line-figures.ts";
 import { Budgets, DEFAULT_BUDGET } from "./input/budget.ts";
 import { FrameIds } from "./input/frame-ids.ts";
 import { HttpListener } from "./input/http-listener.ts";
-import type { Ingress, SwitchChange, Switches } from "./input/ingress.ts";
+import type { Ingress } from "./input/ingress.ts";
 import { SyslogListener, type SyslogListenOptions } from "./input/syslog-listener.ts";
 import { UdpListener } from "./input/udp-listener.ts";
 import type {
@@ -33,6 +33,7 @@ import type {
   LogplexOptions,
   UpdateDrainOptions,
 } from "./logplex-options.ts";
+import { type AuditEntry, ControlRods, type Switches } from "./manage/control-rods.ts";
 import { ManagementApi } from "./manage/management-api.ts";
 import { Counters } from "./metrics/counters.ts";
 import type { MetricsSource } from "./metrics/families.ts";
@@ -90,15 +91,7 @@ export class Logplex implements LogSink {
   readonly #started: Promise<void> | undefined;
   /** Channels that the buffer has from before and nobody asked for yet. */
   readonly #dormant = new Set<string>();
-  readonly #switches: Switches = {
-    ingress: true,
-    history: true,
-    tails: true,
-    drains: true,
-    api: true,
-    apiWrites: true,
-  };
-  readonly #audit: SwitchChange[] = [];
+  readonly #rods: ControlRods;
   readonly #exports: MetricsExport[] = [];
   /** From when the sums of the metrics count, ms since the epoch. */
   readonly #since: number;
@@ -110,6 +103,7 @@ export class Logplex implements LogSink {
     this.#random = random;
     this.#clock = options.clock ?? systemClock;
     this.#since = this.#clock.now();
+    this.#rods = new ControlRods(this.#clock, options.onAudit);
     this.#retention = { ...DEFAULT_RETENTION, ...options.retention };
     this.#limits = { channels: 100_000, tailsPerChannel: 50, ...options.limits };
     this.#tokens = new Tokens(random);
@@ -122,7 +116,7 @@ export class Logplex implements LogSink {
       budgets: new Budgets(budget, this.#clock, options.routerBudget),
       frameIds: new FrameIds(this.#clock, options.buffer),
       counters: this.#counters,
-      switches: this.#switches,
+      switches: this.#rods.switches,
       channel: (id) => this.channel(id),
       durable: (channels) => joinWaits(channels.map((channel) => channel.durable())),
       pressure: (channels) =>
@@ -168,7 +162,10 @@ export class Logplex implements LogSink {
       random,
       find: (id) => (this.hasChannel(id) ? this.channel(id) : undefined),
       keepAliveMs: options.keepAliveMs ?? 15_000,
+      served: () => this.#rods.switches.sessions,
     });
+    for (const [name, on] of Object.entries(options.switches ?? {}))
+      if (on !== undefined) this.setSwitch(name as keyof Switches, on, "options");
   }
 
   /** Undefined: the buffer was ready at once. */
@@ -218,13 +215,13 @@ export class Logplex implements LogSink {
       onTailLoss: (count) => {
         this.#counters.tailLost += count;
       },
-      tailsAllowed: () => this.#switches.tails,
+      tailsAllowed: () => this.#rods.switches.tails,
       spool: this.#buffer?.open(id),
       durability: this.#durability,
       epoch: Buffer.from(this.#random(8)).toString("hex"),
     });
     if (this.#redact !== undefined) channel.configure({ redact: this.#redact });
-    if (!this.#switches.history) channel.switchHistory(false);
+    if (!this.#rods.switches.history) channel.switchHistory(false);
     this.#channels.set(id, channel);
     this.#dormant.delete(id);
     return channel;
@@ -285,28 +282,39 @@ export class Logplex implements LogSink {
 
   /** State of the switches of the operator. */
   get switches(): Readonly<Switches> {
-    return this.#switches;
+    return this.#rods.switches;
   }
 
-  /** The last 1,000 changes of switches, oldest first. */
-  get audit(): readonly SwitchChange[] {
-    return this.#audit;
+  /** The last 1,000 things that operators did, oldest first. */
+  get audit(): readonly AuditEntry[] {
+    return this.#rods.audit;
   }
 
   /** Turns a part of the router off or on at run time; `by` goes to the audit trail. */
   setSwitch(name: keyof Switches, on: boolean, by = "operator"): void {
-    if (this.#switches[name] === on) return;
-    this.#switches[name] = on;
-    if (this.#audit.length >= 1000) this.#audit.shift();
-    this.#audit.push({ at: this.#clock.now(), name, on, by });
+    if (!this.#rods.turn(name, on, by)) return;
     if (name === "history")
       for (const channel of this.#channels.values()) channel.switchHistory(on);
     if (name === "drains") this.#drains.hold(!on);
-    if (name === "tails" && !on) {
-      // Each ends by itself; there is nothing to wait for.
-      void this.#sessions.close();
-      for (const channel of this.#channels.values()) channel.closeTails();
-    }
+    if (name === "tails" && !on) this.#endTails();
+    if (name === "sessions" && !on) void this.#sessions.close();
+  }
+
+  /**
+   * Ends all tails that are open, in this process and over HTTP; new ones may be opened. Returns how
+   * many there were.
+   */
+  killTails(by = "operator"): number {
+    const ended = this.#endTails();
+    this.#rods.noteKill(ended, by);
+    return ended;
+  }
+
+  #endTails(): number {
+    let ended = 0;
+    for (const channel of this.#channels.values()) ended += channel.closeTails();
+    this.#sessions.closeTails();
+    return ended;
   }
 
   /** Makes a capability to read a channel. Throws `not-found` and `bad-query`. */

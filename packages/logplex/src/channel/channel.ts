@@ -414,14 +414,20 @@ export class Channel {
     return this.#tails.size;
   }
 
-  /** Ends all tails. */
-  closeTails(): void {
-    for (const tail of this.#tails) tail.close();
+  /** Ends all tails but those that end by themselves; returns how many. */
+  closeTails(): number {
+    let ended = 0;
+    for (const tail of this.#tails) {
+      if (!tail.follows) continue;
+      tail.close();
+      ended += 1;
+    }
+    return ended;
   }
 
   /** Ends all tails; readers of a closed channel see their iteration end. */
   close(): void {
-    this.closeTails();
+    for (const tail of this.#tails) tail.close();
     this.#rejections.close();
     this.#followers.clear();
   }

@@ -66,6 +66,20 @@ const schema = z.strictObject({
     })
     .optional(),
   redact: z.string().optional(),
+  /** How the switches of the operator stand at first. */
+  switches: z
+    .strictObject({
+      ingress: z.boolean().optional(),
+      history: z.boolean().optional(),
+      tails: z.boolean().optional(),
+      sessions: z.boolean().optional(),
+      firehose: z.boolean().optional(),
+      drains: z.boolean().optional(),
+      api: z.boolean().optional(),
+      apiWrites: z.boolean().optional(),
+      metrics: z.boolean().optional(),
+    })
+    .optional(),
   allowPrivateDrains: z.boolean().optional(),
   channels: z
     .array(

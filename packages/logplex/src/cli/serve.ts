@@ -27,6 +27,8 @@ export async function serve(path: string, context: CommandContext): Promise<numb
     retention: defined(config.retention ?? {}),
     redact: config.redact,
     buffer: place?.buffer,
+    ...(config.switches === undefined ? {} : { switches: defined(config.switches) }),
+    onAudit: (entry) => context.error(`audit ${JSON.stringify(entry)}\n`),
     sessionKey: sessionKey === undefined ? undefined : Buffer.from(sessionKey, "hex"),
     ...(config.routerBudget === undefined ? {} : { routerBudget: defined(config.routerBudget) }),
     drains: {

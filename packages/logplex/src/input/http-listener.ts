@@ -125,6 +125,11 @@ export class HttpListener {
       return;
     }
     if (pathname === "/metrics" && this.#options.metrics !== false) {
+      if (!this.#ingress.switches.metrics) {
+        const message = "This router shows no metrics now; try again later.";
+        sendError(response, 503, "metrics_off", message, { "Retry-After": "30" });
+        return;
+      }
       response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
       response.end(this.#metrics());
       return;

@@ -1,36 +1,12 @@
 import type { Channel } from "../channel/channel.ts";
 import type { Clock } from "../clock.ts";
+import type { Switches } from "../manage/control-rods.ts";
 import type { Counters } from "../metrics/counters.ts";
 import type { Credentials } from "../token/credentials.ts";
 import type { Token, Tokens } from "../token/tokens.ts";
 import type { Budgets } from "./budget.ts";
 import type { FrameIds } from "./frame-ids.ts";
 import type { Destination } from "./frame-ingest.ts";
-
-/** Switches of an operator, read at every request (spec/logplex.md §6). */
-export interface Switches {
-  /** Inputs take messages. */
-  ingress: boolean;
-  /** History is kept. */
-  history: boolean;
-  /** Tails and sessions may be opened. */
-  tails: boolean;
-  /** Drains send. */
-  drains: boolean;
-  /** The management API answers. */
-  api: boolean;
-  /** The management API changes things; otherwise it only shows them. */
-  apiWrites: boolean;
-}
-
-/** One change of a switch, for the audit trail. */
-export interface SwitchChange {
-  /** ms since the epoch. */
-  readonly at: number;
-  readonly name: keyof Switches;
-  readonly on: boolean;
-  readonly by: string;
-}
 
 /** What all inputs share. */
 export interface Ingress {

@@ -5,10 +5,12 @@ import { LogplexError } from "../errors.ts";
 import { encodeFrame } from "../frame/encode.ts";
 import { authenticate } from "../input/authorization.ts";
 import { readBody } from "../input/body.ts";
-import type { Ingress, Switches } from "../input/ingress.ts";
+import type { Ingress } from "../input/ingress.ts";
 import type { Logplex } from "../logplex.ts";
 import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import { uuid } from "../session/sessions.ts";
+import { type Answer, fail, notAllowed, replayRange, text } from "./answer.ts";
+import type { Switches } from "./control-rods.ts";
 
 const BODY_LIMITS = { maxBytes: 256 * 1024, maxRatio: 100, idleMs: 15_000 };
 
@@ -23,13 +25,8 @@ const OPERATIONS: ReadonlyMap<string, string> = new Map([
   ["resume", "POST"],
 ]);
 
-interface Answer {
-  readonly status: number;
-  readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Instead of JSON. */
-  readonly raw?: Buffer;
-}
+/** What an operator does in need: no switch of the API is in its way. */
+const RODS: ReadonlySet<string> = new Set(["/v3/switches", "/v3/tails"]);
 
 /** What the API needs besides the public methods of the router. */
 export interface ManagementContext {
@@ -70,7 +67,7 @@ export class ManagementApi {
 
   async #answer(request: IncomingMessage, pathname: string): Promise<Answer> {
     const { ingress } = this.#context;
-    if (!ingress.switches.api) return fail(503, "api disabled");
+    if (!ingress.switches.api && !RODS.has(pathname)) return fail(503, "api disabled");
     const caller = authenticate(request.headers.authorization, ingress.tokens, ingress.credentials);
     if (caller?.kind !== "credential")
       return {
@@ -79,8 +76,7 @@ export class ManagementApi {
       };
     if (!caller.permissions.has("full_api")) return fail(403, "forbidden");
     const reads = request.method === "GET" || request.method === "HEAD";
-    // The switches themselves stay within reach, or nobody could turn this one on again.
-    if (!reads && !ingress.switches.apiWrites && pathname !== "/v3/switches")
+    if (!reads && !ingress.switches.apiWrites && !RODS.has(pathname))
       return fail(503, "api is read-only");
     const parts = pathname.split("/").slice(2);
     let segments: string[];
@@ -101,6 +97,7 @@ export class ManagementApi {
     const [kind, id, part, item, action, ...more] = segments;
     if (kind === "sessions" && id === undefined) return this.#session(request);
     if (kind === "switches" && id === undefined) return this.#switches(request);
+    if (kind === "tails" && id === undefined) return this.#tails(request);
     if (kind !== "channels" || id === undefined || id === "" || more.length > 0)
       return fail(404, "not found");
     if (part === undefined) return this.#channel(request, id);
@@ -261,7 +258,7 @@ export class ManagementApi {
 
   /** Switches of the operator; changes go to the audit trail under the name of the credential. */
   async #switches(request: IncomingMessage): Promise<Answer> {
-    const { logplex, ingress } = this.#context;
+    const { logplex } = this.#context;
     const { method = "" } = request;
     if (method !== "GET" && method !== "PATCH") return notAllowed("GET, PATCH");
     if (method === "PATCH") {
@@ -271,15 +268,24 @@ export class ManagementApi {
       const known = (name: string): name is keyof Switches => Object.hasOwn(logplex.switches, name);
       if (!entries.every(([name, on]) => known(name) && typeof on === "boolean"))
         return fail(400, "invalid payload");
-      const caller = authenticate(
-        request.headers.authorization,
-        ingress.tokens,
-        ingress.credentials,
-      );
-      const by = caller?.kind === "credential" ? caller.id : "api";
+      const by = this.#caller(request);
       for (const [name, on] of entries) if (known(name)) logplex.setSwitch(name, on === true, by);
     }
     return { status: 200, body: { ...logplex.switches, audit: logplex.audit.slice(-100) } };
+  }
+
+  /** Ends all tails and forbids none. */
+  #tails(request: IncomingMessage): Answer {
+    const { logplex } = this.#context;
+    if (request.method !== "DELETE") return notAllowed("DELETE");
+    return { status: 200, body: { ended: logplex.killTails(this.#caller(request)) } };
+  }
+
+  /** Who asks, for the audit trail. */
+  #caller(request: IncomingMessage): string {
+    const { tokens, credentials } = this.#context.ingress;
+    const caller = authenticate(request.headers.authorization, tokens, credentials);
+    return caller?.kind === "credential" ? caller.id : "api";
   }
 
   async #token(request: IncomingMessage, id: string): Promise<Answer> {
@@ -365,29 +371,4 @@ export class ManagementApi {
       return fail(400, "invalid payload");
     return { value: value as Json };
   }
-}
-
-/** `fromSeq` or `since` (ms or a time of RFC 3339), and `to`; undefined when they are no such things. */
-function replayRange(value: Json): { fromSeq?: number; since?: number; to?: number } | undefined {
-  const range: { fromSeq?: number; since?: number; to?: number } = {};
-  for (const name of ["fromSeq", "since", "to"] as const) {
-    const given = value[name];
-    if (given === undefined) continue;
-    const number = name === "since" && typeof given === "string" ? Date.parse(given) : given;
-    if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0) return undefined;
-    range[name] = number;
-  }
-  return range;
-}
-
-function fail(status: number, error: string): Answer {
-  return { status, body: { error } };
-}
-
-function notAllowed(allow: string): Answer {
-  return { ...fail(405, "method not allowed"), headers: { Allow: allow } };
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
 }

@@ -14,6 +14,7 @@ import { SOCKET_PROTOCOLS } from "./stream-format.ts";
 /** Unopened sessions are void after 5 minutes (spec/logplex.md §8.2). */
 export const SESSION_TTL_MS = 5 * 60_000;
 const GONE = "This log session does not exist or has expired; create a new one.";
+const OFF = "This router shows no logs now; try again later.";
 const MAX_REMEMBERED = 100_000;
 
 /** Options of {@link Logplex.createSession}. */
@@ -52,8 +53,10 @@ export class Sessions {
   readonly #random: RandomBytes;
   readonly #find: (channel: string) => Channel | undefined;
   readonly #uses = new Map<string, Use>();
-  readonly #streams = new Set<OpenStream>();
+  /** Whether each follows its channel. */
+  readonly #streams = new Map<OpenStream, boolean>();
   readonly #keepAliveMs: number;
+  readonly #served: () => boolean;
   /** Readers send nothing that is needed, so their messages are small. */
   readonly #sockets = new WebSocketServer({
     noServer: true,
@@ -69,7 +72,10 @@ export class Sessions {
     readonly random: RandomBytes;
     readonly find: (channel: string) => Channel | undefined;
     readonly keepAliveMs: number;
+    /** Asked at every request; default: yes. */
+    readonly served?: () => boolean;
   }) {
+    this.#served = options.served ?? (() => true);
     this.#key = options.key;
     this.#clock = options.clock;
     this.#random = options.random;
@@ -115,6 +121,10 @@ export class Sessions {
       refuse(response, 405, "Use GET to read a log session.", { Allow: "GET" });
       return;
     }
+    if (!this.#served()) {
+      refuse(response, 503, OFF, { "Retry-After": "30" });
+      return;
+    }
     const found = this.#claim(secret);
     if (found === undefined) {
       refuse(response, 404, GONE);
@@ -134,6 +144,10 @@ export class Sessions {
   serveSocket(secret: string, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // A peer that resets in the handshake concerns nobody else.
     socket.on("error", () => socket.destroy());
+    if (!this.#served()) {
+      endUpgrade(socket, 503, OFF);
+      return;
+    }
     const found = this.#claim(secret);
     if (found === undefined) {
       endUpgrade(socket, 404, GONE);
@@ -181,7 +195,7 @@ export class Sessions {
       clock: this.#clock,
       keepAliveMs: this.#keepAliveMs,
     });
-    this.#streams.add(stream);
+    this.#streams.set(stream, claims.tail);
     try {
       await stream.finished;
     } finally {
@@ -193,9 +207,14 @@ export class Sessions {
 
   /** Ends all open responses. */
   async close(): Promise<void> {
-    const open = [...this.#streams];
+    const open = [...this.#streams.keys()];
     for (const stream of open) stream.close();
     await Promise.allSettled(open.map((stream) => stream.finished));
+  }
+
+  /** Ends those that follow their channel, even where the reader has stopped taking. */
+  closeTails(): void {
+    for (const [stream, tail] of this.#streams) if (tail) stream.close();
   }
 
   /** A use must be remembered while its URL could still be taken for an unused one. */

@@ -162,6 +162,11 @@ export class Tail implements AsyncIterableIterator<StoredMessage> {
     return this.#closed;
   }
 
+  /** Whether it goes on for as long as nobody ends it. */
+  get follows(): boolean {
+    return this.#until === Number.POSITIVE_INFINITY;
+  }
+
   async next(): Promise<IteratorResult<StoredMessage>> {
     while (!this.#closed) {
       if (this.#pending.length === 0) this.#pending.push(...this.take());

@@ -79,6 +79,7 @@ test("serve runs what the file says until it is asked to end", async () => {
       http: { port: 0 },
       syslog: [{ port: 0 }],
       directory: join(directory, "data"),
+      switches: { metrics: false },
       channels: [{ id: "a", tokens: [{ name: "app" }] }],
     }),
   );
@@ -92,8 +93,12 @@ test("serve runs what the file says until it is asked to end", async () => {
     body: "hello\n",
   });
   expect(response.status).toBe(204);
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(503);
   command.stop();
   expect(await command.code).toBe(0);
+  expect(command.texts().error).toMatch(
+    /^audit \{"at":\d+,"name":"metrics","on":false,"by":"options"\}\n$/,
+  );
 });
 
 test("query prints what matches, for people or machines", async () => {
