@@ -1,10 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { accountBy, createAccount, issue, type NewAccount, setPassword } from "./auth/accounts.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { endpoints } from "./endpoints/index.ts";
 import { ApiError } from "./errors.ts";
+import { Answer, type Outcome, toResponse } from "./http/answer.ts";
 import { type AuthorizeRequest, errorResponse, newRequestId } from "./http/dispatch.ts";
 import { requestOrigin } from "./http/origin.ts";
 import { RateLimiter, type RateLimitOptions } from "./http/rate-limit.ts";
@@ -241,7 +243,7 @@ async function ensureAdministrator(
 
 class RunningApi implements Api {
   readonly platform: Platform;
-  readonly #fetch: (request: Request, bindings?: { address?: string }) => Promise<Response>;
+  readonly #fetch: (request: Request, bindings?: { address?: string }) => Promise<Outcome>;
   readonly #listener: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly #interceptors = new Set<Interceptor>();
   readonly #sockets = new Set<Socket>();
@@ -299,10 +301,22 @@ class RunningApi implements Api {
     };
     this.#listener = getRequestListener(
       (request, env) => {
-        const { incoming } = env as { incoming?: IncomingMessage };
-        const address = incoming?.socket?.remoteAddress;
-        const answer = () => this.#fetch(request, address === undefined ? {} : { address });
-        return this.#fixedUrl ? answer() : requestOrigin.run(new URL(request.url).origin, answer);
+        const { incoming, outgoing } = env as {
+          readonly incoming: IncomingMessage;
+          readonly outgoing: ServerResponse;
+        };
+        const address = incoming.socket?.remoteAddress;
+        const answer = async () => {
+          const outcome = await this.#fetch(request, address === undefined ? {} : { address });
+          if (!(outcome instanceof Answer)) return outcome;
+          outcome.send(outgoing);
+          return RESPONSE_ALREADY_SENT;
+        };
+        const origin = this.#fixedUrl ? undefined : new URL(request.url).origin;
+        // What follows a request through its promises makes each of them slower.
+        return origin === undefined || origin === platform.baseUrl
+          ? answer()
+          : requestOrigin.run(origin, answer);
       },
       { overrideGlobalObjects: false },
     );
@@ -318,7 +332,7 @@ class RunningApi implements Api {
   }
 
   async fetch(request: Request): Promise<Response> {
-    return await this.#fetch(request);
+    return toResponse(await this.#fetch(request));
   }
 
   handle(request: IncomingMessage, response: ServerResponse): void {
@@ -343,8 +357,7 @@ class RunningApi implements Api {
     } catch (error) {
       if (response.headersSent) return void response.end();
       const answer = errorResponse(this.platform, "GET", error, headers);
-      response.writeHead(answer.status, Object.fromEntries(answer.headers));
-      response.end(await answer.text());
+      answer.send(response);
     }
   }
 

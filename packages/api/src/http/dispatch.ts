@@ -12,6 +12,7 @@ import type { Platform } from "../platform/platform.ts";
 import { messageOf, systemActor } from "../platform/platform.ts";
 import { withCookieCredentials } from "../raw/console.ts";
 import type { AppRow } from "../store/tables.ts";
+import type { Answer, Outcome } from "./answer.ts";
 import { readBody, validate } from "./body.ts";
 import { type Context, type Endpoint, Reply } from "./endpoint.ts";
 import { beginIdempotent } from "./idempotency.ts";
@@ -53,7 +54,7 @@ export function errorResponse(
   method: string,
   error: unknown,
   headers: Record<string, string>,
-): Response {
+): Answer {
   const known = toApiError(error);
   if (known.status >= 500 && known.status !== 501 && known.status !== 503)
     platform.logger.error(
@@ -100,7 +101,7 @@ export function newRequestId(): string {
 }
 
 /** Runs one request through every check that the table declares. */
-export async function dispatch(options: DispatchOptions, call: Call): Promise<Response> {
+export async function dispatch(options: DispatchOptions, call: Call): Promise<Outcome> {
   const { platform } = options;
   const { endpoint, request, params } = call;
   const headers = commonHeaders(newRequestId());
@@ -281,7 +282,7 @@ function answer(
   call: Call,
   result: unknown,
   headers: Record<string, string>,
-): Response {
+): Outcome {
   const { endpoint, request } = call;
   if (result instanceof Response) {
     for (const [name, value] of Object.entries(headers))

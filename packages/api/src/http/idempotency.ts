@@ -1,6 +1,7 @@
 import { ApiError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { sha256 } from "../secrets.ts";
+import { type Outcome, toResponse } from "./answer.ts";
 import type { Call } from "./dispatch.ts";
 import type { Context } from "./endpoint.ts";
 
@@ -11,7 +12,7 @@ const keptHeaders = ["content-type", "etag", "heroku-webhook-secret"];
 export interface Idempotent {
   /** Set when the key was used before: the answer of then. */
   readonly replay?: (headers: Record<string, string>) => Response;
-  finish(response: Response): Promise<void>;
+  finish(outcome: Outcome): Promise<void>;
   abandon(): Promise<void>;
 }
 
@@ -84,7 +85,8 @@ export async function beginIdempotent(
       .where("account_id", "=", accountId)
       .where("key", "=", key);
   return {
-    finish: async (response) => {
+    finish: async (outcome) => {
+      const response = outcome instanceof Response ? outcome.clone() : toResponse(outcome);
       const kept = keptHeaders.flatMap((name) => {
         const value = response.headers.get(name);
         return value === null ? [] : [[name, value]];
@@ -93,7 +95,7 @@ export async function beginIdempotent(
         .set({
           status: response.status,
           headers: JSON.stringify(Object.fromEntries(kept)),
-          sealed_body: platform.secrets.seal(await response.clone().text(), seal),
+          sealed_body: platform.secrets.seal(await response.text(), seal),
         })
         .execute();
     },

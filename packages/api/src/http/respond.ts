@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { Answer } from "./answer.ts";
 
 /** Headers that a browser's script may read. */
 const exposed =
@@ -50,7 +51,7 @@ export function jsonResponse(
   body: unknown,
   headers: Record<string, string>,
   ifNoneMatch: string | null = null,
-): Response {
+): Answer {
   const text = JSON.stringify(body);
   const etag = etagOf(text);
   const all: Record<string, string> = {
@@ -61,8 +62,8 @@ export function jsonResponse(
   const reading = method === "GET" || method === "HEAD";
   if (reading && status < 300 && ifNoneMatch !== null && matchesEtag(ifNoneMatch, etag)) {
     const { "Content-Type": _type, ...rest } = all;
-    return new Response(null, { status: 304, headers: rest });
+    return new Answer(304, rest, null);
   }
   all["Content-Length"] = String(Buffer.byteLength(text));
-  return new Response(method === "HEAD" ? null : text, { status, headers: all });
+  return new Answer(status, all, method === "HEAD" ? null : text);
 }

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { ApiError } from "../errors.ts";
 import type { RawRoute } from "../raw/raw-route.ts";
+import type { Answer, Outcome } from "./answer.ts";
 import { type DispatchOptions, dispatch, errorResponse, newRequestId } from "./dispatch.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { commonHeaders, preflight } from "./respond.ts";
@@ -16,6 +17,12 @@ function bySpecificity(a: { readonly path: string }, b: { readonly path: string 
   return key(a.path) < key(b.path) ? -1 : 1;
 }
 
+/**
+ * Hono hands on what a handler gives; only for HEAD it makes a `Response` of its status and
+ * headers, which an {@link Answer} has in the same place.
+ */
+const handOn = (outcome: Outcome) => outcome as Response;
+
 const honoPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ":$1");
 
 /** Routes requests to the endpoints of the table and to the raw routes. */
@@ -23,17 +30,19 @@ export function createRouter(
   options: DispatchOptions,
   table: readonly Endpoint[],
   raw: readonly RawRoute[],
-): (request: Request, bindings?: Bindings) => Promise<Response> {
+): (request: Request, bindings?: Bindings) => Promise<Outcome> {
   const { platform } = options;
   const app = new Hono<{ Bindings: Bindings }>({ strict: false });
   for (const endpoint of [...table].sort(bySpecificity))
     app.on(endpoint.method, honoPath(endpoint.path), async (context) =>
-      dispatch(options, {
-        endpoint,
-        request: context.req.raw,
-        params: context.req.param() as Record<string, string>,
-        address: context.env.address ?? "local",
-      }),
+      handOn(
+        await dispatch(options, {
+          endpoint,
+          request: context.req.raw,
+          params: context.req.param() as Record<string, string>,
+          address: context.env.address ?? "local",
+        }),
+      ),
     );
   for (const route of [...raw].sort(bySpecificity))
     app.on(route.method, honoPath(route.path), async (context) => {
@@ -52,7 +61,7 @@ export function createRouter(
           if (!response.headers.has(name)) response.headers.set(name, value);
         return response;
       } catch (error) {
-        return errorResponse(platform, context.req.method, error, headers);
+        return handOn(errorResponse(platform, context.req.method, error, headers));
       }
     });
   const patterns = [...table, ...raw].map(({ method, path }) => ({
@@ -76,10 +85,10 @@ export function createRouter(
               headers: { Allow: [...new Set(allowed)].join(", ") },
             },
           );
-    return errorResponse(platform, method, error, headers);
+    return handOn(errorResponse(platform, method, error, headers));
   });
   app.onError((error, context) =>
-    errorResponse(platform, context.req.method, error, commonHeaders(newRequestId())),
+    handOn(errorResponse(platform, context.req.method, error, commonHeaders(newRequestId()))),
   );
   return async (request, bindings = {}) => {
     if (request.method === "OPTIONS") return preflight(commonHeaders(newRequestId()));

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
+import { type Outcome, toResponse } from "../http/answer.ts";
 import { readBody } from "../http/body.ts";
 import type { Endpoint } from "../http/endpoint.ts";
 import type { Bindings } from "../http/router.ts";
@@ -22,7 +23,7 @@ const INVALID_REQUEST = -32600;
 const METHOD_NOT_FOUND = -32601;
 const INVALID_PARAMS = -32602;
 
-type Route = (request: Request, bindings?: Bindings) => Promise<Response>;
+type Route = (request: Request, bindings?: Bindings) => Promise<Outcome>;
 
 /**
  * `POST /mcp`: the endpoints of the table as tools for agents, by the Model Context Protocol's
@@ -129,7 +130,7 @@ async function callTool(
     return result(id, content(JSON.stringify(error.toBody()), true));
   }
   for (const [name, value] of withoutCookies(call)) request.headers.set(name, value);
-  const answer = await route(request, { address: call.address });
+  const answer = toResponse(await route(request, { address: call.address }));
   // A client learns from the status that it needs a token.
   if (answer.status === 401) return answer;
   const more = answer.headers.get("next-range");
