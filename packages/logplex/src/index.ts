@@ -45,6 +45,7 @@ export {
   type SourceRead,
 } from "./drain/index.ts";
 export { LOGPLEX_ERRORS, LogplexError, type LogplexErrorCode } from "./errors.ts";
+export { type FirehoseEvent, type FirehoseOptions, FirehoseReader } from "./firehose/reader.ts";
 export {
   type KnownLine,
   type LineMetric,

@@ -17,6 +17,8 @@ import {
   type ReplayTicket,
 } from "./drain/index.ts";
 import { LogplexError } from "./errors.ts";
+import { Firehose } from "./firehose/firehose.ts";
+import type { FirehoseOptions, FirehoseReader } from "./firehose/reader.ts";
 import { followFigures, type LineFigures } from "./formats/line-figures.ts";
 import { Budgets, DEFAULT_BUDGET } from "./input/budget.ts";
 import { FrameIds } from "./input/frame-ids.ts";
@@ -92,6 +94,7 @@ export class Logplex implements LogSink {
   /** Channels that the buffer has from before and nobody asked for yet. */
   readonly #dormant = new Set<string>();
   readonly #rods: ControlRods;
+  readonly #firehose: Firehose;
   readonly #exports: MetricsExport[] = [];
   /** From when the sums of the metrics count, ms since the epoch. */
   readonly #since: number;
@@ -104,6 +107,14 @@ export class Logplex implements LogSink {
     this.#clock = options.clock ?? systemClock;
     this.#since = this.#clock.now();
     this.#rods = new ControlRods(this.#clock, options.onAudit);
+    this.#firehose = new Firehose({
+      clock: this.#clock,
+      channels: () => this.#channels.values(),
+      allowed: () => this.#rods.switches.firehose,
+      onLoss: (count) => {
+        this.#counters.tailLost += count;
+      },
+    });
     this.#retention = { ...DEFAULT_RETENTION, ...options.retention };
     this.#limits = { channels: 100_000, tailsPerChannel: 50, ...options.limits };
     this.#tokens = new Tokens(random);
@@ -154,14 +165,20 @@ export class Logplex implements LogSink {
       notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
     });
     this.#alerts = new Alerts(this.#clock, (url) => this.#drains.poster(url));
-    this.#manage = new ManagementApi({ logplex: this, ingress: this.#ingress, random });
+    const keepAliveMs = options.keepAliveMs ?? 15_000;
+    this.#manage = new ManagementApi({
+      logplex: this,
+      ingress: this.#ingress,
+      random,
+      keepAliveMs,
+    });
     this.#loopDelay = monitorEventLoopDelay({ resolution: 20 });
     this.#sessions = new Sessions({
       key: options.sessionKey ?? random(32),
       clock: this.#clock,
       random,
       find: (id) => (this.hasChannel(id) ? this.channel(id) : undefined),
-      keepAliveMs: options.keepAliveMs ?? 15_000,
+      keepAliveMs,
       served: () => this.#rods.switches.sessions,
     });
     for (const [name, on] of Object.entries(options.switches ?? {}))
@@ -186,6 +203,7 @@ export class Logplex implements LogSink {
     this.#channels.delete(id);
     this.#dormant.delete(id);
     this.#tokens.deleteChannel(id);
+    if (channel !== undefined) this.#firehose.remove(channel);
     channel?.close();
   }
 
@@ -224,6 +242,7 @@ export class Logplex implements LogSink {
     if (!this.#rods.switches.history) channel.switchHistory(false);
     this.#channels.set(id, channel);
     this.#dormant.delete(id);
+    this.#firehose.add(channel);
     return channel;
   }
 
@@ -243,6 +262,7 @@ export class Logplex implements LogSink {
     this.#channels.delete(id);
     this.#dormant.delete(id);
     await this.#drains.removeChannel(id);
+    if (channel !== undefined) this.#firehose.remove(channel);
     channel?.close();
     await this.#buffer?.delete(id);
     return known;
@@ -297,6 +317,7 @@ export class Logplex implements LogSink {
       for (const channel of this.#channels.values()) channel.switchHistory(on);
     if (name === "drains") this.#drains.hold(!on);
     if (name === "tails" && !on) this.#endTails();
+    if (name === "firehose" && !on) this.#firehose.close();
     if (name === "sessions" && !on) void this.#sessions.close();
   }
 
@@ -315,6 +336,16 @@ export class Logplex implements LogSink {
     for (const channel of this.#channels.values()) ended += channel.closeTails();
     this.#sessions.closeTails();
     return ended;
+  }
+
+  /**
+   * Messages of all channels that this process has, from now on, for operators; see
+   * {@link FirehoseReader}. At most 10 at a time. Throws `unavailable` while it is switched off,
+   * `too-many-tails` and `bad-query`.
+   */
+  firehose(options: FirehoseOptions = {}): FirehoseReader {
+    this.#assertOpen();
+    return this.#firehose.open(options);
   }
 
   /** Makes a capability to read a channel. Throws `not-found` and `bad-query`. */
@@ -550,6 +581,7 @@ export class Logplex implements LogSink {
     for (const pushed of this.#exports) pushed.close();
     for (const figures of this.#figures.values()) figures.close();
     const closed = this.#listeners.map((listener) => listener.close());
+    this.#firehose.close();
     await this.#sessions.close();
     await Promise.all(closed);
     await this.#drains.close({ timeoutMs });

@@ -1,3 +1,5 @@
+import type { FilterOptions } from "../channel/filter.ts";
+
 /** What the management API answers. */
 export interface Answer {
   readonly status: number;
@@ -5,6 +7,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
   /** Instead of JSON. */
   readonly raw?: Buffer;
+  /** Instead of all of it: answers by itself, with these headers among its own. */
+  readonly stream?: (headers: Readonly<Record<string, string>>) => Promise<void>;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -37,4 +41,14 @@ export function notAllowed(allow: string): Answer {
 /** A text that says something, else undefined. */
 export function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Conditions of a reader out of a query string (spec/logplex.md §8.3). */
+export function filterOf(parameters: URLSearchParams): FilterOptions {
+  return {
+    query: parameters.get("query") ?? undefined,
+    source: parameters.get("source") ?? undefined,
+    dyno: parameters.get("dyno") ?? parameters.get("ps") ?? undefined,
+    type: parameters.get("type") ?? undefined,
+  };
 }

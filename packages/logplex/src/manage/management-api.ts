@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RandomBytes } from "../clock.ts";
 import type { DrainInfo } from "../drain/index.ts";
 import { LogplexError } from "../errors.ts";
+import { serveFirehose } from "../firehose/serve-firehose.ts";
 import { encodeFrame } from "../frame/encode.ts";
 import { authenticate } from "../input/authorization.ts";
 import { readBody } from "../input/body.ts";
@@ -9,7 +10,7 @@ import type { Ingress } from "../input/ingress.ts";
 import type { Logplex } from "../logplex.ts";
 import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import { uuid } from "../session/sessions.ts";
-import { type Answer, fail, notAllowed, replayRange, text } from "./answer.ts";
+import { type Answer, fail, filterOf, notAllowed, replayRange, text } from "./answer.ts";
 import type { Switches } from "./control-rods.ts";
 
 const BODY_LIMITS = { maxBytes: 256 * 1024, maxRatio: 100, idleMs: 15_000 };
@@ -33,6 +34,8 @@ export interface ManagementContext {
   readonly logplex: Logplex;
   readonly ingress: Ingress;
   readonly random: RandomBytes;
+  /** Pause between signs of life of a stream. */
+  readonly keepAliveMs: number;
 }
 
 /** The v3 management API (spec/logplex.md §6), for credentials with the permission `full_api`. */
@@ -54,7 +57,11 @@ export class ManagementApi {
       typeof given === "string" && /^[\w.-]{1,128}$/.test(given)
         ? given
         : uuid(this.#context.random(16));
-    const answer = await this.#answer(request, pathname);
+    const answer = await this.#answer(request, response, pathname);
+    if (answer.stream !== undefined) {
+      await answer.stream({ "Request-Id": id });
+      return;
+    }
     const text =
       answer.raw ?? (answer.body === undefined ? undefined : JSON.stringify(answer.body));
     response.writeHead(answer.status, {
@@ -65,7 +72,11 @@ export class ManagementApi {
     response.end(text);
   }
 
-  async #answer(request: IncomingMessage, pathname: string): Promise<Answer> {
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    pathname: string,
+  ): Promise<Answer> {
     const { ingress } = this.#context;
     if (!ingress.switches.api && !RODS.has(pathname)) return fail(503, "api disabled");
     const caller = authenticate(request.headers.authorization, ingress.tokens, ingress.credentials);
@@ -86,6 +97,8 @@ export class ManagementApi {
       return fail(404, "not found");
     }
     try {
+      if (segments[0] === "firehose" && segments.length === 1)
+        return this.#firehose(request, response);
       return await this.#route(request, segments);
     } catch (error) {
       if (!LogplexError.is(error)) throw error;
@@ -274,6 +287,19 @@ export class ManagementApi {
     return { status: 200, body: { ...logplex.switches, audit: logplex.audit.slice(-100) } };
   }
 
+  /** Messages of all channels as they come. */
+  #firehose(request: IncomingMessage, response: ServerResponse): Answer {
+    const { logplex, ingress, keepAliveMs } = this.#context;
+    if (request.method !== "GET") return notAllowed("GET");
+    const { searchParams } = new URL(request.url ?? "/", "http://logplex");
+    const reader = logplex.firehose(filterOf(searchParams));
+    return {
+      status: 200,
+      stream: (headers) =>
+        serveFirehose(reader, request, response, { clock: ingress.clock, keepAliveMs, headers }),
+    };
+  }
+
   /** Ends all tails and forbids none. */
   #tails(request: IncomingMessage): Answer {
     const { logplex } = this.#context;
@@ -310,9 +336,7 @@ export class ManagementApi {
     await channel.ready();
     const { messages, stoppedBy } = channel.search({
       limit,
-      query: searchParams.get("query") ?? undefined,
-      source: searchParams.get("source") ?? undefined,
-      dyno: searchParams.get("dyno") ?? searchParams.get("ps") ?? undefined,
+      ...filterOf(searchParams),
     });
     if (request.headers.accept?.includes("application/x-ndjson") === true)
       return {

@@ -84,12 +84,7 @@ async function drain(tail: Tail, sink: Sink, signal: AbortSignal): Promise<void>
 
 async function follow(tail: Tail, context: StreamContext, signal: AbortSignal): Promise<void> {
   const { clock, sink, keepAliveMs } = context;
-  let timer: unknown;
-  const beat = (): void => {
-    sink.beat();
-    timer = clock.setTimeout(beat, keepAliveMs);
-  };
-  timer = clock.setTimeout(beat, keepAliveMs);
+  const stop = beatWhileOpen(sink, clock, keepAliveMs);
   try {
     while (!tail.closed && !signal.aborted) {
       const events = tail.take();
@@ -97,8 +92,19 @@ async function follow(tail: Tail, context: StreamContext, signal: AbortSignal): 
       else await write(sink, events, signal);
     }
   } finally {
-    clock.clearTimeout(timer);
+    stop();
   }
+}
+
+/** Shows a reader every `ms` that the stream lives; returns what ends it. */
+export function beatWhileOpen(sink: Pick<Sink, "beat">, clock: Clock, ms: number): () => void {
+  let timer: unknown;
+  const beat = (): void => {
+    sink.beat();
+    timer = clock.setTimeout(beat, ms);
+  };
+  timer = clock.setTimeout(beat, ms);
+  return () => clock.clearTimeout(timer);
 }
 
 /** Writes and waits for the client, so that a slow one holds back only itself. */

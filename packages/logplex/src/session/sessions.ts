@@ -9,7 +9,7 @@ import { openWindow } from "../tail/time-window.ts";
 import { type OpenStream, serveStream } from "./serve-stream.ts";
 import { type SessionClaims, signSession, verifySession } from "./session-token.ts";
 import { responseSink, type Sink, socketSink } from "./sink.ts";
-import { SOCKET_PROTOCOLS } from "./stream-format.ts";
+import { chooseStreamFormat, SOCKET_PROTOCOLS } from "./stream-format.ts";
 
 /** Unopened sessions are void after 5 minutes (spec/logplex.md §8.2). */
 export const SESSION_TTL_MS = 5 * 60_000;
@@ -134,7 +134,7 @@ export class Sessions {
       response.writeHead(200, { "Content-Type": "text/event-stream" }).end();
       return;
     }
-    await this.#stream(found, request, responseSink(request, response));
+    await this.#stream(found, request, responseSink(response, chooseStreamFormat(request)));
   }
 
   /**

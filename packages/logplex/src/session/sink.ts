@@ -1,10 +1,10 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { WebSocket } from "ws";
-import { chooseStreamFormat, type StreamFormat, socketFormat } from "./stream-format.ts";
+import { type StreamFormat, type StreamHead, socketFormat } from "./stream-format.ts";
 
 /** Where the lines of a session go: an HTTP response or a WebSocket. */
-export interface Sink {
-  readonly format: StreamFormat;
+export interface Sink<Format extends StreamHead = StreamFormat> {
+  readonly format: Format;
   /** The reader is told that there is nothing to read. Nothing was begun. */
   refuse(status: number, message: string, headers?: Readonly<Record<string, string>>): void;
   /** `headers` go to those that can carry them. */
@@ -22,8 +22,10 @@ export interface Sink {
 }
 
 /** Lines as the body of a response. */
-export function responseSink(request: IncomingMessage, response: ServerResponse): Sink {
-  const format = chooseStreamFormat(request);
+export function responseSink<Format extends StreamHead>(
+  response: ServerResponse,
+  format: Format,
+): Sink<Format> {
   return {
     format,
     refuse(status, message, headers = {}) {

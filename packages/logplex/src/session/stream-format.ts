@@ -5,12 +5,16 @@ import type { StoredMessage } from "../message.ts";
 import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import type { TailEvent } from "../tail/tail.ts";
 
-/** How the lines of a session are written. */
-export interface StreamFormat<Chunk extends string | Buffer = string | Buffer> {
+/** What of a stream is the same whatever it carries. */
+export interface StreamHead {
   readonly contentType: string;
   readonly preamble: string;
   /** `""`: the format has nothing that a reader ignores. */
   readonly keepAlive: string;
+}
+
+/** How the lines of a session are written. */
+export interface StreamFormat<Chunk extends string | Buffer = string | Buffer> extends StreamHead {
   encode(event: TailEvent): Chunk;
 }
 
