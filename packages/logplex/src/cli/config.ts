@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { LogplexError } from "../errors.ts";
 
@@ -36,7 +37,33 @@ const schema = z.strictObject({
       ackTimeoutMs: z.int().min(1).optional(),
     })
     .optional(),
-  /** 32 bytes in hex; the same in all servers that share a Redis. */
+  /** A NATS JetStream that several servers share, instead of `directory`. */
+  nats: z
+    .strictObject({
+      /** `nats://host:port`, one or several. */
+      servers: z.union([z.string(), z.array(z.string()).min(1)]),
+      user: z.string().optional(),
+      pass: z.string().optional(),
+      token: z.string().optional(),
+      /** Path of a file of credentials. */
+      credentials: z.string().optional(),
+      /** Only over TLS; paths of PEM files. */
+      tls: z
+        .strictObject({
+          caFile: z.string().optional(),
+          certFile: z.string().optional(),
+          keyFile: z.string().optional(),
+        })
+        .optional(),
+      prefix: z.string().optional(),
+      replicas: z.union([z.literal(1), z.literal(3), z.literal(5)]).optional(),
+      maxLines: z.int().min(1).optional(),
+      maxBytes: z.int().min(1).optional(),
+      maxAgeMs: z.int().min(1).optional(),
+      ackTimeoutMs: z.int().min(1).optional(),
+    })
+    .optional(),
+  /** 32 bytes in hex; the same in all servers that share a Redis or a NATS. */
   sessionKey: z
     .string()
     .regex(/^[0-9a-f]{64}$/i)
@@ -129,6 +156,9 @@ const schema = z.strictObject({
 /** Content of the file of `logplex serve`. */
 export type ServeConfig = z.infer<typeof schema>;
 
+/** Where logs are kept: one of them at most. */
+const PLACES = ["directory", "redis", "nats"] as const;
+
 /** Reads the text of a configuration. Throws `bad-request` that names the field. */
 export function parseConfig(text: string): ServeConfig {
   let value: unknown;
@@ -140,10 +170,11 @@ export function parseConfig(text: string): ServeConfig {
     });
   }
   const result = schema.safeParse(value);
-  if (result.success && result.data.directory !== undefined && result.data.redis !== undefined)
+  const places = PLACES.filter((name) => result.data?.[name] !== undefined);
+  if (places.length > 1)
     throw new LogplexError(
       "bad-request",
-      "The configuration names both directory and redis; keep the one that holds the logs.",
+      `The configuration names both ${places[0]} and ${places[1]}; keep the one that holds the logs.`,
     );
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
@@ -151,4 +182,20 @@ export function parseConfig(text: string): ServeConfig {
     "bad-request",
     `The configuration is wrong at ${issue.path.join(".") || "its top"}: ${issue.message}.`,
   );
+}
+
+/** Text of a file that a configuration names. Throws `bad-request`. */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new LogplexError("bad-request", `${path} can't be read; check the path.`, { cause });
+  }
+}
+
+/** Without the fields that are undefined. */
+export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>;
+  };
 }

@@ -1,22 +1,9 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { LogplexError } from "../errors.ts";
 import type { SyslogListenOptions } from "../input/syslog-listener.ts";
 import { Logplex } from "../logplex.ts";
-import type { LogBuffer } from "../spool/buffer.ts";
-import { diskBuffer } from "../spool/disk-buffer.ts";
-import type { IoRedisClient } from "../spool/redis/client.ts";
-import { redisBuffer } from "../spool/redis/redis-buffer.ts";
-import { parseConfig, type ServeConfig } from "./config.ts";
+import { defined, parseConfig, readText, type ServeConfig } from "./config.ts";
+import { openPlace } from "./place.ts";
 import type { CommandContext } from "./run.ts";
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new LogplexError("bad-request", `${path} can't be read; check the path.`, { cause });
-  }
-}
 
 /** Runs a server until it is asked to end. */
 export async function serve(path: string, context: CommandContext): Promise<number> {
@@ -54,33 +41,8 @@ export async function serve(path: string, context: CommandContext): Promise<numb
     return 0;
   } finally {
     await logplex.close();
-    place?.close();
+    await place?.close();
   }
-}
-
-interface Place {
-  readonly buffer: LogBuffer;
-  close(): void;
-}
-
-/** Where messages are kept beside memory. */
-async function openPlace({ directory, redis }: ServeConfig): Promise<Place | undefined> {
-  if (directory !== undefined) return { buffer: diskBuffer(directory), close: () => undefined };
-  if (redis === undefined) return undefined;
-  const { url, ...options } = redis;
-  const module = await import("ioredis").catch((cause: unknown) => {
-    throw new LogplexError(
-      "bad-request",
-      'The configuration names redis, which needs the package "ioredis"; install it beside logplex.',
-      { cause },
-    );
-  });
-  const client = new module.Redis(url, { lazyConnect: true });
-  // Only copied: the buffer opens connections of its own.
-  return {
-    buffer: redisBuffer(client as typeof client & IoRedisClient, defined(options)),
-    close: () => client.disconnect(),
-  };
 }
 
 async function populate(
@@ -116,12 +78,5 @@ function syslogOptions(one: NonNullable<ServeConfig["syslog"]>[number]): SyslogL
             ...(tls.ca === undefined ? {} : { ca: readText(tls.ca) }),
           },
         }),
-  };
-}
-
-/** Without the fields that are undefined. */
-function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
   };
 }

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { run } from "../../src/cli/run.ts";
 import { type ListenAddress, Logplex } from "../../src/index.ts";
 import { parseFrames, startReceiver, until } from "../drain/receiver.ts";
+import { describeNats, natsPlace, natsUrl } from "../support/nats.ts";
+import { startNatsServer } from "../support/nats-server.ts";
 import { describeRedis, redisPlace } from "../support/redis.ts";
 
 let directory: string;
@@ -167,62 +169,95 @@ test("a session gives frames to who asks for them", async () => {
   );
 });
 
+/** Two servers of one file, on an engine that both name. */
+async function shareEngine(engine: object): Promise<void> {
+  const receiver = await startReceiver();
+  closing.push(() => receiver.close());
+  const path = join(directory, "config.json");
+  const id = "0b5e1c52-7a1f-4a3e-9a6b-2f0c1d4e5f60";
+  const config = {
+    http: { port: 0, api: true },
+    ...engine,
+    sessionKey: "0f".repeat(32),
+    allowPrivateDrains: true,
+    credentials: [{ id: "admin", password: "long enough to be one", permissions: ["full_api"] }],
+    channels: [
+      {
+        id: "a",
+        class: "small",
+        tokens: [{ name: "app", id: "t.0b5e1c52-7a1f-4a3e-9a6b-2f0c1d4e5f61" }],
+        drains: [{ url: `http://127.0.0.1:${receiver.port}/`, id, token: `d.${id}` }],
+      },
+    ],
+  };
+  writeFileSync(path, JSON.stringify(config));
+  const servers: { command: ReturnType<typeof start>; address: ListenAddress }[] = [];
+  for (let number = 0; number < 2; number += 1) {
+    const command = start("serve", path);
+    const [, port] = await command.until(/^http 127\.0\.0\.1:(\d+)\n/m);
+    servers.push({ command, address: { host: "127.0.0.1", port: Number(port) } });
+  }
+  for (const [number, { address }] of servers.entries()) {
+    const response = await fetch(`http://127.0.0.1:${address.port}/logs`, {
+      method: "POST",
+      headers: {
+        Authorization: `Bearer ${config.channels[0]!.tokens[0]!.id}`,
+        "Content-Type": "text/plain",
+      },
+      body: `line ${number + 1}\n`,
+    });
+    expect(response.status).toBe(204);
+  }
+  for (const { address } of servers) {
+    const query = start(
+      ...["query", "a", "line", "--url"],
+      `http://admin:${encodeURIComponent("long enough to be one")}@127.0.0.1:${address.port}`,
+    );
+    expect(await query.code).toBe(0);
+    expect(query.texts().out.match(/line \d/g)).toEqual(["line 1", "line 2"]);
+  }
+  await until(() => receiver.lines().length === 2, "both lines");
+  expect(receiver.lines()).toEqual(["line 1", "line 2"]);
+  for (const { command } of servers) {
+    command.stop();
+    expect(await command.code).toBe(0);
+  }
+  expect(receiver.lines()).toEqual(["line 1", "line 2"]);
+}
+
 describeRedis("with Redis", () => {
   test("two servers of one file share what they take in and deliver it once", async () => {
     const place = redisPlace();
     closing.push(() => place.dispose());
-    const receiver = await startReceiver();
-    closing.push(() => receiver.close());
+    await shareEngine({ redis: { url: process.env["DYNOKIT_TEST_REDIS"], prefix: place.prefix } });
+  });
+});
+
+describeNats("with NATS", () => {
+  test("two servers of one file share what they take in and deliver it once", async () => {
+    const { prefix, dispose } = await natsPlace();
+    closing.push(dispose);
+    await shareEngine({ nats: { servers: natsUrl(), prefix } });
+  });
+
+  test("a server that asks for a password gets it, and nobody else sees it", async () => {
+    const nats = await startNatsServer("--user", "logs", "--pass", "a secret");
+    closing.push(() => nats.dispose());
     const path = join(directory, "config.json");
-    const id = "0b5e1c52-7a1f-4a3e-9a6b-2f0c1d4e5f60";
-    const config = {
-      http: { port: 0, api: true },
-      redis: { url: process.env["DYNOKIT_TEST_REDIS"], prefix: place.prefix },
-      sessionKey: "0f".repeat(32),
-      allowPrivateDrains: true,
-      credentials: [{ id: "admin", password: "long enough to be one", permissions: ["full_api"] }],
-      channels: [
-        {
-          id: "a",
-          class: "small",
-          tokens: [{ name: "app", id: "t.0b5e1c52-7a1f-4a3e-9a6b-2f0c1d4e5f61" }],
-          drains: [{ url: `http://127.0.0.1:${receiver.port}/`, id, token: `d.${id}` }],
-        },
-      ],
+    const serve = (pass: string) => {
+      const servers = nats.url.replace("//", "//ignored:hidden@");
+      const config = { http: { port: 0 }, nats: { servers, user: "logs", pass } };
+      writeFileSync(path, JSON.stringify(config));
+      return start("serve", path);
     };
-    writeFileSync(path, JSON.stringify(config));
-    const servers: { command: ReturnType<typeof start>; address: ListenAddress }[] = [];
-    for (let number = 0; number < 2; number += 1) {
-      const command = start("serve", path);
-      const [, port] = await command.until(/^http 127\.0\.0\.1:(\d+)\n/m);
-      servers.push({ command, address: { host: "127.0.0.1", port: Number(port) } });
-    }
-    for (const [number, { address }] of servers.entries()) {
-      const response = await fetch(`http://127.0.0.1:${address.port}/logs`, {
-        method: "POST",
-        headers: {
-          Authorization: `Bearer ${config.channels[0]!.tokens[0]!.id}`,
-          "Content-Type": "text/plain",
-        },
-        body: `line ${number + 1}\n`,
-      });
-      expect(response.status).toBe(204);
-    }
-    for (const { address } of servers) {
-      const query = start(
-        ...["query", "a", "line", "--url"],
-        `http://admin:${encodeURIComponent("long enough to be one")}@127.0.0.1:${address.port}`,
-      );
-      expect(await query.code).toBe(0);
-      expect(query.texts().out.match(/line \d/g)).toEqual(["line 1", "line 2"]);
-    }
-    await until(() => receiver.lines().length === 2, "both lines");
-    expect(receiver.lines()).toEqual(["line 1", "line 2"]);
-    for (const { command } of servers) {
-      command.stop();
-      expect(await command.code).toBe(0);
-    }
-    expect(receiver.lines()).toEqual(["line 1", "line 2"]);
+    const wrong = serve("another secret");
+    expect(await wrong.code).toBe(1);
+    expect(wrong.texts().error).toMatch(/^NATS at nats:\/\/127\.0\.0\.1:\d+ can't be used: /);
+    expect(wrong.texts().error).not.toMatch(/secret|hidden/);
+    const right = serve("a secret");
+    await right.until(/^http /m);
+    right.stop();
+    expect(await right.code).toBe(0);
   });
 });
 
@@ -251,6 +286,12 @@ test("mistakes are explained", async () => {
   const both = start("serve", join(directory, "both.json"));
   expect(await both.code).toBe(1);
   expect(both.texts().error).toMatch(/directory and redis/);
+  const away = { nats: { servers: ["nats://127.0.0.1:1"], token: "a secret" } };
+  writeFileSync(join(directory, "away.json"), JSON.stringify(away));
+  const nats = start("serve", join(directory, "away.json"));
+  expect(await nats.code).toBe(1);
+  expect(nats.texts().error).toMatch(/NATS at nats:\/\/127\.0\.0\.1:1 can't be used/);
+  expect(nats.texts().error).not.toMatch(/a secret/);
 });
 
 test("query shows local times, raw frames and lines in the order of their times", async () => {
