@@ -48,7 +48,8 @@ export class OutputLog {
 
   /** Takes what comes out of a pipe (its descriptor) or a terminal (its stream). Returns `{ ended, stop }`. */
   follow(name, source) {
-    area ??= Buffer.allocUnsafeSlow(FRESH + READ_BYTES);
+    // One more, for what a record has after it.
+    area ??= Buffer.allocUnsafeSlow(FRESH + READ_BYTES + 1);
     const type = name === "stderr" ? TYPE_STDERR : TYPE_STDOUT;
     const splitter = new BlockSplitter();
     const add = (bytes, from, to, lines, partial) =>
@@ -66,7 +67,7 @@ export class OutputLog {
             fd: source,
             readable: true,
             writable: false,
-            onread: { buffer: area.subarray(FRESH), callback: take },
+            onread: { buffer: area.subarray(FRESH, FRESH + READ_BYTES), callback: take },
           })
         : source;
     if (stream === source)
@@ -158,9 +159,10 @@ export class OutputLog {
       return;
     }
     // The rest of a line, kept elsewhere.
-    const whole = Buffer.allocUnsafe(RECORD_HEADER + to - from);
+    const end = RECORD_HEADER + to - from;
+    const whole = Buffer.allocUnsafe(end + 1);
     whole.set(bytes.subarray(from, to), RECORD_HEADER);
-    this.#writer.add(type, whole, RECORD_HEADER, whole.length, lines, partial, time);
+    this.#writer.add(type, whole, RECORD_HEADER, end, lines, partial, time);
   }
 
   #wake() {

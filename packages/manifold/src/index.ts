@@ -86,6 +86,7 @@ export type {
   DynoUsage,
   Formation,
   LogBatch,
+  LogBlock,
   LogSink,
   OneOffOptions,
   OneOffSession,

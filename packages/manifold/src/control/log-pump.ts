@@ -43,24 +43,37 @@ async function pumpBatches(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    for await (const { stream, time, lines, cursor } of output) {
+    for await (const batch of output) {
+      const { stream, time, bytes, starts, ends, count } = batch;
+      const head = {
+        channel: dyno.app,
+        source: stream === "notice" ? "heroku" : "app",
+        proc: dyno.name,
+        at: time,
+      };
       try {
-        const written = sink.write({
-          channel: dyno.app,
-          source: stream === "notice" ? "heroku" : "app",
-          proc: dyno.name,
-          lines,
-          at: time,
-        });
+        const written = sink.writeBlock
+          ? sink.writeBlock({ ...head, bytes, starts, ends, count })
+          : sink.write({ ...head, lines: linesOf(batch) });
         if (written !== undefined) await written;
       } catch (error) {
         sinkFailed(host, dyno, error);
       }
-      driver.acknowledge?.(dyno.id, cursor);
+      driver.acknowledge?.(dyno.id, batch.cursor);
     }
   } catch (error) {
     if (!signal.aborted) endedEarly(host, dyno, error);
   }
+}
+
+/** Lines of their own, over one copy: the sink may keep them. */
+function linesOf({ bytes, starts, ends, count }: LogLines): Uint8Array[] {
+  const from = starts[0] as number;
+  const copy = Buffer.from(bytes.subarray(from, ends[count - 1]));
+  const lines: Uint8Array[] = [];
+  for (let one = 0; one < count; one++)
+    lines.push(copy.subarray((starts[one] as number) - from, (ends[one] as number) - from));
+  return lines;
 }
 
 function sinkFailed(host: Host, { app, name }: Dyno, error: unknown): void {

@@ -154,13 +154,18 @@ export interface LogChunk {
   readonly cursor: string;
 }
 
-/** Lines of one stream that came at about one time, in order. */
+/** Lines of one stream that came at about one time, in order, where they lie in memory. */
 export interface LogLines {
   readonly stream: LogChunk["stream"];
   /** ms since the epoch when the first of them was read. */
   readonly time: number;
-  /** Without their line ends. Nobody writes to their memory any more. */
-  readonly lines: readonly Uint8Array[];
+  /** Holds them; good until the next batch is asked for, then the driver may use it again. */
+  readonly bytes: Buffer;
+  /** Line `i` is `bytes.subarray(starts[i], ends[i])`, without its line end. */
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+  /** How many there are: the arrays may be longer. */
+  readonly count: number;
   /** The last of them is a part of a line that goes on in what follows. */
   readonly partial: boolean;
   /** Opaque position after the last of them; the same as those of `LogChunk`. */

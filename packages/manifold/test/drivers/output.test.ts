@@ -5,15 +5,19 @@ import { PassThrough } from "node:stream";
 import {
   type DynoDriver,
   LineSplitter,
+  type LogBlock,
   type LogChunk,
   type LogLines,
+  type LogSink,
   Manifold,
   processDriver,
 } from "@dynokit/manifold";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { OutputLog } from "../../shim/output.mjs";
-import { AckFile, type ReadOptions, readLog } from "../../src/drivers/process/log-reader.ts";
+import { RECORD_HEADER } from "../../shim/segments.mjs";
+import { AckFile } from "../../src/drivers/process/ack-file.ts";
+import { type ReadOptions, readLog } from "../../src/drivers/process/log-reader.ts";
 
 let directory: string;
 
@@ -27,17 +31,29 @@ const over = { wait: () => Promise.resolve(), over: true };
 const exit = { exitCode: 0, endedAt: 1 };
 type Line = readonly [stream: string, bytes: string, partial: boolean];
 
-const toLines = ({ stream, lines, partial }: LogLines): Line[] =>
-  lines.map((bytes, at) => [
-    stream,
-    Buffer.from(bytes).toString("latin1"),
-    partial && at === lines.length - 1,
-  ]);
+interface Batch {
+  readonly lines: readonly Line[];
+  readonly cursor: string;
+}
 
-async function read(place: string, options: ReadOptions = {}): Promise<LogLines[]> {
+const linesOf = ({ bytes, starts, ends, count }: LogLines | LogBlock): Buffer[] =>
+  Array.from({ length: count }, (_, at) => Buffer.from(bytes.subarray(starts[at], ends[at])));
+
+const toBatch = (batch: LogLines): Batch => ({
+  lines: linesOf(batch).map((bytes, at) => [
+    batch.stream,
+    bytes.toString("latin1"),
+    batch.partial && at === batch.count - 1,
+  ]),
+  cursor: batch.cursor,
+});
+
+const toLines = ({ lines }: Batch) => lines;
+
+async function read(place: string, options: ReadOptions = {}): Promise<Batch[]> {
   const ack = new AckFile(place);
-  const batches: LogLines[] = [];
-  for await (const batch of readLog(place, ack, over, options)) batches.push(batch);
+  const batches: Batch[] = [];
+  for await (const batch of readLog(place, ack, over, options)) batches.push(toBatch(batch));
   ack.close();
   return batches;
 }
@@ -102,7 +118,7 @@ describe("the output of a dyno on disk", () => {
           expect(batches.every(({ lines }) => lines.length <= maxLines)).toBe(true);
           if (batches.length === 0) return;
           const at = choice % batches.length;
-          const since = (batches[at] as LogLines).cursor;
+          const since = (batches[at] as Batch).cursor;
           expect((await read(place, { since })).flatMap(toLines)).toEqual(
             batches.slice(at + 1).flatMap(toLines),
           );
@@ -128,6 +144,81 @@ describe("the output of a dyno on disk", () => {
     const lost = Number(/^(\d+) lines were lost/.exec(notice ?? "")?.[1]);
     expect(rest.map(Number)).toEqual(Array.from({ length: 100 - lost }, (_, at) => at + lost));
     expect(lost).toBeGreaterThan(0);
+  });
+
+  /** A record that says it is complete, as a dyno might print one. */
+  const forged = () => {
+    const record = Buffer.alloc(1_000);
+    for (let at = 0; at + RECORD_HEADER < record.length; at += RECORD_HEADER + 6) {
+      record[at] = 1;
+      record.writeUInt32LE(6, at + 4);
+      record.writeDoubleLE(1e9, at + 16);
+      record.write("forged", at + RECORD_HEADER);
+    }
+    return record;
+  };
+
+  test("what a dyno printed before is never taken for output when its file is used again", async () => {
+    const log = new OutputLog(directory, { segmentBytes: 3_000, segments: 8 }, () => true);
+    const stdout = new PassThrough();
+    const { ended } = log.follow("stdout", stdout);
+    const ack = new AckFile(directory);
+    const print = async (bytes: Uint8Array) => {
+      stdout.write(bytes);
+      await new Promise((done) => setImmediate(done));
+    };
+    let seen = 0;
+    const take = async () => {
+      for await (const batch of readLog(directory, ack, over)) {
+        for (const line of linesOf(batch)) {
+          expect([String(seen), forged().toString("latin1")]).toContain(line.toString("latin1"));
+          if (line.toString() === String(seen)) seen++;
+        }
+        ack.write(batch.cursor);
+      }
+    };
+    for (let round = 0; round < 60; round++) {
+      await print(Buffer.concat([forged(), Buffer.from(`\n${round}\n`)]));
+      if (round % 4 === 3) await take();
+    }
+    expect(readdirSync(directory).filter((name) => name.startsWith("spare."))).not.toEqual([]);
+    stdout.end();
+    await ended;
+    log.end(exit);
+    await take();
+    expect(seen).toBe(60);
+    ack.close();
+  });
+
+  test("a reader whose segment is used again meanwhile is told how many lines it missed", async () => {
+    const log = new OutputLog(directory, { segmentBytes: 2_000, segments: 8 }, () => true);
+    const stdout = new PassThrough();
+    const { ended } = log.follow("stdout", stdout);
+    const print = async (from: number, to: number) => {
+      for (let line = from; line < to; line++) {
+        stdout.write(`${line}\n`.padStart(100));
+        await new Promise((done) => setImmediate(done));
+      }
+    };
+    await print(0, 100);
+    const [ack, other] = [new AckFile(directory), new AckFile(directory)];
+    const late = readLog(directory, other, over, { maxLines: 1 });
+    const first = (await late.next()).value as LogLines;
+    expect(String(linesOf(first)[0]).trim()).toBe("0");
+    for await (const batch of readLog(directory, ack, over)) ack.write(batch.cursor);
+    await print(100, 200);
+    stdout.end();
+    await ended;
+    log.end(exit);
+    let next = 1;
+    for await (const batch of late) {
+      const [line] = linesOf(batch).map((bytes) => bytes.toString().trim());
+      if (batch.stream === "notice") next += Number(/^\d+/.exec(line ?? "")?.[0]);
+      else expect(line).toBe(String(next++));
+    }
+    expect(next).toBe(200);
+    ack.close();
+    other.close();
   });
 
   test("a cursor of something else is refused", async () => {
@@ -166,12 +257,12 @@ describe("a dyno that prints more than is kept", () => {
     let next = 1;
     let wrong = 0;
     const seen: LogChunk["stream"][] = [];
-    for await (const { stream, lines, cursor } of driver.logLines?.("dyno") ?? []) {
-      if (stream !== "stdout") seen.push(stream);
-      for (const bytes of lines) if (Buffer.from(bytes).toString() !== String(next++)) wrong++;
+    for await (const batch of driver.logLines?.("dyno") ?? []) {
+      if (batch.stream !== "stdout") seen.push(batch.stream);
       // Slower than the dyno.
       await new Promise((done) => setImmediate(done));
-      driver.acknowledge?.("dyno", cursor);
+      for (const line of linesOf(batch)) if (line.toString() !== String(next++)) wrong++;
+      driver.acknowledge?.("dyno", batch.cursor);
     }
     expect(seen).toEqual([]);
     expect(wrong).toBe(0);
@@ -183,53 +274,63 @@ describe("a dyno that prints more than is kept", () => {
     expect(await driver.wait("dyno")).toMatchObject({ exitCode: 3 });
     let count = 0;
     let lost = 0;
-    for await (const { stream, lines } of driver.logLines?.("dyno") ?? []) {
-      if (stream === "stdout") count += lines.length;
-      else lost += Number(/^\d+/.exec(Buffer.from(lines[0] as Uint8Array).toString())?.[0]);
+    for await (const batch of driver.logLines?.("dyno") ?? []) {
+      if (batch.stream === "stdout") count += batch.count;
+      else lost += Number(/^\d+/.exec(String(linesOf(batch)[0]))?.[0]);
     }
     expect(count + lost).toBe(400_000);
     expect(lost).toBeGreaterThan(0);
   });
 });
 
-test("a sink that is slow slows the dyno down, and every line comes to it once", async () => {
-  const told: string[] = [];
-  let count = 0;
-  let wrong = 0;
-  let under = 0;
-  let all: () => void = () => {};
-  const done = new Promise<void>((resolve) => {
-    all = resolve;
+describe.each(["write", "writeBlock"] as const)("a sink with %s", (kind) => {
+  test("that is slow slows the dyno down, and every line comes to it once", async () => {
+    const told: string[] = [];
+    let count = 0;
+    let wrong = 0;
+    let under = 0;
+    let all: () => void = () => {};
+    const done = new Promise<void>((resolve) => {
+      all = resolve;
+    });
+    const take = async (source: string, lines: () => readonly Uint8Array[]) => {
+      if (source !== "app") {
+        told.push(...lines().map((line) => Buffer.from(line).toString()));
+        return;
+      }
+      if (++under !== 1) wrong++;
+      await new Promise((resolve) => setImmediate(resolve));
+      under--;
+      for (const line of lines()) if (Buffer.from(line).toString() !== String(++count)) wrong++;
+      if (count === 200_000) all();
+    };
+    const write: LogSink["write"] = ({ source, lines }) => take(source, () => lines);
+    const manifold = new Manifold({
+      driver: processDriver({
+        stateDirectory: directory,
+        logs: { segmentBytes: 65_536, segments: 2 },
+      }),
+      logs:
+        kind === "write"
+          ? { write }
+          : {
+              write: (batch) => {
+                if (batch.source === "app") wrong++;
+                return write(batch);
+              },
+              writeBlock: (block) => take(block.source, () => linesOf(block)),
+            },
+    });
+    await manifold.apply({
+      app: "app",
+      release: { id: "r", version: 1 },
+      env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
+      cwd: "/",
+      processes: { worker: { command: "seq 1 200000; exec sleep 1000", quantity: 1 } },
+    });
+    await done;
+    expect(wrong).toBe(0);
+    expect(told.filter((line) => line.includes("lost"))).toEqual([]);
+    await manifold.close();
   });
-  const manifold = new Manifold({
-    driver: processDriver({
-      stateDirectory: directory,
-      logs: { segmentBytes: 65_536, segments: 2 },
-    }),
-    logs: {
-      async write(batch) {
-        if (batch.source !== "app") {
-          told.push(...batch.lines.map((line) => Buffer.from(line).toString()));
-          return;
-        }
-        if (++under !== 1) wrong++;
-        await new Promise((resolve) => setImmediate(resolve));
-        under--;
-        for (const line of batch.lines)
-          if (Buffer.from(line).toString() !== String(++count)) wrong++;
-        if (count === 200_000) all();
-      },
-    },
-  });
-  await manifold.apply({
-    app: "app",
-    release: { id: "r", version: 1 },
-    env: { PATH: "/usr/local/bin:/usr/bin:/bin" },
-    cwd: "/",
-    processes: { worker: { command: "seq 1 200000; exec sleep 1000", quantity: 1 } },
-  });
-  await done;
-  expect(wrong).toBe(0);
-  expect(told.filter((line) => line.includes("lost"))).toEqual([]);
-  await manifold.close();
 });

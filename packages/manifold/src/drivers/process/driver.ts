@@ -359,8 +359,18 @@ export class ProcessDriver implements DynoDriver {
     id: string,
     options: { readonly since?: string; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogChunk> {
-    for await (const { lines, ...rest } of this.#read(id, options, 1))
-      yield { ...rest, bytes: lines[0] as Uint8Array };
+    for await (const { stream, time, bytes, starts, ends, partial, cursor } of this.#read(
+      id,
+      options,
+      1,
+    ))
+      yield {
+        stream,
+        time,
+        bytes: Buffer.from(bytes.subarray(starts[0], ends[0])),
+        partial,
+        cursor,
+      };
   }
 
   logLines(

@@ -2,9 +2,10 @@ import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ExitResult } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
+import { AckFile } from "./ack-file.ts";
 import { Connection, type Message } from "./connection.ts";
 import { LoadAverage } from "./load-average.ts";
-import { AckFile, type LogWaiter } from "./log-reader.ts";
+import type { LogWaiter } from "./log-reader.ts";
 import { isLive, killLeftovers, lostResult, readStatus, type StatusRecord } from "./records.ts";
 
 /** One dyno as this driver sees it: its files, and a connection to its supervisor while it lives. */
