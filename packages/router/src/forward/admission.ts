@@ -3,7 +3,7 @@ import type { RequestMeaning } from "../codec/request.ts";
 import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import type { AppSettings } from "../table/settings.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import { cookieValue } from "./fields.ts";
 
 const CHALLENGE = "/.well-known/acme-challenge/";

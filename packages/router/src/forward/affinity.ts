@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:
 import type { Head } from "../codec/head.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import type { Backend } from "../table/backend.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import { cookieValue } from "./fields.ts";
 
 const VERSION = 1;

@@ -7,7 +7,7 @@ import { CHUNKED, isFault, NO_BODY, type RequestMeaning } from "../codec/request
 import { type ResponseMeaning, UNTIL_CLOSE } from "../codec/response.ts";
 import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange } from "./exchange/exchange.ts";
 import { keptTrailers } from "./fields.ts";
 import { buildResponseHead, buildSwitchHead } from "./response-head.ts";
 import { ReadLease } from "./shared-read.ts";

@@ -2,7 +2,7 @@ import type { Head } from "../codec/head.ts";
 import type { ResponseMeaning } from "../codec/response.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import { Timed } from "../time/wheel.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import type { Origin } from "./identity.ts";
 import type { ReadLease } from "./shared-read.ts";
 import type { UpstreamConnection } from "./upstream.ts";

@@ -19,7 +19,7 @@ import type { ResponseMeaning } from "../codec/response.ts";
 import { Timed } from "../time/wheel.ts";
 import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange } from "./exchange/exchange.ts";
 import { keptTrailers } from "./fields.ts";
 import { answeredIn } from "./response-head.ts";
 import { Tunnel } from "./tunnel.ts";

@@ -1,6 +1,6 @@
 import diagnostics from "node:diagnostics_channel";
 import type { AccessRecord } from "../access-log/line.ts";
-import type { AttemptRecord, Phase } from "./exchange.ts";
+import type { AttemptRecord, Phase } from "./exchange/attempt-record.ts";
 import { type Member, Members } from "./members.ts";
 import { RecentRequests } from "./recent-requests.ts";
 

@@ -1,4 +1,4 @@
-import type { AttemptRecord, Phase } from "./exchange.ts";
+import type { AttemptRecord, Phase } from "./exchange/attempt-record.ts";
 import type { EndedRequest, Observed, RequestTrace } from "./observer.ts";
 
 const MOST = 10_000;

@@ -2,7 +2,7 @@ import type { Head } from "../codec/head.ts";
 import type { RequestMeaning } from "../codec/request.ts";
 import type { AppRoute } from "../table/app-route.ts";
 import { EpochText } from "./epoch-text.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import { keptRequestFields, requestFraming } from "./fields.ts";
 
 /** The last digit of the version that we speak. */

@@ -1,7 +1,7 @@
 import { F } from "../codec/field-names.ts";
 import type { Head } from "../codec/head.ts";
 import type { ResponseMeaning } from "../codec/response.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import { keptResponseFields } from "./fields.ts";
 
 const SPACE = 32;

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { AppRoute } from "../table/app-route.ts";
 import type { ClientSide } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./exchange/exchange.ts";
 import { closeFrame, FrameTracker } from "./frames.ts";
 import type { UpstreamConnection, UpstreamUser } from "./upstream.ts";
 

@@ -6,7 +6,7 @@ import { RouterError } from "../errors.ts";
 import { FAILURES, type Failure, type HCode } from "../failures/codes.ts";
 import { renderPage } from "../failures/pages.ts";
 import type { Peer } from "../forward/client-side.ts";
-import type { AttemptRecord, Phase } from "../forward/exchange.ts";
+import type { AttemptRecord, Phase } from "../forward/exchange/attempt-record.ts";
 import type { Forwarder, ForwarderContext, ForwarderFactory } from "../forward/forwarder.ts";
 import type { Observed } from "../forward/observer.ts";
 import type { AppRoute } from "../table/app-route.ts";
