@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { presentTime } from "../clock.ts";
-import { notFound } from "../errors.ts";
+import { ApiError, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { reconcile } from "../platform/desired.ts";
 import { nameUuid, timestamp, uuid } from "../resources/common.ts";
@@ -143,6 +143,8 @@ function featureEndpoints(kind: Kind): Endpoint[] {
       handler: async (context) =>
         await context.write(async (unit) => {
           const before = await one(context, unit.tx);
+          if (alwaysOn.has(before.name) && !context.body.enabled)
+            throw new ApiError("invalid-params", `${before.name} is always on here.`);
           const { id, app } = kind.owner(context);
           const row: FeatureRow = {
             owner_id: id,

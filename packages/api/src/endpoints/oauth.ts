@@ -89,13 +89,27 @@ function presentGrant(
   return left <= 0 ? null : { code, expires_in: Math.ceil(left / 1000), id: row.grant_id };
 }
 
+const maxSeconds = 10 * 366 * 86_400;
+const seconds = z.int().min(1).max(maxSeconds);
+
 const createBody = z.object({
   client: z.union([uuid, z.object({ id: uuid })]).nullish(),
   description: z.string().max(1000).nullish(),
+  // The official CLI sends what was typed after `--expires-in` as it is.
   expires_in: z
-    .int()
-    .min(1)
-    .max(10 * 366 * 86_400)
+    .union(
+      [
+        seconds,
+        z
+          .string()
+          .regex(/^\d{1,9}$/)
+          .transform(Number)
+          .pipe(seconds),
+      ],
+      {
+        error: `Must be a whole number of seconds from 1 to ${maxSeconds}`,
+      },
+    )
     .nullish(),
   scope: z.array(z.string().min(1).max(200)).min(1).max(100).nullish(),
 });

@@ -36,7 +36,7 @@ const couplingSchema = z
     app: z.strictObject({ id: uuid }),
     created_at: timestamp,
     id: uuid,
-    pipeline: z.strictObject({ id: uuid }),
+    pipeline: z.strictObject({ id: uuid, name: z.string().optional() }),
     stage,
     updated_at: timestamp,
   })
@@ -304,11 +304,17 @@ export const pipelineEndpoints: readonly Endpoint[] = [
     handler: async ({ platform, app }) => {
       const row = await platform.db
         .selectFrom("couplings")
-        .selectAll()
+        .innerJoin("pipelines", "pipelines.id", "couplings.pipeline_id")
+        .selectAll("couplings")
+        .select("pipelines.name as pipeline_name")
         .where("app_id", "=", app.id)
         .executeTakeFirst();
       if (!row) throw notFound("pipeline_coupling");
-      return presentCoupling(row);
+      // `pipelines:promote` and `pipelines:diff` take the name from here.
+      return {
+        ...presentCoupling(row),
+        pipeline: { id: row.pipeline_id, name: row.pipeline_name },
+      };
     },
   }),
   defineEndpoint({
