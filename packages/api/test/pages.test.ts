@@ -319,7 +319,7 @@ for (const engine of engines)
       );
       expect(reads.length).toBeGreaterThan(3);
       for (const query of reads)
-        expect(await planOf(query), query.sql).not.toMatch(/SCAN|Seq Scan|B-TREE/);
+        expect(await planOf(query), query.sql).not.toMatch(/SCAN (?!CONSTANT ROW)|Seq Scan|B-TREE/);
       await db().deleteFrom("releases").where("version", ">", 121).execute();
       await db().updateTable("releases").set({ current: 1 }).where("version", "=", 1).execute();
     });

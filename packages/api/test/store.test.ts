@@ -9,6 +9,7 @@ import Database from "libsql";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ApiError, backUpStore, openStore, restoreStore } from "../src/index.ts";
 import { migrations } from "../src/store/migrations.ts";
+import { prepare } from "../src/store/prepare.ts";
 import { dump } from "./support/dump.ts";
 import { engines } from "./support/engines.ts";
 import { Harness } from "./support/harness.ts";
@@ -60,6 +61,61 @@ for (const engine of engines)
       expect(releases.map(({ version }: { version: number }) => version)).toEqual(
         Array.from({ length: 22 }, (_, index) => index + 1),
       );
+    });
+
+    test("reads what was committed while a transaction is open, without waiting for it", async () => {
+      const { db } = harness.store;
+      const name = () => db.selectFrom("accounts").select("name").executeTakeFirstOrThrow();
+      const before = await name();
+      await harness.store.write(async (tx) => {
+        await tx.updateTable("accounts").set({ name: "changed" }).execute();
+        expect(await name()).toEqual(before);
+        const inside = tx.selectFrom("accounts").select("name").executeTakeFirstOrThrow();
+        expect(await inside).toEqual({ name: "changed" });
+      });
+      expect(await name()).toEqual({ name: "changed" });
+    });
+
+    test("lets writers in by the order in which they came", async () => {
+      const order: number[] = [];
+      await Promise.all(
+        Array.from({ length: 30 }, (_, index) =>
+          harness.store.write(async (tx) => {
+            await tx.selectFrom("accounts").select("id").execute();
+            order.push(index);
+          }),
+        ),
+      );
+      expect(order).toEqual(Array.from({ length: 30 }, (_, index) => index));
+    });
+
+    test("asks prepared queries with other values each time, in a transaction and out of it", async () => {
+      const named = prepare((queries, { name }: { readonly name: string }) =>
+        queries.selectFrom("apps").select(["id", "name"]).where("name", "=", name),
+      );
+      await harness.app("first");
+      await harness.app("second");
+      const { db } = harness.store;
+      expect(await named.first(db, { name: "first" })).toMatchObject({ name: "first" });
+      expect(await named.all(db, { name: "second" })).toMatchObject([{ name: "second" }]);
+      expect(await named.first(db, { name: "third" })).toBeUndefined();
+      expect(await named.all(db, { name: "third" })).toEqual([]);
+      await harness.store.write(async (tx) => {
+        await tx.updateTable("apps").set({ name: "third" }).where("name", "=", "first").execute();
+        expect(await named.first(tx, { name: "third" })).toMatchObject({ name: "third" });
+      });
+    });
+
+    test("serves on after a newer process has added a column", async () => {
+      const { db } = harness.store;
+      await harness.app("upgraded");
+      await db.schema.alterTable("apps").addColumn("novelty", "text").execute();
+      const statuses: number[] = [];
+      // Each session of a pool finds out once.
+      for (let round = 0; round < 30; round++)
+        statuses.push((await harness.call("GET", "/apps/upgraded")).status);
+      expect(statuses.filter((status) => status !== 200 && status !== 503)).toEqual([]);
+      expect(statuses.slice(-10)).toEqual(Array(10).fill(200));
     });
 
     test("keeps config vars, drain URLs, keys and tokens out of sight", async () => {

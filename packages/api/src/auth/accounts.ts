@@ -59,7 +59,7 @@ export async function createAccount(
       updated_at: now,
     };
     await tx.insertInto("accounts").values(row).execute();
-    await event({ resource: "account", action: "create", data: { id: row.id, email: row.email } });
+    event({ resource: "account", action: "create", data: { id: row.id, email: row.email } });
     return row;
   });
 }
@@ -91,7 +91,7 @@ export async function setPassword(
       .set({ password_hash: passwordHash, updated_at: now })
       .where("id", "=", account.id)
       .execute();
-    await event({
+    event({
       resource: "account",
       action: "update",
       data: { id: account.id, email: account.email, password_changed: true },
@@ -198,7 +198,7 @@ export async function issue(
     updated_at: unit.now,
   };
   await unit.tx.insertInto("authorizations").values(row).execute();
-  await unit.event({
+  unit.event({
     resource: "oauth-authorization",
     action: "create",
     data: { id: row.id, description: row.description, scope: JSON.parse(row.scope) },

@@ -1,27 +1,35 @@
 import type { SelectQueryBuilder } from "kysely";
 import { notFound } from "../errors.ts";
+import { prepare } from "../store/prepare.ts";
 import type { Queries } from "../store/store.ts";
 import type { AccountRow, AppRow, Tables } from "../store/tables.ts";
 import type { Identity } from "./authenticate.ts";
 import { type Grant, visibleApps } from "./scopes.ts";
 
-/** The app of that id or name when the account may see it; others do not exist for it. */
-export async function findApp(queries: Queries, account: AccountRow, key: string): Promise<AppRow> {
-  const row = await queries
+const byKey = prepare((queries, { key }: { readonly key: string }) =>
+  queries
     .selectFrom("apps")
     .selectAll()
     .where((expression) =>
       expression.or([expression("id", "=", key), expression("name", "=", key)]),
-    )
-    .executeTakeFirst();
+    ),
+);
+
+const membership = prepare(
+  (queries, { app, account }: { readonly app: string; readonly account: string }) =>
+    queries
+      .selectFrom("collaborators")
+      .select("id")
+      .where("app_id", "=", app)
+      .where("account_id", "=", account),
+);
+
+/** The app of that id or name when the account may see it; others do not exist for it. */
+export async function findApp(queries: Queries, account: AccountRow, key: string): Promise<AppRow> {
+  const row = await byKey.first(queries, { key });
   if (!row) throw notFound("app");
   if (row.owner_id === account.id || account.admin === 1) return row;
-  const member = await queries
-    .selectFrom("collaborators")
-    .select("id")
-    .where("app_id", "=", row.id)
-    .where("account_id", "=", account.id)
-    .executeTakeFirst();
+  const member = await membership.first(queries, { app: row.id, account: account.id });
   if (!member) throw notFound("app");
   return row;
 }

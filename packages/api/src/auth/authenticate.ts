@@ -2,6 +2,7 @@ import { isoTime } from "../clock.ts";
 import { ApiError } from "../errors.ts";
 import type { Platform } from "../platform/platform.ts";
 import { sha256, verifyPassword } from "../secrets.ts";
+import { prepare } from "../store/prepare.ts";
 import type { AccountRow } from "../store/tables.ts";
 import type { Grant } from "./scopes.ts";
 
@@ -43,13 +44,8 @@ export function unauthorized(): ApiError {
 
 const useInterval = 60_000;
 
-/** Finds whose token it is. Tokens are looked up by their hash, so time tells nothing of them. */
-export async function authenticateToken(
-  platform: Platform,
-  token: string,
-): Promise<Identity | undefined> {
-  if (token.length < 16 || token.length > 512) return undefined;
-  const found = await platform.db
+const byToken = prepare((queries, { hash }: { readonly hash: string }) =>
+  queries
     .selectFrom("authorizations")
     .innerJoin("accounts", "accounts.id", "authorizations.account_id")
     .selectAll("accounts")
@@ -59,8 +55,16 @@ export async function authenticateToken(
       "authorizations.expires_at",
       "authorizations.last_used_at",
     ])
-    .where("authorizations.token_hash", "=", sha256(token))
-    .executeTakeFirst();
+    .where("authorizations.token_hash", "=", hash),
+);
+
+/** Finds whose token it is. Tokens are looked up by their hash, so time tells nothing of them. */
+export async function authenticateToken(
+  platform: Platform,
+  token: string,
+): Promise<Identity | undefined> {
+  if (token.length < 16 || token.length > 512) return undefined;
+  const found = await byToken.first(platform.db, { hash: sha256(token) });
   if (!found) return undefined;
   const { authorization_id: id, scope, expires_at, last_used_at, ...account } = found;
   if (expires_at !== null && expires_at <= platform.now()) return undefined;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { isoTime, systemClock } from "../clock.ts";
 import { notFound } from "../errors.ts";
-import { insertEvent } from "../events/record.ts";
+import { eventRow, insertEvents } from "../events/record.ts";
 import { systemActor } from "../platform/platform.ts";
 import { hashPassword } from "../secrets.ts";
 import type { Store } from "../store/store.ts";
@@ -29,7 +29,7 @@ export async function storePassword(store: Store, email: string, password: strin
       .set({ password_hash: passwordHash, updated_at: now })
       .where("id", "=", account.id)
       .execute();
-    await insertEvent(tx, {
+    const event = eventRow({
       id: randomUUID(),
       now,
       actor: systemActor,
@@ -37,5 +37,6 @@ export async function storePassword(store: Store, email: string, password: strin
       action: "update",
       data: { ...account, password_changed: true },
     });
+    await insertEvents(tx, [event]);
   });
 }

@@ -67,7 +67,7 @@ async function change(context: Context<z.output<typeof update>>): Promise<unknow
       })
       .where("id", "=", row.id)
       .execute();
-    await event({
+    event({
       resource: "account",
       action: "update",
       data: {
@@ -102,7 +102,7 @@ async function remove(context: Context): Promise<unknown> {
     await tx.deleteFrom("collaborators").where("account_id", "=", account.id).execute();
     await tx.deleteFrom("features").where("owner_id", "=", account.id).execute();
     await tx.deleteFrom("accounts").where("id", "=", account.id).execute();
-    await event({
+    event({
       resource: "account",
       action: "destroy",
       data: { id: account.id, email: account.email },

@@ -158,7 +158,7 @@ export const appEndpoints: readonly Endpoint[] = [
             : await renameApp(platform, unit, row, body.name);
         const document = await presentApp(platform, unit.tx, renamed);
         const before = await presentApp(platform, unit.tx, app);
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "app",
           action: "update",

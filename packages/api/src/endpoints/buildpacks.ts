@@ -60,7 +60,7 @@ export const buildpackEndpoints: readonly Endpoint[] = [
           .where("id", "=", app.id)
           .execute();
         const document = present(row);
-        await event({
+        event({
           app: app.id,
           resource: "buildpack-installation",
           action: "update",

@@ -176,7 +176,7 @@ export const buildEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.insertInto("slugs").values(row).execute();
-        await event({
+        event({
           app: app.id,
           resource: "slug",
           action: "create",

@@ -114,7 +114,7 @@ async function setAcm(context: Context, on: boolean): Promise<unknown> {
       .where("kind", "=", "custom")
       .execute();
     const document = await presentApp(platform, unit.tx, row);
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "app",
       action: "update",
@@ -173,7 +173,7 @@ export const certificateEndpoints: readonly Endpoint[] = [
               .where("id", "=", domain.id)
               .execute();
         const document = await present(tx, app, row);
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "sni-endpoint",
           action: "create",
@@ -236,7 +236,7 @@ export const certificateEndpoints: readonly Endpoint[] = [
         };
         await unit.tx.updateTable("certificates").set(row).where("id", "=", row.id).execute();
         const document = await present(unit.tx, app, row);
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "sni-endpoint",
           action: "update",
@@ -264,7 +264,7 @@ export const certificateEndpoints: readonly Endpoint[] = [
           .where("sni_endpoint_id", "=", row.id)
           .execute();
         await unit.tx.deleteFrom("certificates").where("id", "=", row.id).execute();
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "sni-endpoint",
           action: "destroy",

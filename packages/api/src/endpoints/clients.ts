@@ -57,7 +57,7 @@ async function change(
     const before = await clientBy(tx, context);
     const row = { ...before, ...next(before), updated_at: now };
     await tx.updateTable("clients").set(row).where("id", "=", row.id).execute();
-    await event({ resource: "oauth-client", action: "update", data: present(row) });
+    event({ resource: "oauth-client", action: "update", data: present(row) });
     return present(row, secret);
   });
 }
@@ -85,7 +85,7 @@ export const clientEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.insertInto("clients").values(row).execute();
-        await event({ resource: "oauth-client", action: "create", data: present(row) });
+        event({ resource: "oauth-client", action: "create", data: present(row) });
         return present(row, secret);
       });
     },
@@ -155,7 +155,7 @@ export const clientEndpoints: readonly Endpoint[] = [
         const row = await clientBy(tx, context);
         await tx.deleteFrom("authorizations").where("client_id", "=", row.id).execute();
         await tx.deleteFrom("clients").where("id", "=", row.id).execute();
-        await event({ resource: "oauth-client", action: "destroy", data: present(row) });
+        event({ resource: "oauth-client", action: "destroy", data: present(row) });
         return present(row);
       }),
   }),

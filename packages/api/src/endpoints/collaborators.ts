@@ -162,7 +162,7 @@ export const collaboratorEndpoints: readonly Endpoint[] = (
           };
           await tx.insertInto("collaborators").values(row).execute();
           const document = present(app, { ...row, email: user.email });
-          await event({
+          event({
             app: app.id,
             resource: "collaborator",
             action: "create",
@@ -231,7 +231,7 @@ export const collaboratorEndpoints: readonly Endpoint[] = (
             throw invalid("collaborator", "The owner keeps access. Transfer the app first.");
           await tx.deleteFrom("collaborators").where("id", "=", row.id).execute();
           const document = present(app, row);
-          await event({
+          event({
             app: app.id,
             resource: "collaborator",
             action: "destroy",

@@ -129,7 +129,7 @@ export const domainEndpoints: readonly Endpoint[] = [
         };
         await tx.insertInto("domains").values(row).execute();
         const document = await presentOne(tx, app, row);
-        await unit.event({ app: app.id, resource: "domain", action: "create", data: document });
+        unit.event({ app: app.id, resource: "domain", action: "create", data: document });
         unit.after(async () => {
           platform.say(app.id, `Add ${hostname} domain by user ${actor.email}`);
           await reconcile(platform, app.id);
@@ -196,7 +196,7 @@ export const domainEndpoints: readonly Endpoint[] = [
           .where("id", "=", row.id)
           .execute();
         const document = await presentOne(unit.tx, app, row);
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "domain",
           action: "update",
@@ -225,7 +225,7 @@ export const domainEndpoints: readonly Endpoint[] = [
           );
         const document = await presentOne(unit.tx, app, row);
         await unit.tx.deleteFrom("domains").where("id", "=", row.id).execute();
-        await unit.event({ app: app.id, resource: "domain", action: "destroy", data: document });
+        unit.event({ app: app.id, resource: "domain", action: "destroy", data: document });
         unit.after(async () => {
           platform.say(app.id, `Remove ${row.hostname} domain by user ${actor.email}`);
           await reconcile(platform, app.id);

@@ -51,7 +51,7 @@ async function command(
   }
   const target = selector.dyno ?? selector.type ?? "all dynos";
   return await write(async (unit) => {
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "dyno",
       action: "update",
@@ -131,7 +131,7 @@ export const dynoEndpoints: readonly Endpoint[] = [
       });
       const document = presentDyno(app, session.dyno, attachUrl);
       await write(async (unit) => {
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "dyno",
           action: "create",
@@ -173,7 +173,7 @@ export const dynoEndpoints: readonly Endpoint[] = [
         });
       const env = body.env ?? {};
       return await write(async (unit) => {
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "dyno-processes",
           action: "create",

@@ -163,7 +163,7 @@ function featureEndpoints(kind: Kind): Endpoint[] {
             )
             .execute();
           const after = await one(context, unit.tx);
-          await unit.event({
+          unit.event({
             app: app ?? null,
             resource: kind.resource,
             action: "update",

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ApiError, invalid, notFound } from "../errors.ts";
 import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
-import { processTypesOf, reconcile, slugById } from "../platform/desired.ts";
+import { processesOfApp, processTypesOf, reconcile, slugById } from "../platform/desired.ts";
 import type { Unit } from "../platform/platform.ts";
 import { currentRelease } from "../platform/running.ts";
 import { dynoSizes, findNamed } from "../resources/catalog.ts";
@@ -34,12 +34,7 @@ async function processesOf(queries: Queries, app: AppRow): Promise<ProcessWithCo
   const release = await currentRelease(queries, app.id);
   const slug = release?.slug_id ? await slugById(queries, release.slug_id) : undefined;
   const commands = processTypesOf(slug);
-  const rows = await queries
-    .selectFrom("processes")
-    .selectAll()
-    .where("app_id", "=", app.id)
-    .orderBy("type")
-    .execute();
+  const rows = await processesOfApp.all(queries, { app: app.id });
   return rows.flatMap((row) => {
     const command = commands[row.type];
     return command === undefined ? [] : [{ row, command }];
@@ -119,7 +114,7 @@ async function scale(
       .set({ quantity: next.quantity, size: next.size, updated_at: unit.now })
       .where("id", "=", row.id)
       .execute();
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "formation",
       action: "update",

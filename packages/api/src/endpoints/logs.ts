@@ -77,7 +77,7 @@ export const logEndpoints: readonly Endpoint[] = [
           updated_at: unit.now,
         };
         await unit.tx.insertInto("drains").values(row).execute();
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "log-drain",
           action: "create",
@@ -135,7 +135,7 @@ export const logEndpoints: readonly Endpoint[] = [
       await write(async (unit) => {
         const row = await drainBy(platform, unit.tx, app, params["log_drain"] ?? "");
         await unit.tx.deleteFrom("drains").where("id", "=", row.id).execute();
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "log-drain",
           action: "destroy",

@@ -144,7 +144,7 @@ async function trade(
         updated_at: now,
       };
       await tx.updateTable("authorizations").set(row).where("id", "=", row.id).execute();
-      await event({
+      event({
         resource: "oauth-authorization",
         action: "update",
         data: { id: row.id, description: row.description },
@@ -187,7 +187,7 @@ export const oauthTokenEndpoints: readonly Endpoint[] = [
           .executeTakeFirst();
         if (!row) throw notFound("oauth_token");
         await tx.deleteFrom("authorizations").where("id", "=", row.id).execute();
-        await event({
+        event({
           resource: "oauth-authorization",
           action: "destroy",
           data: { id: row.id, description: row.description },

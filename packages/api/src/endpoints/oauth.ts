@@ -254,7 +254,7 @@ export const oauthEndpoints: readonly Endpoint[] = [
           .set({ description, updated_at: now })
           .where("id", "=", row.id)
           .execute();
-        await event({
+        event({
           resource: "oauth-authorization",
           action: "update",
           data: { id: row.id, description },
@@ -278,7 +278,7 @@ export const oauthEndpoints: readonly Endpoint[] = [
         throw new ApiError("forbidden", "This token may revoke itself only.");
       return await write(async ({ tx, event }) => {
         await tx.deleteFrom("authorizations").where("id", "=", row.id).execute();
-        await event({
+        event({
           resource: "oauth-authorization",
           action: "destroy",
           data: { id: row.id, description: row.description },
@@ -309,7 +309,7 @@ export const oauthEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.updateTable("authorizations").set(next).where("id", "=", row.id).execute();
-        await event({
+        event({
           resource: "oauth-authorization",
           action: "update",
           data: { id: row.id, description: row.description },

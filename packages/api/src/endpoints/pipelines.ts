@@ -131,7 +131,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.insertInto("pipelines").values(row).execute();
-        await event({ resource: "pipeline", action: "create", data: presentPipeline(row) });
+        event({ resource: "pipeline", action: "create", data: presentPipeline(row) });
         return presentPipeline(row);
       }),
   }),
@@ -198,7 +198,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
           .set({ name, updated_at: now })
           .where("id", "=", row.id)
           .execute();
-        await event({
+        event({
           resource: "pipeline",
           action: "update",
           data: presentPipeline(row),
@@ -221,7 +221,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
         await tx.deleteFrom("couplings").where("pipeline_id", "=", row.id).execute();
         await tx.deleteFrom("stage_configs").where("pipeline_id", "=", row.id).execute();
         await tx.deleteFrom("pipelines").where("id", "=", row.id).execute();
-        await event({ resource: "pipeline", action: "destroy", data: presentPipeline(row) });
+        event({ resource: "pipeline", action: "destroy", data: presentPipeline(row) });
         return presentPipeline(row);
       }),
   }),
@@ -255,7 +255,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.insertInto("couplings").values(row).execute();
-        await event({
+        event({
           app: app.id,
           resource: "pipeline-coupling",
           action: "create",
@@ -348,7 +348,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
           .set({ stage: row.stage, updated_at: now })
           .where("id", "=", row.id)
           .execute();
-        await event({
+        event({
           app: row.app_id,
           resource: "pipeline-coupling",
           action: "update",
@@ -370,7 +370,7 @@ export const pipelineEndpoints: readonly Endpoint[] = [
         const row = await couplingBy(tx, context, context.params["pipeline_coupling"] ?? "");
         assertOwner(await findPipeline(tx, context, row.pipeline_id), context.account);
         await tx.deleteFrom("couplings").where("id", "=", row.id).execute();
-        await event({
+        event({
           app: row.app_id,
           resource: "pipeline-coupling",
           action: "destroy",

@@ -195,7 +195,7 @@ export const promotionEndpoints: readonly Endpoint[] = [
             })
             .execute();
         }
-        await unit.event({
+        unit.event({
           app: source.id,
           resource: "pipeline-promotion",
           action: "create",
@@ -324,7 +324,7 @@ export const promotionEndpoints: readonly Endpoint[] = [
                 conflict.columns(["pipeline_id", "stage"]).doUpdateSet({ sealed }),
               )
               .execute();
-            await event({
+            event({
               resource: "pipeline-config-var",
               action: "update",
               data: { pipeline: { id: pipeline.id }, stage, set, removed },

@@ -16,6 +16,21 @@ const createBody = z.object({
   release: z.union([identity, z.int().min(1)]).optional(),
 });
 
+/** Reading a column of a long page costs more than all else of it. */
+const shownColumns = [
+  "id",
+  "version",
+  "description",
+  "status",
+  "current",
+  "slug_id",
+  "user_id",
+  "user_email",
+  "output_id",
+  "created_at",
+  "updated_at",
+] as const;
+
 export const releaseEndpoints: readonly Endpoint[] = [
   defineEndpoint({
     resource: "release",
@@ -27,7 +42,10 @@ export const releaseEndpoints: readonly Endpoint[] = [
     response: releaseSchema,
     ranges: ["version", "id"],
     handler: async ({ platform, app, range }) => {
-      const all = platform.db.selectFrom("releases").selectAll().where("app_id", "=", app.id);
+      const all = platform.db
+        .selectFrom("releases")
+        .select(shownColumns)
+        .where("app_id", "=", app.id);
       const rows = await sliceOf(all, platform.store.engine, range(), "releases", {
         version: "integer",
         id: "text",

@@ -60,7 +60,7 @@ export const routerSettingEndpoints: readonly Endpoint[] = [
         await checkRouterSettings(platform, app.id, settings);
         await storeRouterSettings(platform, unit, app.id, settings);
         const data = settingsForEvent(settings);
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "router-settings",
           action: "update",

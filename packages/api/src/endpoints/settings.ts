@@ -66,7 +66,7 @@ export const settingEndpoints: readonly Endpoint[] = [
           .set({ config_settings: JSON.stringify(list), updated_at: now })
           .where("id", "=", app.id)
           .execute();
-        await event({
+        event({
           app: app.id,
           resource: "config-vars-settings",
           action: "update",

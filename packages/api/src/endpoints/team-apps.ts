@@ -93,7 +93,7 @@ export const teamAppEndpoints: readonly Endpoint[] = [
           owner_id: owner.id,
           updated_at: unit.now,
         });
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "app",
           action: "update",

@@ -117,7 +117,7 @@ export const transferEndpoints: readonly Endpoint[] = [
         };
         await tx.insertInto("transfers").values(row).execute();
         const document = await present(tx, row);
-        await event({
+        event({
           app: app.id,
           resource: "app-transfer",
           action: "create",
@@ -188,7 +188,7 @@ export const transferEndpoints: readonly Endpoint[] = [
             .selectAll()
             .where("id", "=", row.app_id)
             .executeTakeFirstOrThrow();
-          await unit.event({
+          unit.event({
             app: app.id,
             resource: "app",
             action: "update",
@@ -197,7 +197,7 @@ export const transferEndpoints: readonly Endpoint[] = [
           });
         }
         const document = await present(tx, row);
-        await unit.event({
+        unit.event({
           app: row.app_id,
           resource: "app-transfer",
           action: "update",
@@ -220,7 +220,7 @@ export const transferEndpoints: readonly Endpoint[] = [
         const row = await transferBy(tx, context);
         const document = await present(tx, row);
         await tx.deleteFrom("transfers").where("id", "=", row.id).execute();
-        await event({
+        event({
           app: row.app_id,
           resource: "app-transfer",
           action: "destroy",

@@ -222,7 +222,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.insertInto("webhooks").values(row).execute();
-        await event({
+        event({
           app: app.id,
           resource: "app-webhook",
           action: "create",
@@ -291,7 +291,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
           updated_at: now,
         };
         await tx.updateTable("webhooks").set(row).where("id", "=", row.id).execute();
-        await event({
+        event({
           app: app.id,
           resource: "app-webhook",
           action: "update",
@@ -312,7 +312,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
         const row = await webhookBy(tx, app, params["app_webhook"] ?? "");
         await tx.deleteFrom("deliveries").where("webhook_id", "=", row.id).execute();
         await tx.deleteFrom("webhooks").where("id", "=", row.id).execute();
-        await event({
+        event({
           app: app.id,
           resource: "app-webhook",
           action: "destroy",

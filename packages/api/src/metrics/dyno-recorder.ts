@@ -62,7 +62,7 @@ export class DynoRecorder {
         release: { id: release.id, version: release.version },
       };
       await this.#platform.write(systemActor, async (unit) => {
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "dyno",
           action: event.to === "starting" ? "create" : ended.has(event.to) ? "destroy" : "update",

@@ -83,7 +83,7 @@ export async function createApp(platform: Platform, unit: Unit, input: NewApp): 
     .insertInto("domains")
     .values(defaultDomain(platform, app, now))
     .execute();
-  await unit.event({
+  unit.event({
     app: app.id,
     resource: "app",
     action: "create",
@@ -190,7 +190,7 @@ export async function destroyApp(
     .execute();
   await tx.deleteFrom("features").where("owner_id", "=", app.id).execute();
   await tx.deleteFrom("apps").where("id", "=", app.id).execute();
-  await unit.event({ app: app.id, resource: "app", action: "destroy", data: document });
+  unit.event({ app: app.id, resource: "app", action: "destroy", data: document });
   unit.after(async () => {
     for (const { id } of builds) platform.builds.get(id)?.abort();
     platform.traffic.forget(app.id);

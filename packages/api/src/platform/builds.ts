@@ -63,7 +63,7 @@ export async function recordBuild(
     updated_at: now,
   };
   await unit.tx.insertInto("builds").values(row).execute();
-  await unit.event({
+  unit.event({
     app: app.id,
     resource: "build",
     action: "create",
@@ -210,7 +210,7 @@ async function finishBuild(
       })
       .where("id", "=", build.id)
       .execute();
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "build",
       action: "update",
@@ -231,7 +231,7 @@ export async function failBuild(platform: Platform, actor: Actor, build: BuildRo
       .where("status", "=", "pending")
       .executeTakeFirst();
     if (numUpdatedRows === 0n) return;
-    await unit.event({
+    unit.event({
       app: build.app_id,
       resource: "build",
       action: "update",

@@ -1,4 +1,5 @@
 import { ApiError, type FieldProblem } from "../errors.ts";
+import { prepare, prepareInsert } from "../store/prepare.ts";
 import type { Queries } from "../store/store.ts";
 import type { Platform, Unit } from "./platform.ts";
 
@@ -8,17 +9,20 @@ export type ConfigVars = Readonly<Record<string, string>>;
 /** Bytes of all names and values together (spec/dynos.md §10). */
 export const maxConfigBytes = 32 * 1024;
 
+const sealedOf = prepare((queries, { id }: { readonly id: string }) =>
+  queries.selectFrom("configs").select("sealed").where("id", "=", id),
+);
+
+const insertConfig = prepareInsert("configs", ["id", "app_id", "sealed", "created_at"]);
+
 /** Reads the config vars of a release. */
 export async function readConfig(
   platform: Platform,
   queries: Queries,
   configId: string,
 ): Promise<ConfigVars> {
-  const row = await queries
-    .selectFrom("configs")
-    .select("sealed")
-    .where("id", "=", configId)
-    .executeTakeFirstOrThrow();
+  const row = await sealedOf.first(queries, { id: configId });
+  if (!row) throw new ApiError("conflict", "The app is being removed.");
   return JSON.parse(platform.secrets.open(row.sealed, `config:${configId}`)) as ConfigVars;
 }
 
@@ -30,15 +34,12 @@ export async function storeConfig(
   values: ConfigVars,
 ): Promise<string> {
   const id = platform.uuid();
-  await unit.tx
-    .insertInto("configs")
-    .values({
-      id,
-      app_id: appId,
-      sealed: platform.secrets.seal(JSON.stringify(values), `config:${id}`),
-      created_at: unit.now,
-    })
-    .execute();
+  await insertConfig(unit.tx, {
+    id,
+    app_id: appId,
+    sealed: platform.secrets.seal(JSON.stringify(values), `config:${id}`),
+    created_at: unit.now,
+  });
   return id;
 }
 

@@ -1,30 +1,49 @@
 import { ApiError } from "../errors.ts";
 import type { FormationPort, ReleasePort, SlugPort } from "../ports.ts";
+import { prepare } from "../store/prepare.ts";
 import type { Queries } from "../store/store.ts";
 import type { AppRow, ReleaseRow, SlugRow } from "../store/tables.ts";
 import { messageOf, type Platform } from "./platform.ts";
 import { desiredRoute } from "./route.ts";
 import { type Running, readRunning } from "./running.ts";
 
-/** What the next release builds on: the newest that is pending, else the current one. */
-export async function headRelease(queries: Queries, appId: string): Promise<ReleaseRow> {
-  const row = await queries
+type OfApp = { readonly app: string };
+
+const head = prepare((queries, { app }: OfApp) =>
+  queries
     .selectFrom("releases")
     .selectAll()
-    .where("app_id", "=", appId)
+    .where("app_id", "=", app)
     .where((expression) =>
       expression.or([expression("current", "=", 1), expression("status", "=", "pending")]),
     )
     .orderBy("version", "desc")
-    .limit(1)
-    .executeTakeFirst();
+    .limit(1),
+);
+
+const slugs = prepare((queries, { id }: { readonly id: string }) =>
+  queries.selectFrom("slugs").selectAll().where("id", "=", id),
+);
+
+const appById = prepare((queries, { app }: OfApp) =>
+  queries.selectFrom("apps").selectAll().where("id", "=", app),
+);
+
+/** Processes of an app, in the order of their types. */
+export const processesOfApp = prepare((queries, { app }: OfApp) =>
+  queries.selectFrom("processes").selectAll().where("app_id", "=", app).orderBy("type"),
+);
+
+/** What the next release builds on: the newest that is pending, else the current one. */
+export async function headRelease(queries: Queries, appId: string): Promise<ReleaseRow> {
+  const row = await head.first(queries, { app: appId });
   if (!row) throw new ApiError("conflict", "The app is being removed.");
   return row;
 }
 
 /** A slug by its id. */
 export async function slugById(queries: Queries, id: string): Promise<SlugRow | undefined> {
-  return await queries.selectFrom("slugs").selectAll().where("id", "=", id).executeTakeFirst();
+  return await slugs.first(queries, { id });
 }
 
 export function processTypesOf(slug: SlugRow | undefined): Readonly<Record<string, string>> {
@@ -58,7 +77,7 @@ async function desiredFormation(
   const { db } = platform;
   const slug = release?.slug_id ? await slugById(db, release.slug_id) : undefined;
   if (!release || !slug) return undefined;
-  const rows = await db.selectFrom("processes").selectAll().where("app_id", "=", app.id).execute();
+  const rows = await processesOfApp.all(db, { app: app.id });
   const commands = processTypesOf(slug);
   const processes: Record<string, { command: string; quantity: number; size: string }> = {};
   for (const [type, command] of Object.entries(commands)) {
@@ -85,29 +104,39 @@ async function desiredFormation(
 
 /**
  * Tells the route table and the manifold what the store says about an app now. Calls for one app
- * run one after the other and each reads the store afresh, so the last one always wins.
+ * run one after the other and each reads the store afresh, so the last one always wins; those that
+ * come while one waits to begin wait for the same.
  */
 export async function reconcile(platform: Platform, appId: string): Promise<void> {
-  await platform.applies.run(appId, async () => {
-    const app = await platform.db
-      .selectFrom("apps")
-      .selectAll()
-      .where("id", "=", appId)
-      .executeTakeFirst();
-    if (!app) {
-      platform.routes.delete(appId);
-      await platform.manifold.remove(appId);
-      return;
-    }
-    const running = await readRunning(platform, app);
-    const formation = await desiredFormation(platform, app, running);
-    const route = await desiredRoute(platform, app, running);
-    await attempt(platform, app, "the route was not set", () => platform.routes.set(app.id, route));
-    if (formation)
-      await attempt(platform, app, "the formation was not applied", () =>
-        platform.manifold.apply(formation),
-      );
+  const queued = platform.queuedApplies.get(appId);
+  if (queued !== undefined) return await queued;
+  let begun = false;
+  const made = platform.applies.run(appId, async () => {
+    begun = true;
+    platform.queuedApplies.delete(appId);
+    await applyStored(platform, appId);
   });
+  if (!begun) platform.queuedApplies.set(appId, made);
+  await made;
+}
+
+async function applyStored(platform: Platform, appId: string): Promise<void> {
+  const app = await appById.first(platform.db, { app: appId });
+  if (!app) {
+    platform.routes.delete(appId);
+    await platform.manifold.remove(appId);
+    return;
+  }
+  const running = await readRunning(platform, app);
+  const [formation, route] = await Promise.all([
+    desiredFormation(platform, app, running),
+    desiredRoute(platform, app, running),
+  ]);
+  await attempt(platform, app, "the route was not set", () => platform.routes.set(app.id, route));
+  if (formation)
+    await attempt(platform, app, "the formation was not applied", () =>
+      platform.manifold.apply(formation),
+    );
 }
 
 /** A neighbour that refuses must not undo what the store holds; it is told on the next start. */

@@ -3,7 +3,7 @@ import type { Transaction } from "kysely";
 import { type Clock, isoTime } from "../clock.ts";
 import { ApiError } from "../errors.ts";
 import { EventHub } from "../events/hub.ts";
-import { type EventInput, insertEvent } from "../events/record.ts";
+import { type EventInput, eventRow, insertEvents, type NewEvent } from "../events/record.ts";
 import { requestOrigin } from "../http/origin.ts";
 import type { RateLimiter } from "../http/rate-limit.ts";
 import type { Logger } from "../logger.ts";
@@ -35,8 +35,8 @@ export interface Unit {
   readonly actor: Actor;
   /** Time of every row of this transaction. */
   readonly now: string;
-  /** A row of the audit trail, in the same transaction. */
-  event(event: EventInput): Promise<void>;
+  /** A row of the audit trail, written at the end of the same transaction. */
+  event(event: EventInput): void;
   /** Runs after the commit, in order, before the answer; not in a dry run. */
   after(run: () => void | Promise<void>): void;
 }
@@ -100,6 +100,8 @@ export class Platform {
   readonly queues: AppQueues;
   /** Changes of desired state, one after the other. */
   readonly applies: AppQueues;
+  /** By app, the one of them that has not begun. */
+  readonly queuedApplies = new Map<string, Promise<void>>();
   readonly outputs: OutputStreams;
   readonly traffic: Traffic;
   readonly usage: DynoUsage;
@@ -182,7 +184,7 @@ export class Platform {
   /** Runs one transaction; what it announced happens after the commit. */
   async write<T>(actor: Actor, run: (unit: Unit) => Promise<T>, preview = false): Promise<T> {
     const follow: (() => void | Promise<void>)[] = [];
-    let announced = false;
+    const events: NewEvent[] = [];
     let result: T;
     try {
       result = await this.store.write(async (tx) => {
@@ -191,22 +193,22 @@ export class Platform {
           tx,
           actor,
           now,
-          event: async (event) => {
-            announced = true;
-            await insertEvent(tx, { ...event, actor, now, id: this.#eventId() });
+          event: (event) => {
+            events.push(eventRow({ ...event, actor, now, id: this.#eventId() }));
           },
           after: (action) => {
             follow.push(action);
           },
         });
         if (preview) throw new DryRun(value);
+        await insertEvents(tx, events);
         return value;
       });
     } catch (error) {
       if (error instanceof DryRun) return error.result as T;
       throw error;
     }
-    if (announced) this.events.wake();
+    if (events.length > 0) this.events.wake();
     for (const action of follow) await action();
     return result;
   }

@@ -2,11 +2,73 @@ import { notFound } from "../errors.ts";
 import { presentApp } from "../resources/app.ts";
 import { presentProcess } from "../resources/formation.ts";
 import { presentRelease } from "../resources/release.ts";
+import { prepare, prepareInsert } from "../store/prepare.ts";
 import type { AppRow, ProcessRow, ReleaseRow, SlugRow } from "../store/tables.ts";
-import { processTypesOf, reconcile, slugById } from "./desired.ts";
+import { processesOfApp, processTypesOf, reconcile, slugById } from "./desired.ts";
 import type { Platform, Unit } from "./platform.ts";
 import { runReleasePhase } from "./release-phase.ts";
+import { currentRelease } from "./running.ts";
 import { waitForTurn } from "./unfinished.ts";
+
+const newest = prepare((queries, { app }: { readonly app: string }) =>
+  queries.selectNoFrom(({ selectFrom }) => [
+    selectFrom("releases")
+      .select("version")
+      .where("app_id", "=", app)
+      .orderBy("version", "desc")
+      .limit(1)
+      .as("version"),
+    selectFrom("releases")
+      .select("id")
+      .where("app_id", "=", app)
+      .where("status", "=", "pending")
+      .limit(1)
+      .as("pending"),
+  ]),
+);
+
+const insertRelease = prepareInsert("releases", [
+  "id",
+  "app_id",
+  "version",
+  "description",
+  "status",
+  "current",
+  "slug_id",
+  "config_id",
+  "user_id",
+  "user_email",
+  "output_id",
+  "owner",
+  "created_at",
+  "updated_at",
+]);
+
+const setCurrent = prepare(
+  (queries, { id, current }: { readonly id: string; readonly current: number }) =>
+    queries.updateTable("releases").set({ current }).where("id", "=", id),
+);
+
+type Released = {
+  readonly id: string;
+  readonly now: string;
+  readonly size: number | null;
+  readonly stack: string;
+  readonly description: string | null;
+};
+
+const updateReleased = prepare((queries, { id, now, size, stack, description }: Released) =>
+  queries
+    .updateTable("apps")
+    .set({
+      released_at: now,
+      updated_at: now,
+      slug_size: size,
+      stack,
+      buildpack_provided_description: description,
+    })
+    .where("id", "=", id),
+);
 
 /** What a new release is made of. */
 export interface NewRelease {
@@ -32,31 +94,18 @@ export async function createRelease(
 ): Promise<ReleaseRow> {
   const { app } = input;
   const { tx, now, actor } = unit;
-  const last = await tx
-    .selectFrom("releases")
-    .select(["version", "status"])
-    .where("app_id", "=", app.id)
-    .orderBy("version", "desc")
-    .limit(1)
-    .executeTakeFirst();
-  const pending = await tx
-    .selectFrom("releases")
-    .select("id")
-    .where("app_id", "=", app.id)
-    .where("status", "=", "pending")
-    .limit(1)
-    .executeTakeFirst();
+  const before = await newest.first(tx, { app: app.id });
   const slug = input.slugId === null ? undefined : await slugById(tx, input.slugId);
   if (input.slugId !== null && !slug) throw notFound("slug");
   const hasCommand = processTypesOf(slug)["release"] !== undefined;
-  const waits = hasCommand || pending !== undefined;
+  const waits = hasCommand || (before?.pending ?? null) !== null;
   const row: ReleaseRow = {
     id: platform.uuid(),
     app_id: app.id,
-    version: (last?.version ?? 0) + 1,
+    version: (before?.version ?? 0) + 1,
     description: input.description,
     status: waits ? "pending" : "succeeded",
-    current: 0,
+    current: waits ? 0 : 1,
     slug_id: input.slugId,
     config_id: input.configId,
     user_id: actor.id,
@@ -66,20 +115,21 @@ export async function createRelease(
     created_at: now,
     updated_at: now,
   };
-  await tx.insertInto("releases").values(row).execute();
-  const made = waits ? row : await makeCurrent(platform, unit, app, row, slug);
-  await unit.event({
+  const previous = waits ? undefined : await retireCurrent(unit, app.id);
+  await insertRelease(tx, row);
+  if (!waits) await takePlace(platform, unit, app, { release: row, slug, previous });
+  unit.event({
     app: app.id,
     resource: "release",
     action: "create",
-    data: presentRelease(platform, app, made),
+    data: presentRelease(platform, app, row),
   });
   unit.after(async () => {
     platform.say(app.id, `${input.description} by user ${actor.email}`);
     platform.say(app.id, `Release v${row.version} created by user ${actor.email}`);
     if (!waits) {
       await reconcile(platform, app.id);
-      input.settled?.(made);
+      input.settled?.(row);
       return;
     }
     platform.background(`release v${row.version} of ${app.name}`, async () => {
@@ -94,7 +144,14 @@ export async function createRelease(
       }
     });
   });
-  return made;
+  return row;
+}
+
+/** Takes its place from the release that runs; returns it. */
+async function retireCurrent({ tx }: Unit, appId: string): Promise<ReleaseRow | undefined> {
+  const row = await currentRelease(tx, appId);
+  if (row) await setCurrent.all(tx, { id: row.id, current: 0 });
+  return row;
 }
 
 /** Lets a release take the place of the current one, with the processes its code brings. */
@@ -106,18 +163,32 @@ async function makeCurrent(
   slug: SlugRow | undefined,
 ): Promise<ReleaseRow> {
   const { tx, now } = unit;
-  await tx
-    .updateTable("releases")
-    .set({ current: 0 })
-    .where("app_id", "=", app.id)
-    .where("current", "=", 1)
-    .execute();
+  const previous = await retireCurrent(unit, app.id);
   const row: ReleaseRow = { ...release, status: "succeeded", current: 1, updated_at: now };
   await tx
     .updateTable("releases")
     .set({ status: row.status, current: 1, updated_at: now })
     .where("id", "=", release.id)
     .execute();
+  await takePlace(platform, unit, app, { release: row, slug, previous });
+  return row;
+}
+
+interface Succession {
+  readonly release: ReleaseRow;
+  readonly slug: SlugRow | undefined;
+  /** The release that ran until now. */
+  readonly previous: ReleaseRow | undefined;
+}
+
+/** What follows for an app from another release that runs. */
+async function takePlace(
+  platform: Platform,
+  unit: Unit,
+  app: AppRow,
+  { release, slug, previous }: Succession,
+): Promise<void> {
+  const { tx, now } = unit;
   const changed: AppRow = {
     ...app,
     released_at: now,
@@ -127,26 +198,22 @@ async function makeCurrent(
     buildpack_provided_description:
       slug?.buildpack_provided_description ?? app.buildpack_provided_description,
   };
-  await tx
-    .updateTable("apps")
-    .set({
-      released_at: now,
-      updated_at: now,
-      slug_size: changed.slug_size,
-      stack: changed.stack,
-      buildpack_provided_description: changed.buildpack_provided_description,
-    })
-    .where("id", "=", app.id)
-    .execute();
-  await unit.event({
+  await updateReleased.all(tx, {
+    id: app.id,
+    now,
+    size: changed.slug_size,
+    stack: changed.stack,
+    description: changed.buildpack_provided_description,
+  });
+  unit.event({
     app: app.id,
     resource: "app",
     action: "update",
     data: await presentApp(platform, tx, changed, unit.actor),
     previous: { released_at: app.released_at },
   });
-  await addProcesses(platform, unit, app, processTypesOf(slug));
-  return row;
+  if (previous?.slug_id !== release.slug_id)
+    await addProcesses(platform, unit, app, processTypesOf(slug));
 }
 
 /** Types that the code brings for the first time: one `web`, none of the others. */
@@ -156,11 +223,7 @@ async function addProcesses(
   app: AppRow,
   commands: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const known = await unit.tx
-    .selectFrom("processes")
-    .select("type")
-    .where("app_id", "=", app.id)
-    .execute();
+  const known = await processesOfApp.all(unit.tx, { app: app.id });
   for (const [type, command] of Object.entries(commands)) {
     if (known.some((row) => row.type === type)) continue;
     const row: ProcessRow = {
@@ -173,7 +236,7 @@ async function addProcesses(
       updated_at: unit.now,
     };
     await unit.tx.insertInto("processes").values(row).execute();
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "formation",
       action: "create",
@@ -213,7 +276,7 @@ async function settle(
     const settled = good
       ? await makeCurrent(platform, unit, app, release, slug)
       : await failRelease(unit, release);
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "release",
       action: "update",

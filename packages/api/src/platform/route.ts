@@ -1,4 +1,5 @@
 import type { RoutePort } from "../ports.ts";
+import { prepare } from "../store/prepare.ts";
 import type { Queries } from "../store/store.ts";
 import type { AppRow } from "../store/tables.ts";
 import type { ConfigVars } from "./config.ts";
@@ -46,15 +47,18 @@ function complain(platform: Platform, appId: string, refused: readonly string[])
     );
 }
 
-/** Hostnames of an app: its own under the platform's domain and the custom ones. */
-async function hostsOf(queries: Queries, appId: string): Promise<string[]> {
-  const rows = await queries
+const hostnames = prepare((queries, { app }: { readonly app: string }) =>
+  queries
     .selectFrom("domains")
     .select("hostname")
-    .where("app_id", "=", appId)
+    .where("app_id", "=", app)
     .orderBy("kind", "desc")
-    .orderBy("hostname")
-    .execute();
+    .orderBy("hostname"),
+);
+
+/** Hostnames of an app: its own under the platform's domain and the custom ones. */
+async function hostsOf(queries: Queries, appId: string): Promise<string[]> {
+  const rows = await hostnames.all(queries, { app: appId });
   return rows.map((row) => row.hostname);
 }
 

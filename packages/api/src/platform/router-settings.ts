@@ -1,9 +1,14 @@
 import { ApiError, invalid } from "../errors.ts";
 import type { RouterSettings } from "../resources/router-settings.ts";
+import { prepare } from "../store/prepare.ts";
 import type { Queries } from "../store/store.ts";
 import { messageOf, type Platform, type Unit } from "./platform.ts";
 
 const place = (appId: string) => `router:${appId}`;
+
+const sealedOf = prepare((queries, { app }: { readonly app: string }) =>
+  queries.selectFrom("router_settings").select("sealed").where("app_id", "=", app),
+);
 
 /** What an app has set of its router. */
 export async function readRouterSettings(
@@ -11,11 +16,7 @@ export async function readRouterSettings(
   queries: Queries,
   appId: string,
 ): Promise<RouterSettings> {
-  const row = await queries
-    .selectFrom("router_settings")
-    .select("sealed")
-    .where("app_id", "=", appId)
-    .executeTakeFirst();
+  const row = await sealedOf.first(queries, { app: appId });
   return row ? (JSON.parse(platform.secrets.open(row.sealed, place(appId))) as RouterSettings) : {};
 }
 

@@ -89,7 +89,7 @@ export async function endRun(
       .where("id", "=", before.app_id)
       .executeTakeFirst();
     if (!app) return;
-    await unit.event({
+    unit.event({
       app: app.id,
       resource: "run",
       action: "update",

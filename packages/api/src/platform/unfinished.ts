@@ -78,7 +78,7 @@ export async function failUnfinished(
         .executeTakeFirst();
       const failed = await failRelease(unit, release);
       if (app)
-        await unit.event({
+        unit.event({
           app: app.id,
           resource: "release",
           action: "update",
@@ -98,7 +98,7 @@ export async function failUnfinished(
         .set({ status: "failed", updated_at: now })
         .where("id", "=", build.id)
         .execute();
-      await unit.event({
+      unit.event({
         app: build.app_id,
         resource: "build",
         action: "update",

@@ -26,7 +26,11 @@ export const releaseSchema = z
 
 export type ReleaseDocument = z.output<typeof releaseSchema>;
 
-export function presentRelease(platform: Platform, app: AppRow, row: ReleaseRow): ReleaseDocument {
+export function presentRelease(
+  platform: Platform,
+  app: AppRow,
+  row: Omit<ReleaseRow, "app_id" | "config_id" | "owner">,
+): ReleaseDocument {
   return {
     addon_plan_names: [],
     app: { id: app.id, name: app.name },

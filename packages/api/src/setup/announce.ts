@@ -9,7 +9,7 @@ export async function announce(
   row: SetupRow,
   action: "create" | "update",
 ): Promise<void> {
-  await unit.event({
+  unit.event({
     app: row.app_id,
     resource: "app-setup",
     action,

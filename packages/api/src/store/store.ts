@@ -1,21 +1,14 @@
 import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
-import {
-  Kysely,
-  Migrator,
-  PostgresDialect,
-  type PostgresPool,
-  SqliteDialect,
-  sql,
-  type Transaction,
-} from "kysely";
-import Database from "libsql";
+import { resolve } from "node:path";
+import { type Kysely, Migrator, type Transaction } from "kysely";
 import { ApiError } from "../errors.ts";
 import { loadKeyFile, SecretBox } from "../secrets.ts";
+import { openEmbedded } from "./embedded.ts";
 import { migrations } from "./migrations.ts";
+import { openPostgres } from "./postgres.ts";
 import { joinEmbedded, type Presence, SharedPresence } from "./presence.ts";
-import { keepStatements } from "./statements.ts";
 import type { Tables } from "./tables.ts";
+import { Turns } from "./turns.ts";
 
 /** A query runs on the store itself or inside one of its transactions. */
 export type Queries = Kysely<Tables> | Transaction<Tables>;
@@ -33,9 +26,6 @@ export interface OpenStoreOptions {
   readonly maxConnections?: number;
 }
 
-// Any number that no other program of the same database uses.
-const writeLock = 0x64796e6f;
-
 /**
  * Business state behind one interface, on an embedded database or on PostgreSQL, with one set of
  * migrations. Made by {@link openStore}.
@@ -48,6 +38,7 @@ export class Store {
   readonly directory: string;
   readonly secrets: SecretBox;
   readonly #url: string | undefined;
+  readonly #turns = new Turns();
   #presence: Promise<Presence> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -67,11 +58,13 @@ export class Store {
 
   /** All or nothing, and one after the other, also among several processes on one PostgreSQL. */
   async write<T>(run: (tx: Transaction<Tables>) => Promise<T>): Promise<T> {
-    return await this.db.transaction().execute(async (tx) => {
-      if (this.engine === "postgres")
-        await sql`select pg_advisory_xact_lock(${writeLock})`.execute(tx);
-      return await run(tx);
-    });
+    // Whoever waits here keeps no connection from those that read.
+    await this.#turns.enter();
+    try {
+      return await this.db.transaction().execute(run);
+    } finally {
+      this.#turns.leave();
+    }
   }
 
   /**
@@ -146,44 +139,6 @@ export async function openStore(location: string, options: OpenStoreOptions = {}
     secrets,
     postgres ? location : undefined,
   );
-}
-
-function openEmbedded(directory: string): Kysely<Tables> {
-  const file = join(directory, "dynokit.db");
-  let database: InstanceType<typeof Database> | undefined;
-  try {
-    database = new Database(file);
-    database.pragma("journal_mode = WAL");
-    database.pragma("synchronous = FULL");
-    database.pragma("busy_timeout = 5000");
-    const found = database.prepare("pragma quick_check(1)").all() as Record<string, unknown>[];
-    const verdict = Object.values(found[0] ?? {})[0];
-    if (verdict !== "ok") throw new Error(String(verdict));
-  } catch (cause) {
-    database?.close();
-    throw new ApiError(
-      "unavailable",
-      `The database file ${file} can't be read (${cause instanceof Error ? cause.message : String(cause)}). It was left as it is: put a backup in its place.`,
-      { cause },
-    );
-  }
-  return new Kysely<Tables>({
-    dialect: new SqliteDialect({ database: keepStatements(database as never) }),
-  });
-}
-
-async function openPostgres(url: string, max: number): Promise<Kysely<Tables>> {
-  const { default: pg } = await import("pg").catch((cause: unknown) => {
-    throw new ApiError("unavailable", 'PostgreSQL needs the package "pg": npm install pg', {
-      cause,
-    });
-  });
-  const pool = new pg.Pool({ connectionString: url, max });
-  // An idle connection that breaks is replaced; without a listener it would end the process.
-  pool.on("error", () => {});
-  return new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: pool as unknown as PostgresPool }),
-  });
 }
 
 async function migrate(db: Kysely<Tables>): Promise<void> {
