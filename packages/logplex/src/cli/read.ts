@@ -47,7 +47,7 @@ export async function read(options: ReadOptions, context: CommandContext): Promi
     for await (const event of lines(response)) {
       if (options.json === true) {
         context.out(`${event}\n`);
-        after = /"seq":(\d+)/.exec(event)?.[1] ?? after;
+        after = /"seq":([1-9]\d*)/.exec(event)?.[1] ?? after;
       } else if (event.startsWith("data: {") && event.includes('"lost":')) {
         // The notice that follows says the same for people.
       } else if (event.startsWith("data: ")) {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { HISTORY_WAIT_MS, readyWithin } from "../channel/ready-within.ts";
 import type { RandomBytes } from "../clock.ts";
 import type { DrainInfo } from "../drain/index.ts";
 import { LogplexError } from "../errors.ts";
@@ -10,6 +11,7 @@ import type { Ingress } from "../input/ingress.ts";
 import type { Logplex } from "../logplex.ts";
 import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import { uuid } from "../session/sessions.ts";
+import { HISTORY_UNAVAILABLE } from "../tail/notice.ts";
 import { type Answer, fail, filterOf, notAllowed, replayRange, text } from "./answer.ts";
 import type { Switches } from "./control-rods.ts";
 
@@ -333,7 +335,8 @@ export class ManagementApi {
     const num = searchParams.get("num") ?? "";
     const limit = /^[1-9]\d{0,6}$/.test(num) ? Number(num) : 100;
     const channel = logplex.channel(id);
-    await channel.ready();
+    if (!(await readyWithin(channel, this.#context.ingress.clock, HISTORY_WAIT_MS)))
+      return fail(503, HISTORY_UNAVAILABLE);
     const { messages, stoppedBy } = channel.search({
       limit,
       ...filterOf(searchParams),

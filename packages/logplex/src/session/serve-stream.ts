@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Channel } from "../channel/channel.ts";
+import { HISTORY_WAIT_MS, readyWithin } from "../channel/ready-within.ts";
 import type { Clock } from "../clock.ts";
 import { LogplexError } from "../errors.ts";
 import { createNotice, HISTORY_UNAVAILABLE, TAILS_FORBIDDEN } from "../tail/notice.ts";
@@ -46,7 +47,15 @@ function resumePoint(request: IncomingMessage): number | undefined {
 async function run(context: StreamContext, signal: AbortSignal): Promise<void> {
   const { channel, claims, request, sink, clock } = context;
   const after = resumePoint(request);
-  await channel.ready();
+  const say = (text: string, seq: number): void => {
+    const message = createNotice(text, clock.now() * 1000, seq);
+    if (!sink.ended) sink.write([sink.format.encode({ kind: "message", message })]);
+  };
+  if (!(await readyWithin(channel, clock, HISTORY_WAIT_MS))) {
+    sink.begin();
+    say(HISTORY_UNAVAILABLE, 0);
+    return;
+  }
   let tail: Tail;
   try {
     const until = claims.tail && channel.tailable ? undefined : channel.nextSeq;
@@ -56,10 +65,6 @@ async function run(context: StreamContext, signal: AbortSignal): Promise<void> {
     sink.refuse(error.status, error.message, error.status === 429 ? { "Retry-After": "5" } : {});
     return;
   }
-  const say = (text: string, seq: number): void => {
-    const message = createNotice(text, clock.now() * 1000, seq);
-    if (!sink.ended) sink.write([sink.format.encode({ kind: "message", message })]);
-  };
   try {
     sink.begin(channel.storing ? {} : { "X-Heroku-Warning": NO_HISTORY });
     if (claims.tail && channel.tailable) await follow(tail, context, signal);

@@ -30,7 +30,8 @@ function frameOf(event: TailEvent): Buffer {
 function sseEvent(event: TailEvent, lines: readonly string[]): string {
   const message = messageOf(event);
   const id = event.kind === "message" ? (event.after ?? message.seq) : message.seq;
-  let text = `id: ${id}\n`;
+  // A notice that stands nowhere in the channel leaves the place of the reader as it is.
+  let text = id === 0 ? "" : `id: ${id}\n`;
   for (const line of lines) text += `data: ${line}\n`;
   if (event.kind === "message") return `${text}\n`;
   const loss = JSON.stringify({ code: "L11", lost: event.lost, lastSeq: event.seq });

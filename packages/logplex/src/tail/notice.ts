@@ -13,7 +13,10 @@ export const HISTORY_UNAVAILABLE = "L15: Error displaying log lines. Please try 
 export const TAILS_FORBIDDEN =
   "Error L20 (Tail sessions forbidden) Tail sessions for this app are forbidden due to log volume.";
 
-/** A message of the platform that is not stored: `heroku[logplex]`, PRI 172 unless said. */
+/**
+ * A message of the platform that is not stored: `heroku[logplex]`, PRI 172 unless said. Number 0:
+ * it has no place in the channel.
+ */
 export function createNotice(text: string, micros: number, seq: number, pri = 172): StoredMessage {
   return {
     seq,
