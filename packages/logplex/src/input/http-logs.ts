@@ -135,7 +135,7 @@ export class HttpLogs {
   ): Promise<void> {
     const { frameIds, counters } = this.#ingress;
     const writer = caller.kind === "token" ? caller.token.id : caller.id;
-    const given = header(request, "logplex-frame-id");
+    const given = header(request, "logplex-frame-id") ?? idOfShuttle(request);
     const frameId = given !== undefined && given.length <= 128 ? given : undefined;
     if (frameId !== undefined && frameIds.has(writer, frameId)) {
       counters.rejected.duplicate += 1;
@@ -402,6 +402,15 @@ export class HttpLogs {
 function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return typeof value === "string" && value !== "" ? value.trim() : undefined;
+}
+
+/**
+ * log-shuttle names a batch with `X-Request-Id` and keeps the name when it sends the batch again. From
+ * others that header names one try.
+ */
+function idOfShuttle(request: IncomingMessage): string | undefined {
+  const isShuttle = header(request, "user-agent")?.startsWith("log-shuttle/") === true;
+  return isShuttle ? header(request, "x-request-id") : undefined;
 }
 
 function mediaType(request: IncomingMessage): string {
