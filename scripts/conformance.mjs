@@ -1,5 +1,5 @@
 // Runs the conformance kit on every driver of this repository and writes the results into
-// docs/reference/conformance.md. A driver whose component is missing here (bwrap, Docker Engine, root)
+// docs/reference/conformance.md. A driver whose component is missing here (bwrap, runc, Docker Engine, root)
 // keeps its column; one that fails a check is named, and nothing is written. `--only=sandbox,docker` takes some.
 import { spawn } from "node:child_process";
 import { chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -26,6 +26,7 @@ const columns = [
   ["process with a shared supervisor", () => command({ supervisor: "shared" })],
   ["sandbox", () => suite("packages/driver-sandbox/test/conformance.test.ts")],
   ["sandbox without root", withoutRoot],
+  ["sandbox by runc", () => suite("packages/driver-sandbox/test/conformance-runc.test.ts")],
   ["docker", () => suite("packages/driver-docker/test/conformance.test.ts")],
 ];
 

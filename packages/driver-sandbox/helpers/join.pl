@@ -17,7 +17,32 @@ if ($filter_file ne "") {
   local $/;
   $filter = <$file>;
 }
+# Of a container, whose user is one of the host; a sandbox is joined by its own user.
+my ($user) = $> == 0 ? contents("/proc/$target/status") =~ /^Uid:\s+(\d+)/m : ();
+join_groups() if $user;
 my %env = map { /^\+(.+)/s ? ($1 => $ENV{$_}) : () } keys %ENV;
+
+sub contents {
+  my ($path) = @_;
+  open(my $file, "<", $path) or return "";
+  local $/;
+  return <$file> // "";
+}
+
+# What the dyno's groups refuse, devices for instance, is refused here too.
+sub join_groups {
+  my %mounts;
+  for (split /\n/, contents("/proc/self/mountinfo")) {
+    my ($point, $options) = /^(?:\S+ ){4}(\S+).* - cgroup \S+ (\S+)/ or next;
+    $mounts{$_} //= $point for grep { !/^rw$|^ro$/ } split /,/, $options;
+  }
+  for (split /\n/, contents("/proc/$target/cgroup")) {
+    my ($controllers, $path) = /^\d+:([^:]+):(.*)$/ or next;
+    my $point = $mounts{ (split /,/, $controllers)[0] } // next;
+    open(my $file, ">", "$point$path/cgroup.procs") or next;
+    syswrite($file, $$);
+  }
+}
 
 sub namespace {
   my ($path) = @_;
@@ -53,6 +78,8 @@ for my $user (@users) {
   syscall($SETNS, fileno($user), 0) == 0 or die "setns: $!\n";
   join_owned();
 }
+# Without a user namespace of its own: a container.
+join_owned();
 die "can't join: " . join(", ", sort keys %others) . "\n" if %others;
 
 pipe(my $wait, my $go) or die "pipe: $!\n";
@@ -67,6 +94,12 @@ if ($pid == 0) {
   chdir($directory) or die "$directory: $!\n";
   %ENV = %env;
   syscall($PRCTL, 24, $_, 0, 0, 0) for 0 .. 63;
+  if ($user) {
+    $) = "$user $user";
+    POSIX::setgid($user) && POSIX::setuid($user) or die "user $user: $!\n";
+    # Forgotten with the change of the user.
+    syscall($PRCTL, 1, 9, 0, 0, 0);
+  }
   syscall($PRCTL, 38, 1, 0, 0, 0) == 0 or die "no_new_privs: $!\n";
   $SIG{$_} = "DEFAULT" for @signals, "PIPE", "TTOU", "TTIN", "TSTP";
   my $program = pack("S x![P] P", length($filter) / 8, $filter);

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { rm, writeFile } from "node:fs/promises";
+import { chmodSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -24,27 +25,35 @@ import {
   defineCapabilities,
   isDynoId,
   processDriver,
+  runProgram,
   throwIfAborted,
 } from "@dynokit/manifold";
+import { outerLimits } from "./around.ts";
+import { sandboxLine } from "./bubblewrap.ts";
+import { bundleText, containerLine } from "./bundle.ts";
+import { Containers } from "./containers.ts";
 import { canMountDisks, MIN_DISK_BYTES, mountDisk, unmountBelow } from "./disk.ts";
 import { carried, outerEnvironment } from "./environment.ts";
 import { innerExit } from "./exit.ts";
 import { fromInner, PORT_LABEL, SOCKET_LABEL, toInner } from "./handle.ts";
 import { type Home, makeHome } from "./home.ts";
 import { type Host, probeHost } from "./host.ts";
-import { joinLine, outerLimits, SIGNAL_RESET, sandboxLine } from "./line.ts";
+import { type Place, SIGNAL_RESET } from "./inside.ts";
+import { joinLine } from "./join.ts";
 import { hasOwnNetwork, Network } from "./network.ts";
 import { parseOptions, type SandboxDriverOptions, type Settings } from "./options.ts";
-import { configSchema, type HostPath, hostPathsOf, mountPaths } from "./paths.ts";
+import { configSchema, hostPathsOf, mountPaths } from "./paths.ts";
 import { isPast, mainProcess, userOf } from "./processes.ts";
+import { tryRuntime } from "./try-runtime.ts";
+import { reserveUser } from "./users.ts";
 
 const VERSION = "0.1.0";
 const POLL_MS = 2;
 const READY_INTERVAL_MS = 50;
 
 /**
- * Dynos with the isolation of a container and without a daemon, through bubblewrap
- * (spec/drivers.md §5): namespaces of their own, a read-only system, no capability, a filter of
+ * Dynos with the isolation of a container and without a daemon, through bubblewrap or, as root, an
+ * OCI runtime (spec/drivers.md §5): namespaces of their own, a read-only system, no capability, a filter of
  * system calls. Each is held by a supervisor of the process driver, so that dynos, their output
  * and exit results outlive the calling program.
  *
@@ -71,22 +80,32 @@ class SandboxDriver implements DynoDriver {
   readonly #capabilities: DriverCapabilities;
   /** With a way out for dynos. */
   readonly #network: Network | undefined;
+  /** With an OCI runtime. */
+  readonly #containers: Containers | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(settings: Settings) {
     this.#settings = settings;
-    this.#host = probeHost(settings.readOnly);
+    this.#host = probeHost(settings);
     this.#network = settings.policy && new Network(settings.policy);
     this.#home = makeHome(settings);
+    const oci = settings.runtime !== "bwrap";
+    this.#containers = oci
+      ? new Containers(this.#host.runtime, this.#home.containers, settings.stateDirectory)
+      : undefined;
     this.#inner = processDriver({
       stateDirectory: settings.stateDirectory,
       logs: settings.logs,
       controlGroups: settings.controlGroups,
       startTimeoutMs: settings.startTimeoutMs,
-      ...(settings.users ? { users: settings.users } : {}),
+      // A runtime changes the user itself.
+      ...(settings.users && !oci ? { users: settings.users } : {}),
       ...(settings.ports ? { ports: settings.ports } : {}),
     });
+    // That driver closed it for all but itself; the bridges are of the dynos' users.
+    if (oci) chmodSync(settings.stateDirectory, 0o711);
     const inner = this.#inner.capabilities();
+    if (oci) tryRuntime(settings, this.#host, this.#home, inner.containment === "complete");
     this.#capabilities = defineCapabilities({
       ...inner,
       containment: "complete",
@@ -120,7 +139,8 @@ class SandboxDriver implements DynoDriver {
         containment: "complete",
         egress: this.#settings.egress,
         seccomp: this.#settings.seccomp,
-        bwrap: this.#host.bwrap,
+        runtime: this.#settings.runtime,
+        [this.#settings.runtime]: this.#host.runtime,
       };
     }
   }
@@ -143,21 +163,26 @@ class SandboxDriver implements DynoDriver {
     // Without loop devices, or the right to mount them, the disk is one in memory (spec/drivers.md §5.7).
     const loop = disk !== undefined && canMountDisks() ? disk : undefined;
     const mounts = loop !== undefined || (root && paths !== undefined);
-    const gate = this.#network || mounts ? join(directory, "gate") : undefined;
-    const line = sandboxLine(
-      spec,
-      {
-        directory: spec.cwd ?? join(directory, "app"),
-        memoryDisk: loop === undefined ? disk : undefined,
-        paths,
-        socket,
-        gate,
-        grouped: this.#capabilities.limits.pids === "hard",
-      },
-      this.#host,
-      this.#home,
-      this.#settings,
-    );
+    const gate = join(directory, "gate");
+    const waits = this.#network !== undefined || mounts || this.#containers !== undefined;
+    const place = {
+      directory: spec.cwd ?? join(directory, "app"),
+      memoryDisk: loop === undefined ? disk : undefined,
+      paths,
+      socket,
+    };
+    const parts = [this.#host, this.#home, this.#settings] as const;
+    const line = this.#containers
+      ? containerLine(spec, { ...place, gate, state: directory }, ...parts)
+      : sandboxLine(
+          spec,
+          {
+            ...place,
+            gate: waits ? gate : undefined,
+            grouped: this.#capabilities.limits.pids === "hard",
+          },
+          ...parts,
+        );
     const { limits, ...rest } = spec;
     const outer = outerLimits(limits);
     const handle = await this.#inner.start(
@@ -176,7 +201,7 @@ class SandboxDriver implements DynoDriver {
       },
       options,
     );
-    if (gate !== undefined) await this.#makeReady(spec.id, gate, loop, paths, options.signal);
+    if (waits) await this.#makeReady(spec, { ...place, gate, loop }, options.signal);
     await this.#untilInside(spec.id, options.signal);
     if (mounts) await unmountBelow(directory);
     return fromInner(handle);
@@ -207,6 +232,7 @@ class SandboxDriver implements DynoDriver {
     if (this.#settings.users && isDynoId(id))
       await unmountBelow(join(this.#settings.stateDirectory, id));
     await this.#inner.destroy(id, options);
+    await this.#containers?.remove(id);
     if (socket !== undefined) await rm(socket, { force: true });
   }
 
@@ -220,6 +246,7 @@ class SandboxDriver implements DynoDriver {
   }
 
   async list(): Promise<readonly DriverHandle[]> {
+    await this.#containers?.sweep();
     return (await this.#inner.list()).map(fromInner);
   }
 
@@ -325,28 +352,39 @@ class SandboxDriver implements DynoDriver {
 
   /** Does what root has to do for a dyno that waits for it, and lets it go on. */
   async #makeReady(
-    id: string,
-    gate: string,
-    disk: number | undefined,
-    paths: readonly HostPath[] | undefined,
+    spec: DynoSpec,
+    place: Place & { readonly gate: string; readonly loop: number | undefined },
     signal: AbortSignal | undefined,
   ): Promise<void> {
+    const { id } = spec;
+    const { gate, loop, paths } = place;
     try {
       const directory = join(this.#settings.stateDirectory, id);
-      if (disk !== undefined)
-        await mountDisk(join(directory, "app"), join(directory, "disk"), disk);
-      const outer = this.#inner.pid(id);
-      if (paths && this.#settings.users) {
+      const users = this.#settings.users;
+      const reserved =
+        this.#containers && users
+          ? await reserveUser(this.#settings.stateDirectory, directory, users)
+          : undefined;
+      if (reserved !== undefined && spec.cwd === undefined)
+        await runProgram("chown", ["-R", "-h", `${reserved}:${reserved}`, join(directory, "app")]);
+      if (loop !== undefined)
+        await mountDisk(join(directory, "app"), join(directory, "disk"), loop);
+      if (paths && users) {
+        const outer = this.#inner.pid(id);
         // Ended already: its output and its result say why.
         if (outer === undefined) return;
-        await mountPaths(paths, directory, userOf(outer));
+        await mountPaths(paths, directory, reserved ?? userOf(outer));
       }
       if (this.#network) {
         const pid = await this.#until(id, signal, hasOwnNetwork);
         if (pid === undefined) return;
         await this.#network.attach(pid);
       }
-      await writeFile(gate, "");
+      // Whole when it is seen.
+      const parts = [this.#host, this.#home, this.#settings] as const;
+      const text = reserved === undefined ? "" : bundleText(reserved, spec, place, ...parts);
+      await writeFile(`${gate}.new`, text);
+      await rename(`${gate}.new`, gate);
     } catch (error) {
       // Stopped meanwhile: then there is nothing left to get ready.
       if (DriverError.is(error) && error.code === "failed" && this.#inner.pid(id) === undefined)

@@ -18,7 +18,13 @@ import { seccompFilter } from "./seccomp.ts";
 
 /** Files that all dynos of a state directory share; readable for their users. */
 export interface Home {
+  /** First program of a dyno, outside: for bubblewrap. */
   readonly enter: string;
+  /** The same for an OCI runtime. */
+  readonly oci: string;
+  /** First program of a container, inside. */
+  readonly first: string;
+  /** Starts a program beside a dyno. */
   readonly join: string;
   /** Empty without a filter. */
   readonly filter: string;
@@ -28,6 +34,8 @@ export interface Home {
   readonly resolver: string;
   /** Where the sockets of the bridges are. */
   readonly sockets: string;
+  /** Where an OCI runtime notes its containers. */
+  readonly containers: string;
 }
 
 const ETC = {
@@ -36,6 +44,8 @@ const ETC = {
   hosts: "127.0.0.1 localhost\n::1 localhost ip6-localhost\n",
   "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n",
 } as const;
+
+const HELPERS = ["around.pl", "enter.pl", "oci.pl", "first.pl", "join.pl"] as const;
 
 // By its own name: the folder lies elsewhere seen from `src` than from the bundle.
 const helpers = join(
@@ -66,14 +76,17 @@ export function makeHome(settings: Settings): Home {
     );
   }
   if (filter) put(join(directory, "filter"), filter);
-  for (const name of ["enter.pl", "join.pl"]) put(join(directory, name), join(helpers, name), true);
+  for (const name of HELPERS) put(join(directory, name), join(helpers, name), true);
   return {
     enter: join(directory, "enter.pl"),
+    oci: join(directory, "oci.pl"),
+    first: join(directory, "first.pl"),
     join: join(directory, "join.pl"),
     filter: filter ? join(directory, "filter") : "",
     etc,
     resolver,
     sockets: socketDirectory(settings.stateDirectory, root),
+    containers: join(directory, "containers"),
   };
 }
 

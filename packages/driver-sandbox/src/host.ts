@@ -2,15 +2,23 @@ import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { DriverError } from "@dynokit/manifold";
+import type { Settings } from "./options.ts";
 
 /** Programs of the host that the driver needs, by their paths. */
 export interface Host {
-  readonly bwrap: string;
+  /** bubblewrap, or the OCI runtime. */
+  readonly runtime: string;
   readonly perl: string;
   /** Shell inside. */
   readonly shell: string;
-  /** Arguments of bubblewrap for the read-only system. */
-  readonly system: readonly string[];
+  readonly system: SystemTree;
+}
+
+/** The read-only system: `/usr` and what leads into it, and what programs need of `/etc`. */
+export interface SystemTree {
+  /** Paths that are what they are on the host. */
+  readonly binds: readonly string[];
+  readonly links: readonly { readonly path: string; readonly target: string }[];
 }
 
 const OPTIONAL_ETC = [
@@ -28,17 +36,33 @@ const OPTIONAL_ETC = [
   "services",
 ];
 
-/** Finds and tries what is needed; throws `unavailable` with what is missing. */
-export function probeHost(readOnly: readonly string[]): Host {
+/** Finds what is needed, and tries bubblewrap; throws `unavailable` with what is missing. */
+export function probeHost({ readOnly, runtime }: Pick<Settings, "readOnly" | "runtime">): Host {
   if (process.platform !== "linux")
     throw new DriverError("not-supported", "The sandbox driver needs Linux");
-  const bwrap = find("bwrap", "bubblewrap");
-  const perl = find("perl", "perl");
-  const system = systemArguments(readOnly);
+  const host = {
+    runtime: runtime === "bwrap" ? find("bwrap", "bubblewrap") : find(runtime, runtime),
+    perl: find("perl", "perl"),
+    system: systemTree(readOnly),
+    shell: existsSync("/usr/bin/bash") ? "/bin/bash" : "/bin/sh",
+  };
+  if (runtime === "bwrap") tryBubblewrap(host.runtime, host.system);
+  return host;
+}
+
+/** Arguments of bubblewrap for it. */
+export function systemArguments({ binds, links }: SystemTree): string[] {
+  return [
+    ...binds.flatMap((path) => ["--ro-bind", path, path]),
+    ...links.flatMap(({ path, target }) => ["--symlink", target, path]),
+  ];
+}
+
+function tryBubblewrap(bwrap: string, system: SystemTree): void {
   const tried = spawnSync(
     bwrap,
     [
-      ...system,
+      ...systemArguments(system),
       "--unshare-user",
       "--unshare-all",
       "--proc",
@@ -60,25 +84,23 @@ export function probeHost(readOnly: readonly string[]): Host {
       { retryable: false },
     );
   }
-  return { bwrap, perl, system, shell: existsSync("/usr/bin/bash") ? "/bin/bash" : "/bin/sh" };
 }
 
-/** `/usr` and what leads into it, and what programs need of `/etc`. */
-function systemArguments(readOnly: readonly string[]): string[] {
-  const parameters = ["--ro-bind", "/usr", "/usr"];
+function systemTree(readOnly: readonly string[]): SystemTree {
+  const binds = ["/usr"];
+  const links: { path: string; target: string }[] = [];
   for (const path of ["/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"]) {
     const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found?.isSymbolicLink()) parameters.push("--symlink", readlinkSync(path), path);
-    else if (found) parameters.push("--ro-bind", path, path);
+    if (found?.isSymbolicLink()) links.push({ path, target: readlinkSync(path) });
+    else if (found) binds.push(path);
   }
-  for (const name of OPTIONAL_ETC)
-    if (existsSync(`/etc/${name}`)) parameters.push("--ro-bind", `/etc/${name}`, `/etc/${name}`);
+  for (const name of OPTIONAL_ETC) if (existsSync(`/etc/${name}`)) binds.push(`/etc/${name}`);
   for (const path of readOnly) {
     if (!existsSync(path))
       throw new DriverError("invalid-spec", `"${path}" of the option "readOnly" does not exist`);
-    parameters.push("--ro-bind", path, path);
+    binds.push(path);
   }
-  return parameters;
+  return { binds, links };
 }
 
 function find(program: string, packageName: string): string {

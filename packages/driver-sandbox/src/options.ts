@@ -15,6 +15,7 @@ const MIB = 1_048_576;
 
 const schema = z.strictObject({
   stateDirectory: z.string().min(1).optional(),
+  runtime: z.enum(["bwrap", "runc", "crun"]).default("bwrap"),
   egress: z.enum(["none", "allow-list", "open", "host"]).default("none"),
   allow: z
     .array(
@@ -73,6 +74,13 @@ export interface SandboxDriverOptions {
    * `$XDG_STATE_HOME`, else `~/.local/state`.
    */
   readonly stateDirectory?: string;
+  /**
+   * What makes the walls (spec/drivers.md §5.1). `bwrap` (default): bubblewrap, with and without
+   * root. `runc`, `crun`: a container of an OCI runtime, which also denies devices by a control
+   * group and weighs the CPU; needs root and writable control groups, and is tried at the start.
+   * crun refuses hosts that have control groups of both versions.
+   */
+  readonly runtime?: "bwrap" | "runc" | "crun";
   /**
    * What dynos reach (spec/drivers.md §5.3). `none` (default): nothing but their own loopback.
    * `allow-list`: what `allow` lists. `open`: the internet and what `allow` lists, but neither this
@@ -156,6 +164,18 @@ export function parseOptions(options: SandboxDriverOptions): Settings {
     );
   }
   const root = process.getuid?.() === 0;
+  const { runtime, controlGroups } = result.data;
+  if (runtime !== "bwrap" && !root)
+    throw new DriverError(
+      "unavailable",
+      `The runtime "${runtime}" needs root; leave "runtime" out to use bubblewrap, which does not`,
+      { retryable: false },
+    );
+  if (runtime !== "bwrap" && !controlGroups)
+    throw new DriverError(
+      "invalid-spec",
+      `The runtime "${runtime}" works by control groups; leave "controlGroups" out`,
+    );
   const { stateDirectory, users, allow, nameservers, addresses, addresses6, ...rest } = result.data;
   return {
     ...rest,

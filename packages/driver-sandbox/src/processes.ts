@@ -1,14 +1,17 @@
 import { readFileSync } from "node:fs";
 import { DriverError } from "@dynokit/manifold";
+import { FIRST } from "./inside.ts";
 
 /**
- * The main process of a dyno, seen from the process that became bubblewrap: the first child of
- * the one child that is number 1 of a PID namespace. Undefined while, or when, there is none.
+ * The main process of a dyno, seen from its outermost one: the first child of the one child that is
+ * number 1 of a PID namespace. Undefined while, or when, there is none.
  */
 export function mainProcess(outer: number): number | undefined {
   for (const child of childrenOf(outer)) {
     if (innerNumber(child) !== 1) continue;
-    return childrenOf(child).find((pid) => innerNumber(pid) === 2);
+    const inside = childrenOf(child);
+    // In a container lower numbers were threads of the runtime; orphans are behind its own child.
+    return isPast(child, FIRST) ? inside.find((pid) => innerNumber(pid) === 2) : inside[0];
   }
   return undefined;
 }

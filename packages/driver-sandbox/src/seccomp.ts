@@ -31,137 +31,142 @@ type Instruction = [code: number, yes: number, no: number, value: number];
 
 interface Architecture {
   readonly audit: number;
+  /** As libseccomp calls it. */
+  readonly library: string;
   readonly x32: boolean;
   readonly clone: number;
   readonly ioctl: number;
   readonly socket: number;
-  readonly refused: readonly number[];
+  /** By name, for runtimes that take names. */
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 /** The new ones have one number everywhere. */
-const everywhere = [
-  425, // io_uring_setup
-  426, // io_uring_enter
-  427, // io_uring_register
-  428, // open_tree
-  429, // move_mount
-  430, // fsopen
-  431, // fsconfig
-  432, // fsmount
-  433, // fspick
-  438, // pidfd_getfd
-  442, // mount_setattr
-  443, // quotactl_fd
-  467, // open_tree_attr
-] as const;
+const everywhere = {
+  io_uring_setup: 425,
+  io_uring_enter: 426,
+  io_uring_register: 427,
+  open_tree: 428,
+  move_mount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+  fspick: 433,
+  pidfd_getfd: 438,
+  mount_setattr: 442,
+  quotactl_fd: 443,
+  open_tree_attr: 467,
+} as const;
 const CLONE3 = 435;
 
 const architectures: Readonly<Record<string, Architecture>> = {
   x64: {
     audit: 0xc000003e,
+    library: "SCMP_ARCH_X86_64",
     x32: true,
     clone: 56,
     ioctl: 16,
     socket: 41,
-    refused: [
-      101, // ptrace
-      103, // syslog
-      134, // uselib
-      136, // ustat
-      139, // sysfs
-      153, // vhangup
-      154, // modify_ldt
-      155, // pivot_root
-      156, // _sysctl
-      159, // adjtimex
-      163, // acct
-      164, // settimeofday
-      165, // mount
-      166, // umount2
-      167, // swapon
-      168, // swapoff
-      169, // reboot
-      170, // sethostname
-      171, // setdomainname
-      172, // iopl
-      173, // ioperm
-      174, // create_module
-      175, // init_module
-      176, // delete_module
-      177, // get_kernel_syms
-      178, // query_module
-      179, // quotactl
-      180, // nfsservctl
-      212, // lookup_dcookie
-      227, // clock_settime
-      246, // kexec_load
-      248, // add_key
-      249, // request_key
-      250, // keyctl
-      272, // unshare
-      298, // perf_event_open
-      300, // fanotify_init
-      303, // name_to_handle_at
-      304, // open_by_handle_at
-      305, // clock_adjtime
-      308, // setns
-      310, // process_vm_readv
-      311, // process_vm_writev
-      312, // kcmp
-      313, // finit_module
-      320, // kexec_file_load
-      321, // bpf
-      323, // userfaultfd
+    refused: {
+      ptrace: 101,
+      syslog: 103,
+      uselib: 134,
+      ustat: 136,
+      sysfs: 139,
+      vhangup: 153,
+      modify_ldt: 154,
+      pivot_root: 155,
+      _sysctl: 156,
+      adjtimex: 159,
+      acct: 163,
+      settimeofday: 164,
+      mount: 165,
+      umount2: 166,
+      swapon: 167,
+      swapoff: 168,
+      reboot: 169,
+      sethostname: 170,
+      setdomainname: 171,
+      iopl: 172,
+      ioperm: 173,
+      create_module: 174,
+      init_module: 175,
+      delete_module: 176,
+      get_kernel_syms: 177,
+      query_module: 178,
+      quotactl: 179,
+      nfsservctl: 180,
+      lookup_dcookie: 212,
+      clock_settime: 227,
+      kexec_load: 246,
+      add_key: 248,
+      request_key: 249,
+      keyctl: 250,
+      unshare: 272,
+      perf_event_open: 298,
+      fanotify_init: 300,
+      name_to_handle_at: 303,
+      open_by_handle_at: 304,
+      clock_adjtime: 305,
+      setns: 308,
+      process_vm_readv: 310,
+      process_vm_writev: 311,
+      kcmp: 312,
+      finit_module: 313,
+      kexec_file_load: 320,
+      bpf: 321,
+      userfaultfd: 323,
       ...everywhere,
-    ],
+    },
   },
   arm64: {
     audit: 0xc00000b7,
+    library: "SCMP_ARCH_AARCH64",
     x32: false,
     clone: 220,
     ioctl: 29,
     socket: 198,
-    refused: [
-      18, // lookup_dcookie
-      39, // umount2
-      40, // mount
-      41, // pivot_root
-      42, // nfsservctl
-      58, // vhangup
-      60, // quotactl
-      89, // acct
-      97, // unshare
-      104, // kexec_load
-      105, // init_module
-      106, // delete_module
-      112, // clock_settime
-      116, // syslog
-      117, // ptrace
-      142, // reboot
-      161, // sethostname
-      162, // setdomainname
-      170, // settimeofday
-      171, // adjtimex
-      217, // add_key
-      218, // request_key
-      219, // keyctl
-      224, // swapon
-      225, // swapoff
-      241, // perf_event_open
-      262, // fanotify_init
-      264, // name_to_handle_at
-      265, // open_by_handle_at
-      266, // clock_adjtime
-      268, // setns
-      270, // process_vm_readv
-      271, // process_vm_writev
-      272, // kcmp
-      273, // finit_module
-      280, // bpf
-      282, // userfaultfd
-      294, // kexec_file_load
+    refused: {
+      lookup_dcookie: 18,
+      umount2: 39,
+      mount: 40,
+      pivot_root: 41,
+      nfsservctl: 42,
+      vhangup: 58,
+      quotactl: 60,
+      acct: 89,
+      unshare: 97,
+      kexec_load: 104,
+      init_module: 105,
+      delete_module: 106,
+      clock_settime: 112,
+      syslog: 116,
+      ptrace: 117,
+      reboot: 142,
+      sethostname: 161,
+      setdomainname: 162,
+      settimeofday: 170,
+      adjtimex: 171,
+      add_key: 217,
+      request_key: 218,
+      keyctl: 219,
+      swapon: 224,
+      swapoff: 225,
+      perf_event_open: 241,
+      fanotify_init: 262,
+      name_to_handle_at: 264,
+      open_by_handle_at: 265,
+      clock_adjtime: 266,
+      setns: 268,
+      process_vm_readv: 270,
+      process_vm_writev: 271,
+      kcmp: 272,
+      finit_module: 273,
+      bpf: 280,
+      userfaultfd: 282,
+      kexec_file_load: 294,
       ...everywhere,
-    ],
+    },
   },
 };
 
@@ -178,7 +183,7 @@ export function seccompFilter(architecture: string = process.arch): Buffer | und
   const refuseNumber = (number: number, errno: number) =>
     program.push([JUMP_EQUAL, 0, 1, number], [RETURN, 0, 0, refuse(errno)]);
   if (arch.x32) program.push([JUMP_ABOVE, 0, 1, X32], [RETURN, 0, 0, refuse(ENOSYS)]);
-  for (const number of arch.refused) refuseNumber(number, EPERM);
+  for (const number of Object.values(arch.refused)) refuseNumber(number, EPERM);
   // Its flags lie in memory, where a filter can't look; programs fall back to clone.
   refuseNumber(CLONE3, ENOSYS);
   program.push(
@@ -208,4 +213,46 @@ export function seccompFilter(architecture: string = process.arch): Buffer | und
     bytes.writeUInt32LE(value >>> 0, index * 8 + 4);
   }
   return bytes;
+}
+
+/** The same refusals as a profile of the OCI runtime specification; undefined where there is no list. */
+export function seccompProfile(architecture: string = process.arch): object | undefined {
+  const arch = architectures[architecture];
+  if (!arch) return undefined;
+  const low = 0xffffffff;
+  const families = Array.from({ length: Math.max(...FAMILIES) }, (_, family) => family).filter(
+    (family) => !FAMILIES.includes(family),
+  );
+  const rule = (name: string, errnoRet: number, args?: object) => ({
+    names: [name],
+    action: "SCMP_ACT_ERRNO",
+    errnoRet,
+    ...(args ? { args: [args] } : {}),
+  });
+  return {
+    defaultAction: "SCMP_ACT_ALLOW",
+    architectures: [arch.library],
+    syscalls: [
+      ...Object.keys(arch.refused).map((name) => rule(name, EPERM)),
+      rule("clone3", ENOSYS),
+      rule("clone", EPERM, {
+        index: 0,
+        value: CLONE_NEWUSER,
+        valueTwo: CLONE_NEWUSER,
+        op: "SCMP_CMP_MASKED_EQ",
+      }),
+      // Compared with all 64 bits, so that what is above the 32 that the kernel reads is refused too.
+      rule("socket", EAFNOSUPPORT, {
+        index: 0,
+        value: Math.max(...FAMILIES),
+        op: "SCMP_CMP_GT",
+      }),
+      ...families.map((value) =>
+        rule("socket", EAFNOSUPPORT, { index: 0, value, op: "SCMP_CMP_EQ" }),
+      ),
+      ...TERMINAL_INJECTION.map((valueTwo) =>
+        rule("ioctl", EPERM, { index: 1, value: low, valueTwo, op: "SCMP_CMP_MASKED_EQ" }),
+      ),
+    ],
+  };
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { sandboxDriver } from "../src/index.ts";
-import { missing, titled } from "./support/requirement.ts";
+import { missing, runc, titled } from "./support/requirement.ts";
 
 const program = fileURLToPath(new URL("support/egress-program.ts", import.meta.url));
 
@@ -30,6 +30,7 @@ describe.skipIf(reason !== undefined)(
         "--net",
         process.execPath,
         ...["--conditions=@dynokit/source", "--import", "tsx", program],
+        ...(runc.missing === undefined ? ["runc"] : []),
       ]);
       found = JSON.parse(stdout);
     }, 120_000);
@@ -58,6 +59,10 @@ describe.skipIf(reason !== undefined)(
         "[2600:1::1]:80": "ok",
         "[2600:1::1]:81": "ok",
       });
+    });
+
+    it.skipIf(runc.missing)(runc.titled("open: the same of a container"), () => {
+      expect(found["runc"]).toEqual(found["open"]);
     });
 
     it("open: reach name servers and listed exceptions", () => {

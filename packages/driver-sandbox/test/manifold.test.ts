@@ -1,19 +1,18 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { describe } from "vitest";
 import { describeHostileDynos } from "../../../test/support/hostile-dynos.ts";
 import { sandboxKit } from "./support/kit.ts";
-import { missing, titled } from "./support/requirement.ts";
+import { describeWalls } from "./support/requirement.ts";
 
-describe.skipIf(missing)(titled("hostile dynos of a manifold"), () => {
-  if (missing) return;
-  const kit = sandboxKit();
+describeWalls("hostile dynos of a manifold", (runtime) => {
+  const kit = sandboxKit({ runtime });
   describeHostileDynos({
     make: kit.make,
     path: "/usr/local/bin:/usr/bin:/bin",
     leftovers: () => [
       ...readdirSync(kit.stateDirectory).filter((name) => !name.startsWith(".")),
       ...readdirSync(join(kit.stateDirectory, ".net")),
+      ...(runtime === "bwrap" ? [] : readdirSync(join(kit.stateDirectory, ".sandbox/containers"))),
     ],
     remove: kit.remove,
   });

@@ -2,11 +2,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DynoDriver, DynoSpec } from "@dynokit/manifold";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { sandboxKit } from "./support/kit.ts";
-import { missing, titled } from "./support/requirement.ts";
+import { describeWalls } from "./support/requirement.ts";
 
-describe.skipIf(missing)(titled("paths of the host"), () => {
+describeWalls("paths of the host", (runtime) => {
   let driver: DynoDriver;
   let kit: ReturnType<typeof sandboxKit>;
   let home: string;
@@ -20,7 +20,7 @@ describe.skipIf(missing)(titled("paths of the host"), () => {
     writeFileSync(join(home, "one/app/code"), "code\n", { mode: 0o600 });
     writeFileSync(join(home, "one/env/WORD"), "hello", { mode: 0o600 });
     writeFileSync(join(home, "other/secret"), "secret");
-    kit = sandboxKit({ hostPaths: [home] });
+    kit = sandboxKit({ runtime, hostPaths: [home] });
     driver = kit.make();
   });
 

@@ -84,7 +84,8 @@ describe.skipIf(reason !== undefined)(
       const size = Number(lines.find((line) => /^\d{4,}$/.test(line) && line !== "1000"));
       expect(size).toBeGreaterThan(2_000_000);
       expect(size).toBeLessThanOrEqual(4_194_304);
-      expect(lines.slice(-2)).toEqual(["1000", "1000"]);
+      // What was complained about is on another stream, and may come in between.
+      expect(lines.filter((line) => line === "1000")).toHaveLength(2);
       expect(egress).toMatch(/that needs root\. Use egress "none"/);
     });
   },

@@ -176,6 +176,9 @@ try {
       { egress: "allow-list", allow: ["203.0.113.0/31:80-80", "[2600:1::/64]:80"] },
       everything,
     ),
+    ...(process.argv.includes("runc")
+      ? { runc: await reach({ egress: "open", nameservers: [], runtime: "runc" }, everything) }
+      : {}),
     neighbours: await neighbours(),
     withoutForwarding: withoutForwarding(),
   };
