@@ -17,7 +17,7 @@ export class BlockSplitter {
 
   /**
    * Takes `area[start, end)`, which the caller may use again afterwards, as also the headroom before it.
-   * Calls `onBlock(area, from, to, lines, partial)`; what is partial is one part of a line, without an end.
+   * Calls `onBlock(area, from, to, partial)`; what is partial is one part of a line, without an end.
    */
   push(area, start, end, onBlock) {
     const last = start + area.subarray(start, end).lastIndexOf(NEWLINE);
@@ -38,7 +38,7 @@ export class BlockSplitter {
       from -= rest.length;
       area.set(rest, from);
     }
-    onBlock(area, from, last + 1, countLines(area, from, last + 1), false);
+    onBlock(area, from, last + 1, false);
     this.#keep(area, last + 1, end);
   }
 
@@ -46,7 +46,7 @@ export class BlockSplitter {
   flush(onBlock) {
     if (this.#size === 0) return;
     const rest = this.#take();
-    onBlock(rest, 0, rest.length, 1, false);
+    onBlock(rest, 0, rest.length, false);
   }
 
   #keep(area, start, end) {
@@ -68,14 +68,18 @@ export class BlockSplitter {
     while (this.#size > MAX_LINE_BYTES) {
       const whole = this.#take();
       const cut = lastBoundary(whole.subarray(0, MAX_LINE_BYTES));
-      onBlock(whole, 0, cut, 1, true);
+      onBlock(whole, 0, cut, true);
       this.#keep(whole, cut, whole.length);
     }
   }
 }
 
-function countLines(area, from, to) {
+/** Lines of a block; the last of them may have no line end. */
+export function countLines(area, from, to) {
   let lines = 0;
-  for (let at = from; at < to; lines++) at = area.indexOf(NEWLINE, at) + 1;
+  for (let at = from; at < to; lines++) {
+    const end = area.indexOf(NEWLINE, at);
+    at = end === -1 ? to : end + 1;
+  }
   return lines;
 }

@@ -110,8 +110,8 @@ export class ControlServer {
         break;
       case "watch":
         // What was printed while the question was on its way counts too.
-        supervisor.output.after(connection.told, (sequence) => {
-          connection.told = sequence;
+        supervisor.output.after(connection.told, (written) => {
+          connection.told = written;
           connection.socket.write(encodeMessage({ event: "log" }));
         });
         break;

@@ -1,8 +1,9 @@
 // What a dyno prints: into the segments on disk, and as raw bytes to the client that is attached.
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
-import { BlockSplitter, HEADROOM_BYTES } from "./blocks.mjs";
-import { RECORD_HEADER, SegmentWriter, TYPE_EXIT, TYPE_STDERR, TYPE_STDOUT } from "./segments.mjs";
+import { BlockSplitter, countLines, HEADROOM_BYTES } from "./blocks.mjs";
+import { RECORD_HEADER, TYPE_EXIT, TYPE_STDERR, TYPE_STDOUT } from "./record.mjs";
+import { SegmentWriter } from "./segments.mjs";
 
 /** Kept for the first client, so that it misses nothing of a dyno that printed before it came. */
 const REPLAY_BYTES = 256 * 1024;
@@ -52,8 +53,7 @@ export class OutputLog {
     area ??= Buffer.allocUnsafeSlow(FRESH + READ_BYTES + 1);
     const type = name === "stderr" ? TYPE_STDERR : TYPE_STDOUT;
     const splitter = new BlockSplitter();
-    const add = (bytes, from, to, lines, partial) =>
-      this.#add(type, bytes, from, to, lines, partial);
+    const add = (bytes, from, to, partial) => this.#add(type, bytes, from, to, partial);
     const take = (length) => {
       // First, for the splitter may change what lies before it but not what it is.
       this.#pass(name, area, length);
@@ -98,7 +98,7 @@ export class OutputLog {
     clearTimeout(this.#timer);
     for (const source of this.#sources) source.flush();
     const bytes = Buffer.from(JSON.stringify(exit));
-    this.#write(TYPE_EXIT, bytes, 0, bytes.length, 1, false, exit.endedAt);
+    this.#write(TYPE_EXIT, bytes, 0, bytes.length, false, exit.endedAt);
     this.close();
     this.#tell();
   }
@@ -109,10 +109,10 @@ export class OutputLog {
     this.#writer.close();
   }
 
-  /** Calls `wake` with the number of the last line once that is above `sequence`. */
-  after(sequence, wake) {
+  /** Calls `wake` with the number of bytes that are written once that is above `written`. */
+  after(written, wake) {
     this.#watchers.add(wake);
-    if (this.#writer.sequence > sequence) this.#wake();
+    if (this.#writer.written > written) this.#wake();
   }
 
   /** Raw output goes to `send(name, bytes)`, which returns false to slow the dyno down until `resume`. */
@@ -147,22 +147,22 @@ export class OutputLog {
     while (this.#replaySize > REPLAY_BYTES) this.#replaySize -= this.#replay.shift()[1].length;
   }
 
-  #add(type, bytes, from, to, lines, partial) {
+  #add(type, bytes, from, to, partial) {
     const { segment } = this.#writer;
-    this.#write(type, bytes, from, to, lines, partial, Date.now());
+    this.#write(type, bytes, from, to, partial, Date.now());
     if (this.#writer.segment !== segment) this.#makeRoom();
   }
 
-  #write(type, bytes, from, to, lines, partial, time) {
+  #write(type, bytes, from, to, partial, time) {
     if (bytes === area) {
-      this.#writer.add(type, bytes, from, to, lines, partial, time);
+      this.#writer.add(type, bytes, from, to, partial, time, countLines);
       return;
     }
     // The rest of a line, kept elsewhere.
     const end = RECORD_HEADER + to - from;
     const whole = Buffer.allocUnsafe(end + 1);
     whole.set(bytes.subarray(from, to), RECORD_HEADER);
-    this.#writer.add(type, whole, RECORD_HEADER, end, lines, partial, time);
+    this.#writer.add(type, whole, RECORD_HEADER, end, partial, time, countLines);
   }
 
   #wake() {
@@ -178,7 +178,7 @@ export class OutputLog {
     this.#wokenAt = performance.now();
     const watchers = [...this.#watchers];
     this.#watchers.clear();
-    for (const wake of watchers) wake(this.#writer.sequence);
+    for (const wake of watchers) wake(this.#writer.written);
   }
 
   /** A segment is full. The dyno waits for a reader; for one that does not read only where it is told to. */

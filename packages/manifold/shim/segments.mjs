@@ -1,10 +1,6 @@
-// The log of one dyno on disk: segments `log.<n>`, each its number (8, double) and records.
-// Record: 1 (1), type (1), flags (1), nothing (1), length (4), time (8, double), number of its first line
-// (8, double), bytes: whole lines with their line ends, the last line of all without, or a part of one line.
-// After the last record there is a 0, which its successor makes a 1 when all else of it is written: what
-// a reader meets behind a 1 is complete. A segment that was read becomes the file of a later one, because
-// fresh pages cost more than all else about a write; its first bytes then change before anything else of
-// it does, so that one who was still reading it finds out.
+// The log of one dyno on disk: segments `log.<n>`, of records. A segment that was read becomes the file of a
+// later one, because fresh pages cost more than all else about a write; its first bytes then change before
+// anything else of it does, so that one who was still reading it finds out.
 import {
   closeSync,
   existsSync,
@@ -15,14 +11,8 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-
-/** Bytes before the first record. */
-export const SEGMENT_HEADER = 8;
-export const RECORD_HEADER = 24;
-export const TYPE_STDOUT = 0;
-export const TYPE_STDERR = 1;
-export const TYPE_EXIT = 3;
-export const FLAG_PARTIAL = 1;
+import { noteLoss } from "./losses.mjs";
+import { frameRecord, RECORD_HEADER, SEGMENT_HEADER, TYPE_LOST } from "./record.mjs";
 
 const COMPLETE = Buffer.from([1]);
 const SPARE = /^spare\.\d+$/;
@@ -61,21 +51,6 @@ export function isSegment(fd, number) {
   );
 }
 
-/** A record as it is in `bytes` from `at` on; undefined when it is not, or not wholly, there. */
-export function recordAt(bytes, at) {
-  if (at + RECORD_HEADER > bytes.length || bytes[at] !== 1) return undefined;
-  const end = at + RECORD_HEADER + bytes.readUInt32LE(at + 4);
-  if (end > bytes.length) return undefined;
-  return {
-    type: bytes[at + 1],
-    partial: (bytes[at + 2] & FLAG_PARTIAL) !== 0,
-    time: bytes.readDoubleLE(at + 8),
-    first: bytes.readDoubleLE(at + 16),
-    from: at + RECORD_HEADER,
-    end,
-  };
-}
-
 /** Appends records, each at once: a reader sees it from then on. Deletes nothing but by `keepNewest`. */
 export class SegmentWriter {
   #directory;
@@ -83,18 +58,20 @@ export class SegmentWriter {
   #number = 1;
   /** What is older was given up, or asked for by nobody. */
   #oldest = 1;
-  #sequence = 0;
+  #written = 0;
   #size = SEGMENT_HEADER;
   #fd;
+  /** Lines for which there was no room. */
+  #lost = 0;
 
   constructor(directory, { segmentBytes }) {
     this.#directory = directory;
     this.#segmentBytes = segmentBytes;
   }
 
-  /** Number of the last line. */
-  get sequence() {
-    return this.#sequence;
+  /** Bytes of all records. */
+  get written() {
+    return this.#written;
   }
 
   /** Number of the segment that is written to. */
@@ -103,32 +80,17 @@ export class SegmentWriter {
   }
 
   /**
-   * Appends `area[from, to)`, which is `lines` lines or a part of one. The record's head is put in
-   * front of it, so `from` has to be `RECORD_HEADER` at least, and `to` below the length of the area. Lines
-   * that the file system has no room for are missing from the numbers, by which a reader counts them.
+   * Appends `area[from, to)`. The record's head is put in front of it, so `from` has to be `RECORD_HEADER`
+   * at least, and `to` below the length of the area. Lines that the file system has no room for are counted
+   * by `countLines(area, from, to)` and told of in a record when there is room again.
    */
-  add(type, area, from, to, lines, partial, time) {
-    const start = from - RECORD_HEADER;
-    area[start + 1] = type;
-    area[start + 2] = partial ? FLAG_PARTIAL : 0;
-    area[start + 3] = 0;
-    area.writeUInt32LE(to - from, start + 4);
-    area.writeDoubleLE(time, start + 8);
-    area.writeDoubleLE(this.#sequence + 1, start + 16);
-    this.#sequence += lines;
-    const after = area[to];
-    area[to] = 0;
+  add(type, area, from, to, partial, time, countLines) {
     try {
-      // Not before: a dyno that prints nothing needs no file.
-      this.#fd ??= this.#open();
-      this.#put(area, start + 1, to + 1, this.#size + 1);
-      writeSync(this.#fd, COMPLETE, 0, 1, this.#size);
-      this.#size += to - start;
-      if (this.#size >= this.#segmentBytes) this.#rotate();
+      if (this.#lost > 0) this.#tellLost(time);
+      this.#append(type, area, from, to, partial, time);
     } catch (error) {
       if (!NO_ROOM.has(error.code)) throw error;
-    } finally {
-      area[to] = after;
+      this.#lost += partial ? 1 : countLines(area, from, to);
     }
   }
 
@@ -141,6 +103,7 @@ export class SegmentWriter {
   keepNewest(segments) {
     for (; this.#oldest <= this.#number - segments; this.#oldest++) {
       try {
+        noteLoss(this.#directory, this.#oldest);
         // Not made a later one: who reads it now may read it to its end.
         unlinkSync(`${this.#directory}/log.${this.#oldest}`);
       } catch {
@@ -152,6 +115,30 @@ export class SegmentWriter {
   close() {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+  }
+
+  #tellLost(time) {
+    const record = Buffer.alloc(RECORD_HEADER + 9);
+    record.writeDoubleLE(this.#lost, RECORD_HEADER);
+    this.#append(TYPE_LOST, record, RECORD_HEADER, RECORD_HEADER + 8, false, time);
+    this.#lost = 0;
+  }
+
+  #append(type, area, from, to, partial, time) {
+    // Not before: a dyno that prints nothing needs no file.
+    this.#fd ??= this.#open();
+    const start = from - RECORD_HEADER;
+    const after = area[to];
+    frameRecord(area, from, to, type, partial, time);
+    try {
+      this.#put(area, start, to + 1, this.#size);
+      writeSync(this.#fd, COMPLETE, 0, 1, this.#size);
+    } finally {
+      area[to] = after;
+    }
+    this.#written += to - start;
+    this.#size += to - start;
+    if (this.#size >= this.#segmentBytes) this.#rotate();
   }
 
   #put(area, from, to, at) {

@@ -1,12 +1,13 @@
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
+import { lostBetween } from "../../../shim/losses.mjs";
 import { segmentNumbers } from "../../../shim/segments.mjs";
 import type { LogLines } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
 import type { AckFile } from "./ack-file.ts";
 import { BEGIN, type Position, parseCursor } from "./log-position.ts";
-import { MAX_LINES, SegmentReader } from "./segment-reader.ts";
+import { lossNotice, MAX_LINES, SegmentReader } from "./segment-reader.ts";
 
 /** How a reader learns that there may be more. */
 export interface LogWaiter {
@@ -52,13 +53,16 @@ export async function* readLog(
       await waiter.wait();
       continue;
     }
-    if (oldest > from.segment) from = { ...from, segment: oldest, offset: 0, within: 0 };
+    if (oldest > from.segment) {
+      const lost = lostBetween(directory, from.segment, oldest, from.lines);
+      from = { segment: oldest, offset: 0, lines: 0, within: 0 };
+      if (lost > 0) yield lossNotice(lost, "nobody read them in time", Date.now(), from);
+    }
     let fd: number;
     try {
       fd = openSync(join(directory, `log.${from.segment}`), "r");
     } catch {
-      // Dropped between the look and the opening.
-      from = { ...from, segment: from.segment + 1, offset: 0, within: 0 };
+      // Dropped between the look and the opening: the next look finds out.
       continue;
     }
     const segment = new SegmentReader(fd, from, maxLines);
@@ -92,7 +96,7 @@ export async function* readLog(
       closeSync(fd);
     }
     ack.leave(from.segment, from.offset);
-    from = { ...from, segment: from.segment + 1, offset: 0, within: 0 };
+    from = { segment: from.segment + 1, offset: 0, lines: 0, within: 0 };
   }
 }
 

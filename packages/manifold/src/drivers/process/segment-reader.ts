@@ -1,12 +1,13 @@
 import { readSync } from "node:fs";
 import {
-  isSegment,
   recordAt,
   SEGMENT_HEADER,
   type SegmentRecord,
   TYPE_EXIT,
+  TYPE_LOST,
   TYPE_STDERR,
-} from "../../../shim/segments.mjs";
+} from "../../../shim/record.mjs";
+import { isSegment } from "../../../shim/segments.mjs";
 import type { LogLines } from "../../driver/contract.ts";
 import { cursorOf, type Position } from "./log-position.ts";
 
@@ -50,7 +51,8 @@ export class SegmentReader {
   #at = 0;
   /** Bytes of that record that were delivered. */
   #within: number;
-  #sequence: number;
+  /** Of the segment, that were delivered. */
+  #lines: number;
   /** The exit was seen. */
   ended = false;
   /** It was acknowledged by another reader, and is a later segment now. */
@@ -61,7 +63,7 @@ export class SegmentReader {
     this.#segment = from.segment;
     this.#start = Math.max(from.offset, SEGMENT_HEADER);
     this.#within = from.within;
-    this.#sequence = from.sequence;
+    this.#lines = from.lines;
     this.#maxLines = Math.min(maxLines, MAX_LINES);
   }
 
@@ -69,7 +71,7 @@ export class SegmentReader {
     return {
       segment: this.#segment,
       offset: this.#start + this.#at,
-      sequence: this.#sequence,
+      lines: this.#lines,
       within: this.#within,
     };
   }
@@ -124,9 +126,12 @@ export class SegmentReader {
           record.time - time > MAX_SPREAD_MS)
       )
         break;
-      if (this.#within === 0 && record.first > this.#sequence + 1) {
+      if (record.type === TYPE_LOST) {
         if (count > 0) break;
-        return this.#lost(record.first, record.time);
+        const lost = bytes.readDoubleLE(record.from);
+        this.#at = record.end;
+        this.#lines += lost;
+        return lossNotice(lost, "the disk was full", record.time, this.position);
       }
       if (record.type === TYPE_EXIT) {
         if (count > 0) break;
@@ -143,7 +148,7 @@ export class SegmentReader {
       if (record.partial) {
         starts[count] = begin;
         ends[count++] = end;
-        this.#sequence++;
+        this.#lines++;
         partial = true;
         this.#at = end;
         continue;
@@ -158,7 +163,7 @@ export class SegmentReader {
           stop > from && bytes[stop - 1] === CARRIAGE_RETURN && stop < end ? stop - 1 : stop;
         from = stop + 1;
       }
-      this.#sequence += count - before;
+      this.#lines += count - before;
       taken += from - begin;
       if (from < end) this.#within += from - begin;
       else {
@@ -173,22 +178,19 @@ export class SegmentReader {
   #record(): SegmentRecord | undefined {
     return recordAt(this.#bytes, this.#at);
   }
+}
 
-  #lost(first: number, time: number): LogLines {
-    const count = first - this.#sequence - 1;
-    this.#sequence = first - 1;
-    const bytes = Buffer.from(
-      `${count} ${count === 1 ? "line was" : "lines were"} lost: nobody read them in time`,
-    );
-    return {
-      stream: "notice",
-      time,
-      bytes,
-      starts: Uint32Array.of(0),
-      ends: Uint32Array.of(bytes.length),
-      count: 1,
-      partial: false,
-      cursor: cursorOf(this.position),
-    };
-  }
+/** What a reader is told of lines that it did not get. */
+export function lossNotice(count: number, why: string, time: number, position: Position): LogLines {
+  const bytes = Buffer.from(`${count} ${count === 1 ? "line was" : "lines were"} lost: ${why}`);
+  return {
+    stream: "notice",
+    time,
+    bytes,
+    starts: Uint32Array.of(0),
+    ends: Uint32Array.of(bytes.length),
+    count: 1,
+    partial: false,
+    cursor: cursorOf(position),
+  };
 }
