@@ -1,7 +1,9 @@
 // The way of a chatty dyno's output into logplex: processDriver, Manifold and Logplex in this process, the
 // dyno's supervisor beside it. CPU is that of both a GB of output, the dyno's own left out, beside `cat` that
-// reads the same output through a pipe, in one run. Linux only. `--quick` takes 100 MB in place of 500,
-// `--mb=2000` another number; `--line=100` only lines of that length.
+// reads the same output through a pipe, in one run; and beside `cat` into a file and another out of it, which is
+// what it costs at least to lose nothing with the reader. The parts: the supervisor, the manifold with a sink
+// that takes all and does nothing, and what logplex adds to it. Linux only. `--quick` takes 100 MB in place of
+// 500, `--mb=2000` another number; `--line=100` only lines of that length.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -38,10 +40,12 @@ function sourceOf(length) {
   return { path, lines: Math.round(1e7 / length), bytes: Math.round(1e7 / length) * length };
 }
 
-async function viaCat({ path, bytes }) {
+async function viaCat(name, reader, { path, bytes }) {
   const rounds = Math.round((megabytes * 1e6) / bytes);
-  const script = `for i in $(seq ${rounds}); do cat "$0"; done | { cat > /dev/null; times; }`;
-  const child = spawn("bash", ["-c", script, path], { stdio: ["ignore", "pipe", "inherit"] });
+  const script = `for i in $(seq ${rounds}); do cat "$0"; done | { ${reader}; times; }`;
+  const child = spawn("bash", ["-c", script, path, join(home, "copy")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let text = "";
   child.stdout.on("data", (chunk) => {
     text += chunk;
@@ -55,16 +59,17 @@ async function viaCat({ path, bytes }) {
     0,
   );
   const total = rounds * bytes;
-  row("cat > /dev/null", describe(total, seconds, cpu));
+  row(name, describe(total, seconds, cpu));
+  rmSync(join(home, "copy"), { force: true });
   return cpu / total;
 }
 
 const describe = (bytes, seconds, cpu) =>
   `${(bytes / 1e6 / seconds).toFixed(0)} MB/s, ${((cpu / bytes) * 1e9).toFixed(2)} s of CPU a GB`;
 
-async function ours(name, { path, lines, bytes }, options, rateOfCat) {
+/** Returns what the manifold and its sink took a byte. */
+async function ours(name, { path, lines, bytes }, options, rateOfCat, sink, without) {
   const rounds = Math.round((megabytes * 1e6) / bytes);
-  const logplex = new Logplex({ budget: false });
   const stateDirectory = mkdtempSync(join(home, "state-"));
   let received = 0;
   let lost = 0;
@@ -72,17 +77,24 @@ async function ours(name, { path, lines, bytes }, options, rateOfCat) {
   const all = new Promise((resolve) => {
     done = resolve;
   });
+  const count = (source, number, first) => {
+    if (source === "app") received += number;
+    else lost += Number(/^(\d+) lines? (was|were) lost/.exec(first())?.[1] ?? 0);
+    if (received + lost >= rounds * lines) done();
+  };
   const manifold = new Manifold({
     driver: processDriver({ stateDirectory, ...options }),
     logs: {
       write(batch) {
-        if (batch.source === "app") received += batch.lines.length;
-        else
-          for (const line of batch.lines)
-            lost += Number(/^(\d+) lines? (was|were) lost/.exec(Buffer.from(line))?.[1] ?? 0);
-        if (received + lost >= rounds * lines) done();
-        return logplex.write(batch);
+        for (const line of batch.lines) count(batch.source, 1, () => Buffer.from(line));
+        return sink.write(batch);
       },
+      ...(sink.writeBlock && {
+        writeBlock(block) {
+          count(block.source, block.count, () => block.bytes.subarray(0, block.ends[0]));
+          return sink.writeBlock(block);
+        },
+      }),
     },
   });
   // It prints when it is told to: what a start costs is not counted.
@@ -109,18 +121,33 @@ async function ours(name, { path, lines, bytes }, options, rateOfCat) {
   const mine = (user + system) / 1e6;
   const its = cpuOf(shimPid) - supervisor;
   const total = rounds * bytes;
+  const each = (seconds) => ((seconds / total) * 1e9).toFixed(2);
+  const parts =
+    without === undefined
+      ? `supervisor ${each(its)}, manifold ${each(mine)}`
+      : `supervisor ${each(its)}, manifold ${each(without * total)}, logplex ${each(mine - without * total)}`;
   row(
     name,
-    `${describe(total, seconds, mine + its)} (supervisor ${((its / total) * 1e9).toFixed(2)}), ${((mine + its) / total / rateOfCat).toFixed(1)} x cat, ${((100 * lost) / (rounds * lines)).toFixed(1)} % lost`,
+    `${describe(total, seconds, mine + its)} (${parts}), ${((mine + its) / total / rateOfCat).toFixed(1)} x cat, ${((100 * lost) / (rounds * lines)).toFixed(1)} % lost`,
   );
   await manifold.close();
-  await logplex.close();
+  return mine / total;
 }
+
+const nothing = { write() {}, writeBlock() {} };
 
 for (const length of lengths) {
   console.log(`\nlines of ${length} bytes, ${megabytes} MB`);
   const source = sourceOf(length);
-  const rateOfCat = await viaCat(source);
-  await ours("into logplex", source, {}, rateOfCat);
-  await ours("into logplex, shared supervisor", source, { supervisor: "shared" }, rateOfCat);
+  const rateOfCat = await viaCat("cat through a pipe", "cat > /dev/null", source);
+  await viaCat("cat into a file, cat out of it", 'cat > "$1"; cat "$1" > /dev/null', source);
+  for (const [name, options] of [
+    ["", {}],
+    [", shared supervisor", { supervisor: "shared" }],
+  ]) {
+    const without = await ours(`into nothing${name}`, source, options, rateOfCat, nothing);
+    const logplex = new Logplex({ budget: false });
+    await ours(`into logplex${name}`, source, options, rateOfCat, logplex, without);
+    await logplex.close();
+  }
 }
