@@ -75,7 +75,8 @@ function timeOf(value: unknown): number {
     return Math.round(value < 1e17 ? value : value / 1e3);
   }
   if (typeof value !== "string") return Number.NaN;
-  const octets = Buffer.from(value);
+  // Vector and many others write nanoseconds, of which syslog knows no form.
+  const octets = Buffer.from(value.replace(/(\.\d{6})\d{1,3}(?=Z|[+-])/, "$1"));
   return parseTimestamp(octets, 0, octets.length);
 }
 
