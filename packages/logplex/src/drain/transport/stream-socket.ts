@@ -8,6 +8,9 @@ import { SendTimeout } from "./errors.ts";
 import { certificatesOf, type DrainTls, tlsOptions } from "./tls.ts";
 import type { CertificateFacts } from "./transport.ts";
 
+/** How long a peer with TLS 1.3 may take to show that it is content with us. */
+const ACCEPT_WAIT_MS = 250;
+
 /** What it takes to open a connection of a syslog drain. */
 export interface SocketOptions {
   readonly target: DrainTarget;
@@ -59,9 +62,10 @@ export async function openSocket(options: SocketOptions, signal: AbortSignal): P
       ? connectTls({ ...common, ...tlsOptions(target, options.tls) })
       : connectTcp(common);
     await Promise.race([ready(socket, target.tls), failure]);
+    const protocol = target.tls ? (socket as TLSSocket).getProtocol() : null;
+    if (protocol === "TLSv1.3") await Promise.race([accepted(socket, clock), failure]);
     socket.setKeepAlive(true, 30_000);
     socket.setNoDelay(true);
-    const protocol = target.tls ? (socket as TLSSocket).getProtocol() : null;
     return {
       socket,
       addresses,
@@ -86,6 +90,29 @@ function ready(socket: Socket, secure: boolean): Promise<void> {
       resolve();
     });
     socket.once("error", reject);
+  });
+}
+
+/**
+ * With TLS 1.3 a client is ready before the peer has looked at its certificate, or missed one. The
+ * tickets that follow show that it is content; a peer that sends none is waited for in vain, shortly.
+ */
+function accepted(socket: Socket, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: Error): void => {
+      clock.clearTimeout(timer);
+      for (const event of ["session", "end", "close"]) socket.off(event, onWord);
+      socket.off("error", settle);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    // Later, since Node keeps back what is written while it still reads the ticket.
+    const onWord = (): void => void setImmediate(settle);
+    const timer = clock.setTimeout(onWord, ACCEPT_WAIT_MS);
+    for (const event of ["session", "end", "close"]) socket.once(event, onWord);
+    socket.once("error", settle);
+    // What is not read is not seen, and what the peer says is ignored in any case.
+    socket.resume();
   });
 }
 
