@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Kysely, Migrator, SqliteDialect } from "kysely";
+import { Kysely, Migrator, SqliteDialect, sql } from "kysely";
 import Database from "libsql";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ApiError, backUpStore, openStore, restoreStore } from "../src/index.ts";
@@ -87,6 +88,54 @@ for (const engine of engines)
         ),
       );
       expect(order).toEqual(Array.from({ length: 30 }, (_, index) => index));
+    });
+
+    test("decides writes that wait together, each all or nothing", async () => {
+      const { db } = harness.store;
+      await harness.app("base");
+      const made = await db.selectFrom("apps").selectAll().executeTakeFirstOrThrow();
+      const numbers = Array.from({ length: 40 }, (_, index) => index);
+      const results = await Promise.allSettled(
+        numbers.map((number) =>
+          harness.store.write(async (tx) => {
+            const app = { ...made, id: randomUUID(), name: `app-${number}` };
+            await tx.insertInto("apps").values(app).execute();
+            // Of the failures some are the store's, after which PostgreSQL takes no more.
+            if (number % 4 === 1) await tx.insertInto("apps").values(app).execute();
+            if (number % 4 === 3) throw new Error("changed its mind");
+            return number;
+          }),
+        ),
+      );
+      expect(results.map(({ status }) => status)).toEqual(
+        numbers.map((number) => (number % 2 === 0 ? "fulfilled" : "rejected")),
+      );
+      const kept = await db.selectFrom("apps").select("name").where("id", "!=", made.id).execute();
+      expect(new Set(kept.map(({ name }) => name))).toEqual(
+        new Set(numbers.filter((number) => number % 2 === 0).map((number) => `app-${number}`)),
+      );
+    });
+
+    test("tells nobody of success when the commit fails", async () => {
+      const { db } = harness.store;
+      const before = await dump(harness.store);
+      const results = await Promise.allSettled([
+        harness.store.write(async (tx) => {
+          await tx.updateTable("accounts").set({ name: "first" }).execute();
+        }),
+        harness.store.write(async (tx) => {
+          // Stands for a session that breaks: what follows finds no transaction.
+          await sql`rollback`.execute(tx);
+          await sql`release savepoint write`.execute(tx);
+        }),
+      ]);
+      expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+      expect(await dump(harness.store)).toBe(before);
+      await harness.store.write(async (tx) => {
+        await tx.updateTable("accounts").set({ name: "again" }).execute();
+      });
+      const { name } = await db.selectFrom("accounts").select("name").executeTakeFirstOrThrow();
+      expect(name).toBe("again");
     });
 
     test("asks prepared queries with other values each time, in a transaction and out of it", async () => {

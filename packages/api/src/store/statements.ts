@@ -67,7 +67,8 @@ export class KeptStatements {
     }
     const made = new KeptStatement(this.#database.prepare(text), single);
     // Lists of values make a text for each length, and schema changes come once.
-    if (!/^\s*(select|insert|update|delete|begin|commit|rollback)\b/i.test(text)) return made;
+    if (!/^\s*(select|insert|update|delete|begin|commit|rollback|savepoint|release)\b/i.test(text))
+      return made;
     this.#kept.set(key, made);
     if (this.#kept.size > maxKept)
       for (const oldest of this.#kept.keys()) {

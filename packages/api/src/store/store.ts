@@ -8,7 +8,7 @@ import { migrations } from "./migrations.ts";
 import { openPostgres } from "./postgres.ts";
 import { joinEmbedded, type Presence, SharedPresence } from "./presence.ts";
 import type { Tables } from "./tables.ts";
-import { Turns } from "./turns.ts";
+import { Writes } from "./writes.ts";
 
 /** A query runs on the store itself or inside one of its transactions. */
 export type Queries = Kysely<Tables> | Transaction<Tables>;
@@ -38,7 +38,7 @@ export class Store {
   readonly directory: string;
   readonly secrets: SecretBox;
   readonly #url: string | undefined;
-  readonly #turns = new Turns();
+  readonly #writes: Writes;
   #presence: Promise<Presence> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -50,6 +50,7 @@ export class Store {
     url?: string,
   ) {
     this.#url = url;
+    this.#writes = new Writes(db);
     this.db = db;
     this.engine = engine;
     this.directory = directory;
@@ -58,13 +59,7 @@ export class Store {
 
   /** All or nothing, and one after the other, also among several processes on one PostgreSQL. */
   async write<T>(run: (tx: Transaction<Tables>) => Promise<T>): Promise<T> {
-    // Whoever waits here keeps no connection from those that read.
-    await this.#turns.enter();
-    try {
-      return await this.db.transaction().execute(run);
-    } finally {
-      this.#turns.leave();
-    }
+    return await this.#writes.do(run);
   }
 
   /**
