@@ -52,13 +52,17 @@ async function superviseOne() {
   process.exit(0);
 }
 
+async function superviseAll(directory) {
+  const { serveShared } = await import("./shared.mjs");
+  await serveShared(directory, () => say({ ok: true }));
+}
+
 const [mode, directory] = process.argv.slice(2);
 // An import without a mode, as checks of packages make one, does nothing.
 if (mode !== undefined) {
   for (const signal of ["SIGHUP", "SIGINT", "SIGPIPE"]) process.on(signal, () => {});
   rememberHome();
-  if (mode === "shared") {
-    const { serveShared } = await import("./shared.mjs");
-    await serveShared(directory, () => say({ ok: true }));
-  } else await superviseOne();
+  // Nothing is awaited here: the bundle of this is no ES module.
+  if (mode === "shared") void superviseAll(directory);
+  else void superviseOne();
 }

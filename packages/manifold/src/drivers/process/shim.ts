@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { DriverError } from "../../driver/errors.ts";
 import { toDriverError } from "./connection.ts";
 
-const bundled = fileURLToPath(new URL("./dynokit-shim.js", import.meta.url));
+const bundled = fileURLToPath(new URL("./dynokit-shim.cjs", import.meta.url));
 // Beside the bundle of this package lies one of the supervisor. Otherwise it is found by its own name: the
 // file lies elsewhere seen from `src`, or from a program that bundles this package.
 const shimPath = existsSync(bundled)
