@@ -529,6 +529,13 @@ describe("failures", () => {
     expect(api.lines).toEqual([]);
   });
 
+  test("the app to show or to destroy may be named without --app", async () => {
+    const destroy = await cli("apps:destroy", "other");
+    expect(destroy.err).toMatch(/--confirm other/);
+    api.on("GET /apps/other", { body: { ...app, name: "other" } });
+    expect((await cli("apps:info", "other")).out).toMatch(/=== other/);
+  });
+
   test("the token shows in no message", async () => {
     api.on("GET /apps", { status: 500, body: "oops" });
     const { err } = await cli("apps");

@@ -48,6 +48,14 @@ test("a file that others could read is one for the user alone after the next log
   expect(modeOf(file())).toBe(0o600);
 });
 
+test("an address that is no platform's is refused before the token is asked for", async () => {
+  for (const address of ["ftp://api.example.test", "://"]) {
+    const { code, err } = await runCli(["login", address], { XDG_CONFIG_HOME: home });
+    expect(code).toBe(2);
+    expect(err).toContain(`"${address}" is no address`);
+  }
+});
+
 test("a broken file is named, with what to do", async () => {
   mkdirSync(join(home, "dynokit"));
   writeFileSync(file(), "{");

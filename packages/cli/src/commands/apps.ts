@@ -41,25 +41,32 @@ export function registerApps(program: Command, context: CommandContext): void {
     return terminal.out(`${app.web_url ?? app.name} | ${app.git_url}`);
   });
 
-  withJson(withApp(program.command("apps:info").alias("info").description("show one app"))).action(
-    async (_, command: Command) => {
-      const options = command.optsWithGlobals();
-      const app = await clientOf(context, options).get<App>(`/apps/${appOf(context, options)}`);
-      if (options["json"]) return terminal.out(JSON.stringify(app, null, 2));
-      const rows: [string, string][] = [
-        ["Owner", app.owner.email],
-        ["Region", app.region.name],
-        ["Stack", app.stack.name],
-        ["Slug size", app.slug_size === null ? "none" : `${Math.ceil(app.slug_size / 1024)} KiB`],
-        ["Maintenance", app.maintenance ? "on" : "off"],
-        ["Web URL", app.web_url ?? ""],
-        ["Git URL", app.git_url],
-        ["Created", app.created_at],
-      ];
-      terminal.out(terminal.colour.bold(`=== ${app.name}`));
-      for (const [key, value] of rows) terminal.out(`${`${key}:`.padEnd(14)}${value}`);
-    },
-  );
+  withJson(
+    withApp(
+      program
+        .command("apps:info")
+        .alias("info")
+        .argument("[name]", "the app, as --app")
+        .description("show one app"),
+    ),
+  ).action(async (named: string | undefined, _, command: Command) => {
+    const options = command.optsWithGlobals();
+    const name = named ?? appOf(context, options);
+    const app = await clientOf(context, options).get<App>(`/apps/${name}`);
+    if (options["json"]) return terminal.out(JSON.stringify(app, null, 2));
+    const rows: [string, string][] = [
+      ["Owner", app.owner.email],
+      ["Region", app.region.name],
+      ["Stack", app.stack.name],
+      ["Slug size", app.slug_size === null ? "none" : `${Math.ceil(app.slug_size / 1024)} KiB`],
+      ["Maintenance", app.maintenance ? "on" : "off"],
+      ["Web URL", app.web_url ?? ""],
+      ["Git URL", app.git_url],
+      ["Created", app.created_at],
+    ];
+    terminal.out(terminal.colour.bold(`=== ${app.name}`));
+    for (const [key, value] of rows) terminal.out(`${`${key}:`.padEnd(14)}${value}`);
+  });
 
   withJson(
     withApp(
@@ -83,13 +90,14 @@ export function registerApps(program: Command, context: CommandContext): void {
       program
         .command("apps:destroy")
         .alias("destroy")
+        .argument("[name]", "the app, as --app")
         .description("delete an app and all that runs of it"),
     ),
   )
     .option("-c, --confirm <name>", "name of the app, in place of the question")
-    .action(async (_, command: Command) => {
+    .action(async (named: string | undefined, _, command: Command) => {
       const options = command.optsWithGlobals();
-      const name = appOf(context, options);
+      const name = named ?? appOf(context, options);
       if (options["confirm"] !== name)
         throw new CliError(
           "usage",

@@ -41,7 +41,8 @@ export function registerPlatform(program: Command, context: CommandContext): voi
     .action(async (address: string, options: LoginOptions) => {
       let url: URL;
       try {
-        url = new URL(/^https?:/.test(address) ? address : `https://${address}`);
+        url = new URL(/^[a-z]+:\/\//i.test(address) ? address : `https://${address}`);
+        if (!/^https?:$/.test(url.protocol)) throw new TypeError(url.protocol);
       } catch (cause) {
         throw new CliError(
           "usage",

@@ -55,7 +55,7 @@ function open(target: URL, options: AttachOptions): Promise<TLSSocket> {
     const failed = (cause: Error & { code?: string }) => {
       const trust = /CERT|SIGNED|TLS|ISSUER|ALTNAME/.test(cause.code ?? "");
       const advice = trust
-        ? "Name the platform's CA file with --ca, DYNOKIT_CA or NODE_EXTRA_CA_CERTS."
+        ? "Name the platform's CA file with `dynokit login --ca`, --ca, DYNOKIT_CA or NODE_EXTRA_CA_CERTS."
         : "Attaching needs a connection to that address.";
       reject(
         new CliError(

@@ -86,7 +86,7 @@ describe("run", () => {
     const { code, stderr } = await run(["run", "ls"], { env: { DYNOKIT_CA: "" } });
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /Name the platform's CA file with --ca, DYNOKIT_CA or NODE_EXTRA_CA_CERTS/,
+      /Name the platform's CA file with `dynokit login --ca`, --ca, DYNOKIT_CA or NODE_EXTRA_CA_CERTS/,
     );
   });
 
