@@ -1,3 +1,7 @@
+import { fileURLToPath } from "node:url";
+
+const commands = fileURLToPath(new URL("../../node_modules/.bin", import.meta.url));
+
 // The lines that `npm start` ends with: addresses, and commands ready to paste.
 export function whatToTry({ platform, data, token, sample }) {
   const { api, routerUrl, routerPort } = platform;
@@ -14,8 +18,14 @@ export function whatToTry({ platform, data, token, sample }) {
     "Try next, in another terminal:",
     "",
   ];
-  if (sample) lines.push(`  curl -H 'Host: sample.localhost' ${routerUrl}/`);
+  if (sample) lines.push(`  curl -H 'Host: sample.localhost' ${routerUrl}/`, "");
   lines.push(
+    `  export PATH=${commands}:$PATH`,
+    `  dynokit login ${url} --ca ${data}/tls/ca.pem < ${data}/token`,
+    "  dynokit status; dynokit logs --tail -a sample",
+    "",
+    "The same API with curl:",
+    "",
     `  export TOKEN=$(cat ${data}/token) API=${url}`,
     `  curl -H "Authorization: Bearer $TOKEN" $API/apps`,
     `  curl -X PATCH -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\`,
