@@ -183,7 +183,7 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    socket.on("error", () => {});
+    socket.on("error", ignore);
     if (this.#options.proxyProtocol === "required") {
       const address = plainAddress(socket.remoteAddress ?? "");
       if (this.#proxyFrom !== null && !this.#proxyFrom.has(address)) {
@@ -414,7 +414,7 @@ export class Listener {
   }
 
   #secured(socket: TLSSocket, options: TlsListenOptions): void {
-    socket.on("error", () => {});
+    socket.on("error", ignore);
     const raw = parentSocket(socket);
     const began = this.#handshakes.get(raw);
     this.#handedOver(raw);
@@ -458,6 +458,9 @@ export class Listener {
     };
   }
 }
+
+/** What becomes of a socket says its `close`; one function for all of them. */
+function ignore(): void {}
 
 /** Exact names, and `*.` names for one label. */
 function hostMatcher(hosts: readonly string[]): NonNullable<Peer["serves"]> {
