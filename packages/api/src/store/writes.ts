@@ -60,8 +60,8 @@ export class Writes {
         do {
           const write = this.#waiting.shift() as Waiting;
           const alone = done.length === 0;
-          if (!alone) await sql`savepoint write`.execute(tx);
           try {
+            if (!alone) await sql`savepoint write`.execute(tx);
             done.push({ ...write, value: await write.run(tx) });
           } catch (error) {
             failed = { write, error };
