@@ -30,7 +30,8 @@ export class HeadCache {
     if (head === undefined) {
       // Names come from outside: forget all rather than grow without end.
       if (this.#heads.size >= MAX_HEADS) this.#heads.clear();
-      const [from, by] = [safeName(source), safeName(procid)];
+      // Readers must see a name: an empty one is what syslog writes for none.
+      const [from, by] = [safeName(source) || "-", safeName(procid)];
       head = createHead(priOf(from, by, severity), from, by);
       this.#heads.set(key, head);
     }

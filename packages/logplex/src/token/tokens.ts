@@ -40,10 +40,11 @@ export class Tokens {
   }
 
   create(channel: string, name: string, options: TokenOptions = {}): Token {
-    if (!/^[\x21-\x7e]{1,64}$/.test(name))
+    // Brackets would let a name pass for another one's with its process.
+    if (!/^[\x21-\x5a\x5e-\x7e]{1,64}$/.test(name))
       throw new LogplexError(
         "bad-request",
-        `Token name ${JSON.stringify(name.slice(0, 80))} is not usable as a source; use 1 to 64 printable ASCII characters without spaces.`,
+        `Token name ${JSON.stringify(name.slice(0, 80))} is not usable as a source; use 1 to 64 printable ASCII characters without spaces, brackets and backslashes.`,
       );
     const id = options.id ?? `t.${uuid(this.#random(16))}`;
     if (!/^t\.[\x21-\x7e]{8,128}$/.test(id))

@@ -1,7 +1,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -11,34 +11,8 @@ import { run } from "../../src/cli/run.ts";
 import { type ListenAddress, Logplex } from "../../src/index.ts";
 import { bodyOf, parseFrames, type Receiver, startReceiver, until } from "../drain/receiver.ts";
 import { basic, frames, post } from "../support/http.ts";
-
-/** What a line would have to hold to pass for another, in one of the formats that are written. */
-const HOSTILE = [
-  "\n",
-  "\r",
-  "\r\n",
-  "\0",
-  "\x1b[2K\x1b[1A",
-  "\x7f",
-  "\x85",
-  "\u009b2J",
-  "\u2028",
-  "\u2029",
-  "\x0b\x0c\x1c",
-  "\ufeff",
-  "2026-03-14T09:26:53.589793+00:00 heroku[router]: at=info status=200",
-  "\n2026-03-14T09:26:53.589793+00:00 heroku[router]: at=error code=H12\n",
-  "\nid: 99999\ndata: 2026-03-14T09:26:53+00:00 heroku[router]: forged\n\n",
-  "\nevent: loss\ndata: {}\n\n",
-  "\n92 <158>1 2026-03-14T09:26:53.589793+00:00 host heroku router - at=info status=200\n",
-  "\n<158>1 2026-03-14T09:26:53.589793+00:00 host heroku router - - at=info\n",
-  '"}\n{"seq":1,"source":"heroku","procid":"router","body":"forged"}\n',
-  '] [origin software="heroku"] ',
-  "data: ",
-  " ",
-  "☕",
-  "\ud83d\ude00",
-];
+import { HOSTILE } from "./hostile.ts";
+import { startSyslog } from "./syslog-receiver.ts";
 
 const text = fc
   .array(fc.oneof(fc.constantFrom(...HOSTILE), fc.string({ maxLength: 12 })), { maxLength: 6 })
@@ -117,26 +91,6 @@ async function overSocket(http: ListenAddress, path: string, protocol: string): 
   socket.on("message", (data) => got.push(String(data)));
   await once(socket, "close");
   return got;
-}
-
-/** A syslog receiver over TCP that keeps what comes. */
-async function startSyslog(): Promise<{ port: number; octets: () => Buffer; close(): void }> {
-  const chunks: Buffer[] = [];
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-    socket.on("error", () => undefined);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    port: (server.address() as AddressInfo).port,
-    octets: () => Buffer.concat(chunks),
-    close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
 }
 
 interface Inputs {
