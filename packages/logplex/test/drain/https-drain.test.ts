@@ -133,6 +133,35 @@ describe("an https drain", () => {
     expect(receiver.connections).toBe(1);
   });
 
+  it("gives a connection up after an hour, however busy, and asks DNS for the next", async () => {
+    let answers = 0;
+    const host = setup({
+      resolve: async () => {
+        answers += 1;
+        return [{ address: "127.0.0.1", family: 4 }];
+      },
+    });
+    const { id } = await host.drains.add("app", `http://logs.example.com:${receiver.port}/`);
+    const start = host.clock.now();
+    const turn = async (count: number) => {
+      host.source.append(`${count}`);
+      await advanceUntil(host, () => host.drains.ledger(id).delivered === count, 50);
+    };
+    let count = 1;
+    // Shorter pauses than that after which an idle connection ends.
+    for (; host.clock.now() < start + 3_600_000 - 100_000; count += 1) {
+      await turn(count);
+      host.clock.advance(100_000);
+    }
+    expect(receiver.connections).toBe(1);
+    host.clock.advance(100_000);
+    const asked = answers;
+    await turn(count);
+    expect(receiver.connections).toBe(2);
+    expect(answers).toBeGreaterThan(asked);
+    await host.drains.close({ timeoutMs: 0 });
+  });
+
   it("starts with the messages that come after it was added", async () => {
     one.source.append("before");
     const { id } = await one.drains.add("app", url());

@@ -157,6 +157,30 @@ describe("a syslog drain", () => {
     await sink.close();
   });
 
+  it("gives a connection up in order after an hour, however busy", async () => {
+    const sink = await listenTcp();
+    const { id } = await one.drains.add("app", `syslog://127.0.0.1:${sink.port}`);
+    const start = one.clock.now();
+    const turn = async (count: number) => {
+      one.source.append(`${count}`);
+      await advanceUntil(one, () => one.drains.ledger(id).delivered === count, 50);
+      await until(() => sink.lines().length === count);
+    };
+    let count = 1;
+    for (; one.clock.now() < start + 3_600_000 - 100_000; count += 1) {
+      await turn(count);
+      one.clock.advance(100_000);
+    }
+    expect(sink.connections).toHaveLength(1);
+    one.clock.advance(100_000);
+    await turn(count);
+    expect(sink.connections).toHaveLength(2);
+    expect(sink.connections[0]?.ended).toBe(true);
+    // What had arrived is not sent again.
+    expect(sink.lines()).toEqual(Array.from({ length: count }, (_, index) => `${index + 1}`));
+    await sink.close();
+  });
+
   it("ignores what the peer says", async () => {
     const sink = await listenTcp();
     const { id } = await one.drains.add("app", `syslog://127.0.0.1:${sink.port}`);

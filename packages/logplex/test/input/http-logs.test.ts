@@ -1,3 +1,4 @@
+import * as zlib from "node:zlib";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ListenAddress, Logplex } from "../../src/index.ts";
@@ -73,6 +74,24 @@ describe("a good request", () => {
       204,
     );
     expect(bodies()).toEqual(["x"]);
+  });
+  test("may be compressed with zstd where Node knows it, else it is 415", async () => {
+    const body = frames(line("x"));
+    // One block that is not compressed, so that no encoder is needed (RFC 8878 §3.1.1).
+    const block = (body.length << 3) | 1;
+    const head = [0x28, 0xb5, 0x2f, 0xfd, 0x20, body.length, block & 0xff, block >> 8, 0];
+    const response = await send(Buffer.concat([Buffer.from(head), body]), {
+      "Content-Encoding": "zstd",
+    });
+    if (!("createZstdDecompress" in zlib)) {
+      await fails(response, 415, "unsupported_encoding");
+      return;
+    }
+    expect(response.status).toBe(204);
+    expect(bodies()).toEqual(["x"]);
+    const bomb = zlib as unknown as { zstdCompressSync(octets: Buffer): Buffer };
+    const large = bomb.zstdCompressSync(Buffer.alloc(64 * 1024 * 1024, 97));
+    expect((await send(large, { "Content-Encoding": "zstd" })).status).toBe(413);
   });
   test("may come in chunks", async () => {
     const all = frames(line("x"), line("y"));

@@ -166,3 +166,34 @@ test("classes of channels have series of their own, a bounded number of them", a
   expect(() => logplex.channel("big").configure({ class: 'a"b' })).toThrow(/class/);
   await logplex.close();
 });
+
+test("the fifty drains that lag most have series of their own, the others one together", async () => {
+  const logplex = new Logplex();
+  try {
+    const ids: string[][] = [[], [], []];
+    for (let number = 0; number < 60; number += 1) {
+      const url = `https://logs.example.com/${number}`;
+      const { id } = await logplex.addDrain(`app-${number % 3}`, url);
+      logplex.pauseDrain(id);
+      ids[number % 3]!.push(id);
+    }
+    const samples = (name: string) =>
+      new Map(
+        [...logplex.metrics().matchAll(/^(\w+)\{drain="([^"]+)"\} (\S+)$/gm)]
+          .filter(([, found]) => found === name)
+          .map(([, , drain, value]) => [drain, Number(value)]),
+      );
+    for (const text of ["one", "two"]) await logplex.channel("app-1").write(text);
+    await logplex.channel("app-2").write("one");
+    const lag = samples("logrouter_drain_lag_messages");
+    expect(lag.size).toBe(51);
+    expect(ids[1]!.map((id) => lag.get(id))).toEqual(Array(20).fill(2));
+    expect(ids[2]!.map((id) => lag.get(id))).toEqual(Array(20).fill(1));
+    expect(lag.get("other")).toBe(0);
+    await logplex.channel("app-0").write("one");
+    expect(samples("logrouter_drain_lag_messages").get("other")).toBe(10);
+    expect(samples("logrouter_drain_delivered_total").size).toBe(51);
+  } finally {
+    await logplex.close({ timeoutMs: 0 });
+  }
+});
