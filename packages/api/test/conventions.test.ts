@@ -225,6 +225,24 @@ describe("who may do what", () => {
     expect((await get("/users/admin@apps.test", {}, stranger)).status).toBe(404);
   });
 
+  test("what a path goes through is to be there, also on the way to what there is none of", async () => {
+    const expected: [string, string, string][] = [
+      ["GET", "/pipelines/nothing/review-apps", "pipeline"],
+      ["POST", "/pipelines/nothing/review-app-config", "pipeline"],
+      ["GET", "/users/nobody@example.test/addons", "account"],
+      ["GET", "/teams/nothing/addons", "team"],
+      ["GET", "/teams/nothing/permissions", "team"],
+      ["GET", "/spaces/nothing/telemetry-drains", "space"],
+      ["GET", "/enterprise-accounts/nothing/teams", "enterprise_account"],
+    ];
+    for (const [method, path, resource] of expected)
+      expect((await harness.call(method, path)).json, path).toMatchObject({
+        id: "not_found",
+        resource,
+      });
+    expect((await harness.call("GET", "/users/~/addons")).json).toEqual([]);
+  });
+
   test("scopes narrow a token to verbs and to an app", async () => {
     await harness.app("other-app");
     const token = async (scope: string[]) => await harness.api.createToken({ scope });

@@ -120,6 +120,49 @@ test("sync tries again until the receiver takes it; notify does not", async () =
   expect(new Set(attempts.map((one) => one.attempt.id)).size).toBe(3);
 });
 
+test("the end of an app is told to those that asked for it, and nothing is left of them", async () => {
+  answer = 500;
+  await hook({ include: ["api:app"] });
+  await hook({ include: ["api:app"], level: "notify" });
+  await hook();
+  const { json: app } = await harness.call("DELETE", "/apps/shop");
+  await received(2);
+  for (const { body } of posts)
+    expect(JSON.parse(body)).toMatchObject({
+      action: "destroy",
+      resource: "app",
+      data: { id: app.id, name: "shop" },
+    });
+  const { db } = harness.store;
+  const left = async () => ({
+    webhooks: (await db.selectFrom("webhooks").select("level").execute()).map((row) => row.level),
+    deliveries: await db.selectFrom("deliveries").select("next_attempt_at").execute(),
+  });
+  await expect.poll(async () => (await left()).webhooks).toEqual(["sync"]);
+  await expect.poll(async () => (await left()).deliveries[0]?.next_attempt_at).toBeTruthy();
+  const [retried] = (await left()).deliveries;
+  answer = 200;
+  clock.advance(Date.parse(retried?.next_attempt_at ?? "") - clock.now() + 1000);
+  await received(3);
+  await expect.poll(left).toEqual({ webhooks: [], deliveries: [] });
+});
+
+test("a webhook that failed for 72 hours gets one attempt of each event", async () => {
+  answer = 500;
+  await hook();
+  await harness.call("PATCH", "/apps/shop/config-vars", { WORD: "first" });
+  await received(1);
+  await deliveries(([row]) => row?.status === "retrying");
+  const { db } = harness.store;
+  const hours73 = new Date(clock.now() - 73 * 3_600_000).toISOString();
+  await db.updateTable("webhooks").set({ failing_since: hours73 }).execute();
+  await harness.call("PATCH", "/apps/shop/config-vars", { WORD: "second" });
+  await received(2);
+  const rows = await deliveries((all) => all.some(({ status }) => status === "skipped"));
+  expect(rows.map((row: { status: string }) => row.status)).toEqual(["skipped", "retrying"]);
+  expect(rows[0]).toMatchObject({ num_attempts: 1, next_attempt_at: null });
+});
+
 test("deliveries are listed by seq, newest first, in pages", async () => {
   await hook();
   await hook();

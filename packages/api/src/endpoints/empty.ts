@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { accountBy } from "../auth/accounts.ts";
+import { findPipeline } from "../auth/pipelines.ts";
 import { ApiError, notFound } from "../errors.ts";
-import { defineEndpoint, type Endpoint } from "../http/endpoint.ts";
+import { type Context, defineEndpoint, type Endpoint } from "../http/endpoint.ts";
 import { uuid } from "../resources/common.ts";
 
 // What this platform has none of. Clients ask for these lists all the same, and every item of an
@@ -33,9 +35,6 @@ const lists: readonly (readonly [string, string, string, z.ZodType])[] = [
   ["oauth-session", "List", "/oauth/sessions", session],
   ["telemetry-drain", "List By App", "/apps/{app}/telemetry-drains", drain],
   ["review-app", "List", "/pipelines/{pipeline}/review-apps", review],
-  ["telemetry-drain", "List By Space", "/spaces/{space}/telemetry-drains", drain],
-  ["add-on", "List By Team", "/teams/{team}/addons", addon],
-  ["team", "List By Enterprise", "/enterprise-accounts/{enterprise_account}/teams", team],
   ["team-app-permission", "List", "/teams/permissions", permission],
 ];
 
@@ -70,7 +69,10 @@ const infos: readonly (readonly [string, string, string])[] = [
   ["team", "List Apps of Member", "/teams/{team}/members/{team_member}/apps"],
   ["team-feature", "Info", "/teams/{team}/features/{team_feature}"],
   ["team-feature", "List", "/teams/{team}/features"],
-  ["permission-entity", "List", "/teams/{team}/permissions"],
+  ["team", "List Permissions", "/teams/{team}/permissions"],
+  ["team", "List Add-ons", "/teams/{team}/addons"],
+  ["space", "List Telemetry Drains", "/spaces/{space}/telemetry-drains"],
+  ["enterprise-account", "List Teams", "/enterprise-accounts/{enterprise_account}/teams"],
 ];
 
 /** Requests that would make or change what there is none of. */
@@ -94,7 +96,7 @@ const changes: readonly (readonly ["POST" | "PATCH" | "PUT", string, string, str
   ["POST", "team-member", "Create", "/teams/{team}/members"],
   ["PATCH", "team-member", "Update", "/teams/{team}/members"],
   ["PATCH", "space", "Update", "/spaces/{space}"],
-  ["POST", "team", "Create in Enterprise", "/enterprise-accounts/{enterprise_account}/teams"],
+  ["POST", "enterprise-account", "Create Team", "/enterprise-accounts/{enterprise_account}/teams"],
 ];
 
 /** Requests for whole features that this platform does not have. */
@@ -124,9 +126,22 @@ const resourceName = (resource: string) =>
 
 const plural = (resource: string) =>
   `${resource.replaceAll("-", " ").replace("add on", "add-on")}${resource.endsWith("s") ? "" : "s"}`.replace(
-    /ys$/,
-    "ies",
+    /([^aeiou])ys$/,
+    "$1ies",
   );
+
+/**
+ * What a path goes through has to be there before anything is said about what is not.
+ *
+ * @throws ApiError `not-found` for a pipeline or an account that the caller can't see
+ */
+async function checkParent({ platform, account, grant, params }: Context): Promise<void> {
+  const { pipeline, account: key } = params;
+  if (pipeline !== undefined) await findPipeline(platform.db, { account, grant }, pipeline);
+  if (key === undefined || key === "~") return;
+  const { id } = await accountBy(platform, key);
+  if (id !== account.id && account.admin !== 1) throw notFound("account");
+}
 
 /** A 404 that says that there is no such kind of thing here, not just no such thing. */
 function noneHere(resource: string): ApiError {
@@ -152,7 +167,10 @@ export const emptyEndpoints: readonly Endpoint[] = [
       summary: `Lists ${plural(resource)}: this platform has none.`,
       response,
       ranges: ["id"],
-      handler: async () => [],
+      handler: async (context) => {
+        await checkParent(context);
+        return [];
+      },
     }),
   ),
   ...infos.map(([resource, title, path]) =>
@@ -163,7 +181,8 @@ export const emptyEndpoints: readonly Endpoint[] = [
       path,
       verb: "read",
       summary: `Always 404: this platform has no ${plural(resource)}.`,
-      handler: async () => {
+      handler: async (context) => {
+        await checkParent(context);
         throw noneHere(resource);
       },
     }),
@@ -176,7 +195,8 @@ export const emptyEndpoints: readonly Endpoint[] = [
       path,
       verb: "manage",
       summary: `Always 404: this platform has no ${plural(resource)}.`,
-      handler: async () => {
+      handler: async (context) => {
+        await checkParent(context);
         throw noneHere(resource);
       },
     }),
@@ -189,7 +209,8 @@ export const emptyEndpoints: readonly Endpoint[] = [
       path,
       verb: "manage",
       summary: `Always 501: this platform has no ${plural(resource)}.`,
-      handler: async () => {
+      handler: async (context) => {
+        await checkParent(context);
         throw new ApiError("not-implemented", `This platform has no ${plural(resource)}.`);
       },
     }),
@@ -202,7 +223,8 @@ export const emptyEndpoints: readonly Endpoint[] = [
       path,
       verb: "identity",
       summary: `Always 404: this platform has no ${plural(resource)}.`,
-      handler: async () => {
+      handler: async (context) => {
+        await checkParent(context);
         throw noneHere(resource);
       },
     }),

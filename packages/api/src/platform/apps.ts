@@ -181,6 +181,8 @@ export async function destroyApp(
           .where("app_id", "!=", app.id)
           .where("slug_id", "is not", null),
       );
+    // Those that want to hear of the app's end go once they have.
+    if (table === "webhooks") deletion = deletion.where("include", "not like", '%"api:app"%');
     await deletion.execute();
   }
   await tx

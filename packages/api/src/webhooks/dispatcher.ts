@@ -129,11 +129,12 @@ export class WebhookDispatcher {
     const failingSince = good ? null : (webhook.failing_since ?? this.#platform.now());
     const age = clock.now() - Date.parse(event.created_at);
     const failedLong = failingSince !== null && clock.now() - Date.parse(failingSince) > giveUpMs;
-    const retry = !good && webhook.level === "sync" && age < giveUpMs && !failedLong;
+    const mayRetry = !good && webhook.level === "sync" && age < giveUpMs;
+    const retry = mayRetry && !failedLong;
     const attempts = delivery.attempts + 1;
     const delay = delaysMs[Math.min(attempts - 1, delaysMs.length - 1)] ?? minute;
     await this.#note(delivery, webhook, {
-      status: good ? "succeeded" : retry ? "retrying" : "failed",
+      status: good ? "succeeded" : retry ? "retrying" : mayRetry ? "skipped" : "failed",
       attempts,
       next_attempt_at: retry ? isoTime(clock.now() + delay) : null,
       last_at: this.#platform.now(),
@@ -149,6 +150,17 @@ export class WebhookDispatcher {
     { failing_since, ...change }: Partial<DeliveryRow> & { failing_since: string | null },
   ): Promise<void> {
     await this.#platform.store.write(async (tx) => {
+      const app = await tx
+        .selectFrom("apps")
+        .select("id")
+        .where("id", "=", delivery.app_id)
+        .executeTakeFirst();
+      if (!app && change.status !== "retrying") {
+        // It was kept to tell of its app's end.
+        await tx.deleteFrom("deliveries").where("webhook_id", "=", webhook.id).execute();
+        await tx.deleteFrom("webhooks").where("id", "=", webhook.id).execute();
+        return;
+      }
       await tx
         .updateTable("deliveries")
         .set({ ...change, updated_at: this.#platform.now() })
