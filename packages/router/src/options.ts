@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { REQUEST_LIMITS, RESPONSE_LIMITS } from "./codec/head.ts";
 import { isToken } from "./codec/octets.ts";
-import type { EngineOptions } from "./forward/engine.ts";
+import type { EngineOptions } from "./forward/engine-options.ts";
 import { AddressSet } from "./table/address-set.ts";
 import { parseOptions } from "./table/settings.ts";
 import type { CertificatePair } from "./tls/certificate-store.ts";

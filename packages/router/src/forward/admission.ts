@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { F } from "../codec/field-names.ts";
+import type { Head } from "../codec/head.ts";
 import type { RequestMeaning } from "../codec/request.ts";
 import type { AddressSet } from "../table/address-set.ts";
 import type { AppRoute } from "../table/app-route.ts";
@@ -6,6 +8,8 @@ import type { AppSettings } from "../table/settings.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { cookieValue } from "./fields.ts";
 
+/** Times that a request may come through this router. */
+const MAX_OWN_HOPS = 5;
 const CHALLENGE = "/.well-known/acme-challenge/";
 
 /**
@@ -52,7 +56,7 @@ export function admit(exchange: Exchange, challenged: boolean): boolean {
     exchange.fail("H32", "certificate");
     return false;
   }
-  if (engine.loops(exchange)) {
+  if (loops(exchange)) {
     if (engine.options.refuseLoops) {
       exchange.refuse(508, "proxy-loop", "The request went through this router too often.");
       return false;
@@ -102,6 +106,19 @@ const STATE_CODES = Object.freeze({
   degraded: "H83",
   blank: "H81",
 } as const);
+
+/** Whether the request came through this router too often. */
+function loops(exchange: Exchange): boolean {
+  const head = exchange.head as Head;
+  const first = head.first[F.via] as number;
+  if (first < 0) return false;
+  const { via } = exchange.engine.options;
+  let hops = 0;
+  for (let i = first; i < head.count; i++)
+    if (head.id(i) === F.via)
+      for (const hop of head.value(i).split(",")) if (hop.trim().split(/\s+/)[1] === via) hops++;
+  return hops > MAX_OWN_HOPS;
+}
 
 function capacity(exchange: Exchange, app: AppRoute): boolean {
   // Without a dyno the reason is that, not the backlog.

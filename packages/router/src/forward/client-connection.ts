@@ -191,7 +191,7 @@ export class ClientConnection extends ClientSide {
     let head = this.#head;
     const whole = head === null;
     if (head === null) {
-      head = engine.acquireHead("request");
+      head = engine.heads.acquire("request");
       this.#headStarted = engine.clock.monotonic();
     }
     const next = head.execute(chunk, 0);
@@ -207,11 +207,11 @@ export class ClientConnection extends ClientSide {
     this.#state = EXCHANGE;
     this.protocol = head.minor === 0 && next !== REFUSED ? "http1.0" : "http1.1";
     if (next === REFUSED) {
-      engine.releaseHead(head);
+      engine.heads.release(head);
       this.#refuse(head.fault as Fault, null);
       return;
     }
-    const meaning = engine.readRequest(head);
+    const meaning = engine.heads.readRequest(head);
     if (isFault(meaning)) {
       this.#refuse(meaning, head);
       return;
@@ -327,7 +327,7 @@ export class ClientConnection extends ClientSide {
     this.#engine.wheel.remove(this);
     this.#engine.forgetConnection(this);
     this.place.leave();
-    if (this.#head !== null) this.#engine.releaseHead(this.#head);
+    if (this.#head !== null) this.#engine.heads.release(this.#head);
     this.#head = null;
     if (state === TUNNEL) this.#tunnel?.clientClosed(this.#error);
     else this.#exchange?.clientGone();
@@ -345,7 +345,7 @@ export class ClientConnection extends ClientSide {
     const head = this.#head as Head;
     this.#head = null;
     this.#state = EXCHANGE;
-    this.#engine.releaseHead(head);
+    this.#engine.heads.release(head);
     this.#refuse(fault, null);
   }
 

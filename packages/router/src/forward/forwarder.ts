@@ -5,7 +5,7 @@ import type { OwnPages } from "../failures/own-pages.ts";
 import type { RouteTable } from "../table/route-table.ts";
 import type { RouterClock } from "../time/clock.ts";
 import type { Peer } from "./client-side.ts";
-import type { EngineOptions } from "./engine.ts";
+import type { EngineOptions } from "./engine-options.ts";
 import type { Observer } from "./observer.ts";
 
 /** What a forwarding engine is given by its router. */

@@ -291,14 +291,14 @@ export class Http2Client extends ClientSide {
       this.#refuse(text, null, now);
       return;
     }
-    const head = engine.acquireHead("request");
+    const head = engine.heads.acquire("request");
     const next = head.execute(Buffer.from(text, "latin1"), 0);
     if (next === REFUSED || next === NEED_MORE) {
-      engine.releaseHead(head);
+      engine.heads.release(head);
       this.#refuse(head.fault ?? FAULTS.http2, null, now);
       return;
     }
-    const meaning = engine.readRequest(head);
+    const meaning = engine.heads.readRequest(head);
     if (isFault(meaning)) {
       this.#refuse(meaning, head, now);
       return;

@@ -4,11 +4,22 @@ import type { AppRoute } from "../table/app-route.ts";
 import { EpochText } from "./epoch-text.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { keptRequestFields, requestFraming } from "./fields.ts";
+import { ownSpan } from "./trace-context.ts";
 
 /** The last digit of the version that we speak. */
 const ONE = 49;
 const startText = new EpochText();
 const deadlineText = new EpochText();
+
+/** First-byte limit of a request, ms: by the longest path prefix, else the app's. */
+export function firstByteLimit(exchange: Exchange): number {
+  const { timeouts } = (exchange.app as AppRoute).settings;
+  if (timeouts.paths.length > 0) {
+    const target = exchange.meaning?.target ?? "";
+    for (const path of timeouts.paths) if (target.startsWith(path.prefix)) return path.firstByteMs;
+  }
+  return timeouts.firstByteMs;
+}
 
 /** The request head as the app gets it: the client's fields, stripped, then the router's own. */
 export function buildRequestHead(exchange: Exchange, now: number): string {
@@ -17,7 +28,7 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
   const meaning = exchange.meaning as RequestMeaning;
   const { settings } = exchange.app as AppRoute;
   const { options } = engine;
-  const trace = (settings.tracing ?? options.tracing) ? engine.traceparent(head) : null;
+  const trace = (settings.tracing ?? options.tracing) ? ownSpan(head) : null;
   // As a rule the request line goes on as it came, in one piece with the fields.
   const asSent =
     head.text.charCodeAt(head.fieldsStart - 3) === ONE &&
@@ -51,9 +62,7 @@ export function buildRequestHead(exchange: Exchange, now: number): string {
   out += startText.format(exchange.startedEpoch);
   const passed = now - exchange.startedAt;
   out += "\r\nX-Request-Deadline: ";
-  out += deadlineText.format(
-    Math.round(exchange.startedEpoch + passed + engine.firstByteLimit(exchange)),
-  );
+  out += deadlineText.format(Math.round(exchange.startedEpoch + passed + firstByteLimit(exchange)));
   const connect = exchange.connectMs < 0 ? 0 : exchange.connectMs;
   const total = Math.round(passed);
   out +=

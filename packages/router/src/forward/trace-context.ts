@@ -1,3 +1,7 @@
+import { randomBytes } from "node:crypto";
+import { F } from "../codec/field-names.ts";
+import type { Head } from "../codec/head.ts";
+
 /** What a `traceparent` field of W3C Trace Context says. */
 export interface TraceParent {
   readonly traceId: string;
@@ -17,4 +21,15 @@ export function parseTraceparent(value: string): TraceParent | null {
   if (version === "ff" || (version === "00" && more !== undefined)) return null;
   if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return null;
   return { traceId, spanId, flags };
+}
+
+/** A span of our own: in the trace that the client began, else in a new one that nobody samples. */
+export function ownSpan(head: Head): { readonly line: string; readonly continues: boolean } {
+  const parent = parseTraceparent(head.get(F.traceparent) ?? "");
+  const traceId = parent?.traceId ?? randomBytes(16).toString("hex");
+  const span = randomBytes(8).toString("hex");
+  return {
+    line: `traceparent: 00-${traceId}-${span}-${parent?.flags ?? "00"}\r\n`,
+    continues: parent !== null,
+  };
 }

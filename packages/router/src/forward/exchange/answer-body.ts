@@ -116,7 +116,8 @@ function complete(exchange: Exchange): void {
     const { firstByteMs } = exchange;
     backend.firstByteMs =
       backend.firstByteMs === 0 ? firstByteMs : backend.firstByteMs * 0.8 + firstByteMs * 0.2;
-    if (exchange.sent >= 500 && app.settings.ejectOn5xx) exchange.engine.blame(app, backend);
+    if (exchange.sent >= 500 && app.settings.ejectOn5xx)
+      exchange.engine.verdicts.blame(app, backend);
     else backend.succeeded(now);
   }
   finish(exchange, true);

@@ -81,7 +81,7 @@ function readHead(exchange: Exchange, chunk: Buffer, position: number): number {
   }
   let head = exchange.responseHead;
   if (head === null) {
-    head = exchange.engine.acquireHead("response");
+    head = exchange.engine.heads.acquire("response");
     exchange.responseHead = head;
   }
   const next = head.execute(chunk, position);
@@ -137,7 +137,7 @@ function interim(exchange: Exchange, head: Head, meaning: ResponseMeaning): void
       exchange.bytes += exchange.client.sendInterim(exchange, head, meaning);
     }
   }
-  head.reset("response", engine.options.responseLimits, engine.responseLeniency);
+  engine.heads.restart(head);
 }
 
 /** 101: from here on octets both ways (spec/router.md §10). */
@@ -164,7 +164,7 @@ function switchProtocol(
   endAttempt(exchange, "101");
   exchange.engine.answered(exchange);
   exchange.client.startTunnel(exchange, head, meaning, upstream, chunk.subarray(next));
-  exchange.engine.releaseHead(head);
+  exchange.engine.heads.release(head);
   exchange.responseHead = null;
 }
 
@@ -192,7 +192,7 @@ function answer(
     answerComplete(exchange, exchange.readAt);
   } else consumed = readBody(exchange, chunk, next, head);
   if (!exchange.finished) {
-    engine.releaseHead(head);
+    engine.heads.release(head);
     exchange.responseHead = null;
   }
   return consumed;

@@ -26,7 +26,7 @@ export function startAttempt(exchange: Exchange, backend: Backend, now: number):
   exchange.backend = backend;
   backend.checkout();
   exchange.checkedOut = true;
-  const pool = engine.pool(app, backend);
+  const pool = engine.pools.of(app, backend);
   const { settings } = app;
   const safe = IDEMPOTENT.has((exchange.meaning as RequestMeaning).method);
   const maxAge =
@@ -47,7 +47,7 @@ export function startAttempt(exchange: Exchange, backend: Backend, now: number):
   };
   exchange.attempt = attempt;
   exchange.attempts = exchange.attempts.length === 0 ? [attempt] : [...exchange.attempts, attempt];
-  engine.attempted(app, exchange.reused);
+  engine.attempted(app, exchange.reused, now);
   if (pooled !== null) {
     pooled.user = exchange;
     exchange.upstream = pooled;
@@ -80,7 +80,7 @@ export function connectFailed(exchange: Exchange, reason: ConnectFailure): void 
   const backend = exchange.backend as Backend;
   if (reason !== "local") {
     backend.connectFailed(now, reason === "timeout" ? "timeout" : "refused");
-    exchange.engine.quarantined(app, backend);
+    exchange.engine.verdicts.quarantined(app, backend);
   }
   checkin(exchange);
   const tried = exchange.tried ?? [];

@@ -1,8 +1,10 @@
 /** Which dyno gets the request, and the queue where there is none yet (spec/router.md §14). */
 
+import type { Head } from "../../codec/head.ts";
 import type { AppRoute } from "../../table/app-route.ts";
 import type { Backend } from "../../table/backend.ts";
 import { choose as balance } from "../../table/balance.ts";
+import { cookieValue } from "../fields.ts";
 import type { Exchange } from "./exchange.ts";
 
 const NO_TRIED: readonly Backend[] = [];
@@ -32,7 +34,7 @@ export function choose(exchange: Exchange, again: boolean, now: number): void {
     now,
     random: engine.random,
     tried: exchange.tried ?? NO_TRIED,
-    hashKey: app.settings.balance === "hash" ? engine.hashKey(exchange) : null,
+    hashKey: app.settings.balance === "hash" ? hashKey(exchange) : null,
   });
   if (typeof chosen !== "string") {
     exchange.tryBackend(chosen, now);
@@ -50,6 +52,17 @@ export function choose(exchange: Exchange, again: boolean, now: number): void {
     return;
   }
   exchange.fail(now >= exchange.connectsUntil ? "H34" : "H21", null);
+}
+
+/** Value that the `hash` balance works on; null when the request lacks it. */
+function hashKey(exchange: Exchange): string | null {
+  const { hashBy, hashName } = (exchange.app as AppRoute).settings;
+  const head = exchange.head as Head;
+  if (hashBy === "path") return (exchange.meaning?.target ?? "").split("?", 1)[0] as string;
+  if (hashBy === "cookie") return cookieValue(head, hashName);
+  for (let i = 0; i < head.count; i++)
+    if (head.name(i).toLowerCase() === hashName) return head.value(i);
+  return null;
 }
 
 /** No dyno is up: one that boots or can be woken is waited for. */

@@ -21,15 +21,15 @@ export function end(exchange: Exchange, code: HCode, cause: string | null): void
   exchange.lastByteAt = exchange.now();
   abandonUpstream(exchange);
   if (failure.blame && exchange.backend !== null)
-    engine.blame(exchange.app as AppRoute, exchange.backend);
+    engine.verdicts.blame(exchange.app as AppRoute, exchange.backend);
   if (exchange.answered || code === "H27" || code === "H24" || code === "H33")
     exchange.client.kill();
   else {
-    if (exchange.ownStatus === 0) exchange.ownStatus = engine.ownStatus(code);
+    if (exchange.ownStatus === 0) exchange.ownStatus = engine.answers.ownStatus(code);
     const own = exchange.ownStatus === 0 ? failure.status : exchange.ownStatus;
     const status = code === "H28" ? 408 : own;
     exchange.sent = status;
-    exchange.bytes += engine.sendFailure(exchange, status);
+    exchange.bytes += engine.answers.failure(exchange, status);
   }
   finish(exchange, false);
 }
@@ -40,7 +40,7 @@ export function endWithFault(exchange: Exchange, fault: Fault): void {
   const { engine } = exchange;
   exchange.failure = FAILURES.H26;
   exchange.cause = fault.cause;
-  exchange.ownStatus = engine.faultStatus(fault);
+  exchange.ownStatus = engine.answers.faultStatus(fault);
   engine.malformed(fault, exchange);
   exchange.lastByteAt = exchange.now();
   endAttempt(exchange, "H26");
@@ -48,7 +48,7 @@ export function endWithFault(exchange: Exchange, fault: Fault): void {
   if (exchange.answered) exchange.client.kill();
   else {
     exchange.sent = exchange.ownStatus;
-    exchange.bytes += engine.sendFault(exchange, fault, exchange.ownStatus);
+    exchange.bytes += engine.answers.fault(exchange, fault, exchange.ownStatus);
   }
   finish(exchange, false);
 }
@@ -69,7 +69,7 @@ export function refuse(
   if (exchange.answered) exchange.client.kill();
   else {
     exchange.sent = status;
-    exchange.bytes += exchange.engine.sendRefusal(exchange, status, message, fields);
+    exchange.bytes += exchange.engine.answers.refusal(exchange, status, message, fields);
   }
   finish(exchange, exchange.requestDone);
 }
@@ -125,9 +125,9 @@ export function finish(exchange: Exchange, clean: boolean): void {
   engine.wheel.clear(client);
   engine.ended(exchange, phase);
   checkin(exchange);
-  if (exchange.responseHead !== null) engine.releaseHead(exchange.responseHead);
+  if (exchange.responseHead !== null) engine.heads.release(exchange.responseHead);
   exchange.responseHead = null;
   exchange.retained = NO_PIECES;
   client.done(clean && exchange.requestDone);
-  if (exchange.head !== null) engine.releaseHead(exchange.head);
+  if (exchange.head !== null) engine.heads.release(exchange.head);
 }

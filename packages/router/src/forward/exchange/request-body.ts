@@ -1,7 +1,7 @@
 /** The request's way to the dyno: its head, then its body as it comes, kept where it may be sent again. */
 
 import { CHUNKED, type RequestMeaning } from "../../codec/request.ts";
-import { buildRequestHead } from "../request-head.ts";
+import { buildRequestHead, firstByteLimit } from "../request-head.ts";
 import type { ReadLease } from "../shared-read.ts";
 import type { UpstreamConnection } from "../upstream.ts";
 import type { Exchange } from "./exchange.ts";
@@ -74,7 +74,7 @@ function writeEnd(exchange: Exchange): void {
 function awaitAnswer(exchange: Exchange, now: number): void {
   if (exchange.phase !== "send") return;
   exchange.phase = "wait";
-  exchange.limit(exchange.engine.firstByteLimit(exchange), now);
+  exchange.limit(firstByteLimit(exchange), now);
 }
 
 /** Octets of the body: on to the dyno, or kept until there is one. */
