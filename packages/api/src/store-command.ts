@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { storePassword } from "./auth/store-password.ts";
@@ -37,6 +39,14 @@ async function main(): Promise<number> {
   if ((!needsFile && command !== "check") || !location || (needsFile && !file)) {
     process.stderr.write(usage);
     return 2;
+  }
+  // Opening would make one, and a slip in the path would back up nothing without a word.
+  const embedded = !/^postgres(?:ql)?:\/\//.test(location);
+  if (embedded && command !== "restore" && !existsSync(join(location, "dynokit.db"))) {
+    process.stderr.write(
+      `There is no store in ${location}: give the data directory of a platform.\n`,
+    );
+    return 1;
   }
   const store = await openStore(
     location,

@@ -1,6 +1,15 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -294,6 +303,21 @@ describe("an embedded store", () => {
     await store.close();
   });
 
+  test("leaves a file that is whole without its log when it closes, also beside another", async () => {
+    const first = await openStore(directory);
+    const other = await openStore(directory);
+    await other.db.selectFrom("apps").selectAll().execute();
+    await first.close();
+    const copy = join(directory, "copy");
+    mkdirSync(copy);
+    copyFileSync(join(directory, "dynokit.db"), join(copy, "dynokit.db"));
+    const database = new Database(join(copy, "dynokit.db"));
+    const names = database.prepare("select name from kysely_migration").all() as unknown[];
+    expect(names).toHaveLength(Object.keys(migrations).length);
+    database.close();
+    await other.close();
+  });
+
   test("refuses a file that a newer version wrote", async () => {
     const store = await openStore(directory);
     await store.close();
@@ -321,5 +345,11 @@ describe("the command dynokit-store", () => {
     expect((await command("restore", fresh, file)).stdout).toBe("restore: 1 apps, engine libsql\n");
     expect((await command("check", fresh)).stdout).toBe("check: 1 apps, engine libsql\n");
     await expect(command("nonsense")).rejects.toMatchObject({ code: 2 });
-  }, 60_000);
+    const slip = join(directory, "slip");
+    await expect(command("backup", slip, file)).rejects.toMatchObject({
+      code: 1,
+      stderr: `There is no store in ${slip}: give the data directory of a platform.\n`,
+    });
+    expect(existsSync(slip)).toBe(false);
+  }, 120_000);
 });
