@@ -1,14 +1,24 @@
-import type { DynoSpec } from "@dynokit/manifold";
-import type { ContainerCreateOptions } from "dockerode";
+import type { DynoLabels, DynoSpec } from "@dynokit/manifold";
+import type { ContainerCreateOptions, HostConfig, MountSettings } from "dockerode";
 import type { Settings } from "./options.ts";
 
 /** Labels by which a later manifold finds its containers (spec/drivers.md §6). */
 export const LABEL = {
   platform: "dynokit.platform",
-  id: "dynokit.id",
-  labels: "dynokit.labels",
-  port: "dynokit.port",
+  app: "manifold.app",
+  dyno: "manifold.dyno",
+  id: "manifold.id",
+  release: "manifold.release",
+  /** What the driver needs to know of a container again, as JSON. */
+  handle: "manifold.handle",
 } as const;
+
+/** Value of the label `handle`. */
+export interface Remembered {
+  readonly labels: DynoLabels;
+  /** On which the dyno was asked to listen. */
+  readonly port?: number;
+}
 
 /** Name of the container of a dyno; ids are unique for ever. */
 export const containerName = (id: string) => `dynokit-${id}`;
@@ -37,6 +47,10 @@ export function containerOptions(
   settings: Settings,
   network: string,
 ): ContainerCreateOptions {
+  const remembered: Remembered = {
+    labels: spec.labels,
+    ...(spec.port ? { port: settings.port } : {}),
+  };
   const limits = spec.limits ?? {};
   const memory = limits.memoryKillBytes ?? limits.memoryBytes;
   const environment: Record<string, string> = { HOME: "/app", ...spec.env };
@@ -50,7 +64,7 @@ export function containerOptions(
     Cmd: commandOf(spec),
     // Values go through the engine's API and never on a command line of the host.
     Env: Object.entries(environment).map(([key, value]) => `${key}=${value}`),
-    WorkingDir: "/app",
+    WorkingDir: spec.cwd ?? "/app",
     Hostname: spec.labels.dyno.replaceAll(/[^a-zA-Z0-9.-]/g, "-").slice(0, 63),
     ...(user === undefined ? {} : { User: user }),
     Tty: spec.tty !== undefined,
@@ -62,8 +76,10 @@ export function containerOptions(
     Labels: {
       [LABEL.platform]: settings.platform,
       [LABEL.id]: spec.id,
-      [LABEL.labels]: JSON.stringify(spec.labels),
-      ...(spec.port ? { [LABEL.port]: String(settings.port) } : {}),
+      [LABEL.app]: spec.labels.app,
+      [LABEL.dyno]: spec.labels.dyno,
+      [LABEL.release]: spec.labels.release,
+      [LABEL.handle]: JSON.stringify(remembered),
     },
     HostConfig: {
       // An init that reaps and forwards signals: a program that is PID 1 ignores SIGTERM.
@@ -76,10 +92,37 @@ export function containerOptions(
         Type: "local",
         Config: { "max-size": "64m", "max-file": "2", compress: "false" },
       },
-      Tmpfs: { "/tmp": "rw,nosuid,nodev,size=64m,mode=1777" },
+      Tmpfs: { "/tmp": "rw,exec,nosuid,nodev,size=64m,mode=1777" },
+      ...storageOf(spec, settings.readOnly),
       ...(memory === undefined ? {} : { Memory: memory, MemorySwap: memory }),
       ...(limits.pids === undefined ? {} : { PidsLimit: limits.pids }),
       ...(limits.cpus === undefined ? {} : { NanoCpus: Math.round(limits.cpus * 1e9) }),
     },
   };
 }
+
+/**
+ * Where it can write beside `/tmp`: `/app`, which is a volume because nothing can be put into a root
+ * that is read-only. The limit is one of the file system on which the engine has its data.
+ */
+function storageOf(
+  { cwd, limits }: DynoSpec,
+  readOnly: boolean,
+): Pick<HostConfig, "ReadonlyRootfs" | "StorageOpt" | "Mounts"> {
+  const size = limits?.diskBytes === undefined ? undefined : String(Math.floor(limits.diskBytes));
+  if (!readOnly && size !== undefined) return { StorageOpt: { size }, ...boundTo(cwd) };
+  if (!readOnly) return boundTo(cwd);
+  const app: MountSettings = {
+    Type: "volume",
+    Source: "",
+    Target: "/app",
+    ...(size === undefined
+      ? {}
+      : { VolumeOptions: { DriverConfig: { Name: "local", Options: { size } } } as never }),
+  };
+  return { ReadonlyRootfs: true, Mounts: [app, ...(boundTo(cwd).Mounts ?? [])] };
+}
+
+/** `Mounts` refuses a directory that does not exist; `Binds` would make it. */
+const boundTo = (cwd: string | undefined): Pick<HostConfig, "Mounts"> =>
+  cwd === undefined ? {} : { Mounts: [{ Type: "bind", Source: cwd, Target: cwd }] };

@@ -8,7 +8,6 @@ import type {
   DriverSession,
   DynoDriver,
   DynoInspection,
-  DynoLabels,
   DynoSpec,
   DynoStats,
   ExitResult,
@@ -26,7 +25,8 @@ import {
   untilAborted,
 } from "@dynokit/manifold";
 import type Docker from "dockerode";
-import { containerName, containerOptions, LABEL } from "./container-spec.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import { containerName, containerOptions, LABEL, type Remembered } from "./container-spec.ts";
 import { connect, engineError, ensureNetwork, isMissing, slugError } from "./engine.ts";
 import { execIn, outputOf, signalAll } from "./exec.ts";
 import { exitResult } from "./exit.ts";
@@ -35,27 +35,10 @@ import { parsePosition, toChunks } from "./log-chunks.ts";
 import { demultiplex, sinceOf } from "./log-stream.ts";
 import { MemoryEvents } from "./memory-events.ts";
 import { configSchema, type DockerDriverOptions, optionsSchema, type Settings } from "./options.ts";
+import { hasQuotas } from "./quotas.ts";
 import { dockerSession } from "./session.ts";
 import { verifySlug } from "./slug.ts";
 import { type EngineStats, toDynoStats } from "./stats.ts";
-
-const capabilities: DriverCapabilities = Object.freeze({
-  signal: true,
-  exec: true,
-  attach: true,
-  tty: true,
-  logs: true,
-  logOverflow: "drop",
-  stats: true,
-  events: true,
-  prepare: true,
-  recover: "running-and-results",
-  containment: "complete",
-  limits: Object.freeze({ memory: "hard", pids: "hard", cpu: true, disk: false }),
-  isolation: Object.freeze({ env: true, filesystem: true, network: true, processes: true }),
-  // The container's init reports a program that does not exist as status 127.
-  missingBinary: "exit-127",
-});
 
 /**
  * Runs each dyno as a container of a Docker Engine (spec/drivers.md §6).
@@ -76,6 +59,7 @@ class DockerDriver implements DynoDriver {
   readonly #docker: Docker;
   readonly #settings: Settings;
   readonly #memory: MemoryEvents;
+  readonly #capabilities: DriverCapabilities;
   readonly #closing = new AbortController();
   readonly #open = new Set<Readable>();
   #network: Promise<string> | undefined;
@@ -83,6 +67,7 @@ class DockerDriver implements DynoDriver {
   constructor(settings: Settings) {
     this.#settings = settings;
     this.#docker = connect(settings);
+    this.#capabilities = capabilitiesOf(hasQuotas(settings.socketPath));
     this.#memory = new MemoryEvents(this.#docker, settings.platform);
   }
 
@@ -91,7 +76,7 @@ class DockerDriver implements DynoDriver {
   }
 
   capabilities(): DriverCapabilities {
-    return capabilities;
+    return this.#capabilities;
   }
 
   async *fingerprint(signal: AbortSignal): AsyncGenerator<Readonly<Record<string, unknown>>> {
@@ -124,24 +109,16 @@ class DockerDriver implements DynoDriver {
     throwIfAborted(signal);
     const { cwd, ...rest } = spec;
     // Whether a directory exists is for the engine to say: its host may be another one.
-    checkSpec(rest, capabilities);
+    checkSpec(rest, this.#capabilities);
     if (cwd !== undefined && spec.slug)
       throw new DriverError("invalid-spec", 'Give "slug" or "cwd", not both');
-    if (spec.limits?.diskBytes !== undefined)
+    if (spec.limits?.diskBytes !== undefined && !this.#capabilities.limits.disk)
       throw new DriverError(
         "not-supported",
-        'The Docker driver has no limit "diskBytes"; leave it out, and bound the engine\'s data directory',
+        'The engine can\'t hold the limit "diskBytes": its data is on a file system without project quotas (xfs with pquota has them); leave it out, or move the data',
       );
     await this.prepare(spec);
     const create = containerOptions(spec, this.#settings, await this.#ensureNetwork());
-    if (cwd !== undefined) {
-      create.WorkingDir = cwd;
-      // `Mounts` refuses a directory that does not exist; `Binds` would make it.
-      create.HostConfig = {
-        ...create.HostConfig,
-        Mounts: [{ Type: "bind", Source: cwd, Target: cwd }],
-      };
-    }
     let container: Docker.Container;
     try {
       container = await this.#docker.createContainer(create);
@@ -495,16 +472,16 @@ class DockerDriver implements DynoDriver {
 
   #handle(info: Docker.ContainerInspectInfo): DriverHandle {
     const labels = info.Config.Labels;
-    const port = labels[LABEL.port];
+    const { labels: own, port } = JSON.parse(labels[LABEL.handle] as string) as Remembered;
     const [network] = Object.values(info.NetworkSettings.Networks);
     const host = network?.IPAddress;
     return {
       version: 1,
       driver: "docker",
       id: labels[LABEL.id] as string,
-      labels: JSON.parse(labels[LABEL.labels] as string) as DynoLabels,
+      labels: own,
       startedAt: Date.parse(info.State.StartedAt),
-      ...(port !== undefined && host ? { address: { host, port: Number(port) } } : {}),
+      ...(port !== undefined && host ? { address: { host, port } } : {}),
       data: { container: info.Id },
     };
   }

@@ -14,6 +14,11 @@ export const optionsSchema = z
     port: z.number().int().min(1).max(65_535).default(8080),
     /** Container user, for instance `1000:1000`; the image's own when absent. */
     user: z.string().optional(),
+    /**
+     * `false`: a dyno may also write to the rest of its image. As default it may to `/app` and
+     * `/tmp`, as on Heroku.
+     */
+    readOnly: z.boolean().default(true),
     /** Value of the label by which this platform knows its containers. */
     platform: z.string().default("default"),
   })
