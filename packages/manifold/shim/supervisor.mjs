@@ -105,10 +105,10 @@ export class Supervisor {
     this.#writeStatus({
       state: "running",
       pid: this.#main.pid,
-      startTime: readStat(this.#main.pid)?.startTime,
-      bootId: bootId(),
-      shimPid: process.pid,
-      shimStartTime: readStat(process.pid)?.startTime,
+      startTime: this.#main.init
+        ? readStat(this.#main.pid)?.startTime
+        : this.#containment.rootStart,
+      ...identity(),
       startedAt: Date.now(),
       nonce: spec.nonce,
       handle: spec.handle,
@@ -368,6 +368,18 @@ export class Supervisor {
     else writeFileSync(path, JSON.stringify(status), { mode: 0o600, flag: "wx" });
     this.#status = status;
   }
+}
+
+let own;
+
+/** What a successor of the driver knows this process by: the same for all of its dynos. */
+function identity() {
+  own ??= {
+    bootId: bootId(),
+    shimPid: process.pid,
+    shimStartTime: readStat(process.pid)?.startTime,
+  };
+  return own;
 }
 
 let devNull;
