@@ -22,7 +22,8 @@ import { OneOff, oneOffName } from "./one-off.ts";
 import type { Plan } from "./plan.ts";
 import type { RolloutTarget } from "./rollout.ts";
 import { RolloutRun } from "./rollout.ts";
-import type { DynoRunner, Settled } from "./runner.ts";
+import type { DynoRunner } from "./runner.ts";
+import type { Settled } from "./settled.ts";
 import { newRecord, Slot, type SlotOwner } from "./slot.ts";
 
 /** One app: what it should run, the places for it, and its one-off dynos. */

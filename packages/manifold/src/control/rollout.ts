@@ -1,7 +1,7 @@
 import type { RolloutPolicy } from "../policy/policy.ts";
 import type { ReleaseRef, Rollout, RolloutResult } from "../types.ts";
 import type { Plan } from "./plan.ts";
-import type { Settled } from "./runner.ts";
+import type { Settled } from "./settled.ts";
 import type { Slot } from "./slot.ts";
 
 /** The part of an app that a rollout works on. */

@@ -1,21 +1,19 @@
 import { sleep } from "../clock.ts";
-import type {
-  DriverHandle,
-  DynoAddress,
-  DynoSpec,
-  DynoStats,
-  ExitResult,
-} from "../driver/contract.ts";
-import { bootTimeoutText, listeningAdvice } from "../lifecycle/boot-advice.ts";
+import type { DriverHandle, DynoStats } from "../driver/contract.ts";
+import { bootTimeoutText } from "../lifecycle/boot-advice.ts";
 import type { DynoInput, DynoRecord, Effect, TimerName } from "../lifecycle/record.ts";
 import { reduce } from "../lifecycle/reducer.ts";
 import type { DynoCause, DynoEvent, DynoInfo, DynoUsage } from "../types.ts";
-import { environment } from "./environment.ts";
+import { bootAdvice, isChecksumError, stopForSure, waitForExit } from "./driver-calls.ts";
+import { DynoOutputs } from "./dyno-outputs.ts";
+import { dynoSpec } from "./dyno-spec.ts";
 import type { Host } from "./host.ts";
 import { driverErrorCode, isRetryable, messageOf } from "./host.ts";
-import { pumpLogs } from "./log-pump.ts";
 import { watchMemory } from "./memory-watch.ts";
 import type { Plan } from "./plan.ts";
+import { type Settled, settledState, Waiters } from "./settled.ts";
+import { Timers } from "./timers.ts";
+import { UsageMeter } from "./usage-meter.ts";
 
 /** Who is told about a dyno: the slot or the one-off it belongs to. */
 export interface RunnerOwner {
@@ -30,16 +28,10 @@ export interface RunnerOwner {
   hangup?(runner: DynoRunner): Promise<void>;
 }
 
-export type Settled = { readonly ready: true } | { readonly ready: false; readonly reason: string };
-
 /** One for all: a reason made anew for each attempt would cost more than the rest of its end. */
 const attemptOver = new Error("The attempt to run the dyno is over");
-/** ms that the advice for R10 may take. */
-const inspectMs = 1000;
 /** ms that the last output has to arrive before the line about the exit. */
 const lastOutputMs = 200;
-/** ms that a slow log sink has to take the last output of a dyno before that is removed. */
-const lateOutputMs = 30_000;
 
 /** Carries out for one dyno what the lifecycle decides: timers, driver calls, events. */
 export class DynoRunner {
@@ -47,22 +39,21 @@ export class DynoRunner {
   plan: Plan;
   readonly #host: Host;
   readonly #owner: RunnerOwner;
-  readonly #timers = new Map<TimerName, unknown>();
+  readonly #timers: Timers;
   readonly #inputs: DynoInput[] = [];
-  /** The last measurement, and the processor time at it. */
-  #measured: { readonly usage: DynoUsage; readonly cpuMs: number | undefined } | undefined;
+  readonly #meter = new UsageMeter();
   #busy = false;
   #closed = false;
-  /** Output on its way to the sink, by the dyno's id; it may take longer than the dyno lives. */
-  readonly #outputs = new Map<string, { done: Promise<void>; end: AbortController }>();
+  readonly #outputs: DynoOutputs;
   /** Lives as long as one attempt; ends the waits that belong to it. */
   #attempt: AbortController | undefined;
-  #settleWaiters: ((settled: Settled) => void)[] | undefined;
-  #endWaiters: (() => void)[] | undefined;
+  readonly #waiters = new Waiters();
 
   constructor(host: Host, owner: RunnerOwner, plan: Plan, record: DynoRecord) {
     this.#host = host;
     this.#owner = owner;
+    this.#timers = new Timers(host.clock);
+    this.#outputs = new DynoOutputs(host);
     this.plan = plan;
     this.record = record;
     host.runners.set(record.id, this);
@@ -132,7 +123,7 @@ export class DynoRunner {
           this.#host.runners.set(record.id, this);
         }
         for (const effect of effects) this.#run(effect);
-        this.#settle();
+        this.#waiters.look(this.record);
       }
     } finally {
       this.#busy = false;
@@ -141,61 +132,40 @@ export class DynoRunner {
 
   /** Takes a measurement of the dyno. */
   measure(sample: DynoStats): void {
-    const { dyno, id, type } = this.record;
-    const before = this.#measured;
-    const elapsedMs = sample.time - (before?.usage.at ?? sample.time);
-    const known = before?.usage.id === id && before.cpuMs !== undefined && elapsedMs > 0;
-    const usage: DynoUsage = {
-      dyno,
-      id,
-      type,
-      at: sample.time,
-      ...(known &&
-        sample.cpuMs !== undefined && {
-          cpu: Math.max(0, sample.cpuMs - (before.cpuMs as number)) / elapsedMs,
-        }),
-      ...(sample.memoryBytes !== undefined && { memoryBytes: sample.memoryBytes }),
-    };
-    this.#measured = { usage, cpuMs: sample.cpuMs };
+    this.#meter.measure(this.record, sample);
   }
 
   /** What it was measured to use, while it runs. */
   get usage(): DynoUsage | undefined {
-    const usage = this.#measured?.usage;
-    return usage?.id === this.record.id && this.record.process === "alive" ? usage : undefined;
+    return this.#meter.of(this.record);
   }
 
   /** Resolves when the dyno is up (or held ready, or done), or will not get there in this attempt. */
   settled(): Promise<Settled> {
-    const now = settledState(this.record);
-    if (now) return Promise.resolve(now);
+    if (!this.#closed) return this.#waiters.settled(this.record);
     // Nothing happens to it any more.
-    if (this.#closed)
-      return Promise.resolve({ ready: false, reason: `${this.record.dyno}: the manifold closed` });
-    return new Promise((resolve) => {
-      this.#settleWaiters ??= [];
-      this.#settleWaiters.push(resolve);
-    });
+    return Promise.resolve(
+      settledState(this.record) ?? {
+        ready: false,
+        reason: `${this.record.dyno}: the manifold closed`,
+      },
+    );
   }
 
   /** Resolves when no process of the dyno is left and none will come. */
   ended(): Promise<void> {
-    if (this.isOver || this.#closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#endWaiters ??= [];
-      this.#endWaiters.push(resolve);
-    });
+    return this.isOver || this.#closed ? Promise.resolve() : this.#waiters.ended();
   }
 
   /** Lets go of the dyno without ending it. */
   detach(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const name of [...this.#timers.keys()]) this.#cancel(name);
+    this.#timers.cancelAll();
     this.#attempt?.abort(attemptOver);
-    for (const { end } of this.#outputs.values()) end.abort(attemptOver);
+    this.#outputs.stop(attemptOver);
     this.#host.runners.delete(this.record.id);
-    this.#finish("The manifold closed");
+    this.#waiters.finish(this.record, "The manifold closed");
   }
 
   info(): DynoInfo {
@@ -237,7 +207,7 @@ export class DynoRunner {
         this.#startTimer(effect.name, effect.ms);
         break;
       case "cancel":
-        this.#cancel(effect.name);
+        this.#timers.cancel(effect.name);
         break;
       case "drain":
         void this.#drain(effect.timeoutMs);
@@ -259,7 +229,7 @@ export class DynoRunner {
       case "ended":
         this.#host.runners.delete(this.record.id);
         this.#owner.ended(this);
-        this.#finish("stopped");
+        this.#waiters.finish(this.record, "stopped");
         break;
     }
   }
@@ -299,7 +269,7 @@ export class DynoRunner {
       // Given up while it waited for its turn: that was reported already.
       if (signal.aborted) return;
       begun = true;
-      const spec = this.#spec();
+      const spec = dynoSpec(this.record, plan, this.#host.envPrefix);
       if (plan.driver.capabilities().prepare) {
         const { app, dyno } = this.record;
         const progress = (message: string) => this.#host.logger.info({ app, dyno }, message);
@@ -328,34 +298,6 @@ export class DynoRunner {
     });
   }
 
-  #spec(): DynoSpec {
-    const { record, plan } = this;
-    return {
-      id: record.id,
-      command: record.command,
-      env: environment(plan, { name: record.dyno, id: record.id }, this.#host.envPrefix),
-      ...(plan.slug && { slug: plan.slug }),
-      ...(plan.cwd !== undefined && { cwd: plan.cwd }),
-      limits: plan.limits,
-      ...(record.routed && { port: true }),
-      ...(plan.tty && { tty: plan.tty }),
-      ...(plan.attach && { stdin: true }),
-      labels: {
-        app: record.app,
-        dyno: record.dyno,
-        type: record.type,
-        release: record.release.id,
-        releaseVersion: String(record.release.version),
-        kind: record.kind,
-        size: record.size,
-        fingerprint: plan.fingerprint,
-        // A successor of this manifold has to know it, and has nothing else to know it from.
-        ...(record.timeToLiveMs !== undefined && { timeToLiveMs: String(record.timeToLiveMs) }),
-      },
-      ...(plan.config && { config: plan.config }),
-    };
-  }
-
   /** Everything that runs beside a live process: its output, its memory, its exit. */
   #follow(id: string, signal: AbortSignal): void {
     const { driver } = this.plan;
@@ -364,39 +306,21 @@ export class DynoRunner {
     let output = Promise.resolve();
     if (logs && can.logs && driver.logs && !this.plan.attach) {
       const dyno = { app: this.record.app, name: this.record.dyno, id };
-      const end = new AbortController();
-      output = pumpLogs(this.#host, logs, driver, dyno, end.signal).finally(() =>
-        this.#outputs.delete(id),
-      );
-      this.#outputs.set(id, { done: output, end });
+      output = this.#outputs.follow(logs, driver, dyno);
     }
     if (can.stats && driver.stats) void watchMemory(this.#host, this, id, signal);
     void this.#watch(id, signal, output);
   }
 
   async #watch(id: string, signal: AbortSignal, output: Promise<void>): Promise<void> {
-    const result = await this.#waitForExit(id, signal);
+    const { clock } = this.#host;
+    const result = await waitForExit(this.plan.driver, id, clock, signal, this.#warn);
     if (result === "aborted" || this.#closed) return;
     const late = new AbortController();
-    await Promise.race([output, sleep(this.#host.clock, lastOutputMs, late.signal)]);
+    await Promise.race([output, sleep(clock, lastOutputMs, late.signal)]);
     late.abort();
     if (this.record.id !== id) return;
     this.dispatch(result === "lost" ? { type: "lost" } : { type: "exit", result });
-  }
-
-  async #waitForExit(id: string, signal: AbortSignal): Promise<ExitResult | "lost" | "aborted"> {
-    for (let tries = 0; ; tries++) {
-      try {
-        return await this.plan.driver.wait(id, { signal });
-      } catch (error) {
-        if (signal.aborted) return "aborted";
-        if (!isRetryable(error)) {
-          this.#warn(error, "dyno was lost");
-          return "lost";
-        }
-        await sleep(this.#host.clock, retryMs(tries), signal);
-      }
-    }
   }
 
   #probe(): void {
@@ -419,26 +343,21 @@ export class DynoRunner {
   }
 
   #startTimer(name: TimerName, ms: number): void {
-    this.#cancel(name);
-    this.#timers.set(
-      name,
-      this.#host.clock.setTimeout(() => {
-        this.#timers.delete(name);
-        if (name === "boot") void this.#bootTimeout();
-        else
-          this.dispatch({
-            type: "timer",
-            name,
-            ...(name === "retry" && { id: this.#host.newId() }),
-          });
-      }, ms),
-    );
+    this.#timers.start(name, ms, () => {
+      if (name === "boot") void this.#bootTimeout();
+      else
+        this.dispatch({
+          type: "timer",
+          name,
+          ...(name === "retry" && { id: this.#host.newId() }),
+        });
+    });
   }
 
   /** R10 with what the driver saw: the addresses that the dyno does listen on. */
   async #bootTimeout(): Promise<void> {
     const { id, address } = this.record;
-    const advice = await this.#listeningAdvice(id, address);
+    const advice = await bootAdvice(this.plan.driver, id, address, this.#host.clock);
     if (this.record.id !== id) return;
     const detail = bootTimeoutText(this.record);
     this.dispatch({
@@ -448,53 +367,23 @@ export class DynoRunner {
     });
   }
 
-  async #listeningAdvice(
-    id: string,
-    address: DynoAddress | undefined,
-  ): Promise<string | undefined> {
-    try {
-      const late = new AbortController();
-      const seen = await Promise.race([
-        this.plan.driver.inspect(id),
-        sleep(this.#host.clock, inspectMs, late.signal),
-      ]);
-      late.abort();
-      if (!seen) return undefined;
-      const { listening } = seen;
-      const port = address && "port" in address ? address.port : undefined;
-      return listeningAdvice(listening ?? [], port);
-    } catch {
-      // The advice is an extra; the time-out stands without it.
-      return undefined;
-    }
-  }
-
-  #cancel(name: TimerName): void {
-    const handle = this.#timers.get(name);
-    if (handle === undefined) return;
-    this.#timers.delete(name);
-    this.#host.clock.clearTimeout(handle);
-  }
-
   async #drain(timeoutMs: number): Promise<void> {
     const { app, dyno, id } = this.record;
     await this.#host.drain({ app, dyno, id }, timeoutMs);
     this.dispatch({ type: "drained" });
   }
 
-  /** Has to happen in the end: tried again while the process may live. */
-  async #stop({ signal, timeoutMs, scope }: Extract<Effect, { type: "signal" }>): Promise<void> {
-    const { id } = this.record;
+  #stop({ signal, timeoutMs, scope }: Extract<Effect, { type: "signal" }>): Promise<void> {
     const attempt = this.#attempt;
-    for (let tries = 0; !this.#closed && this.#attempt === attempt; tries++) {
-      try {
-        await this.plan.driver.stop(id, { signal, timeoutMs, scope });
-        return;
-      } catch (error) {
-        this.#warn(error, "driver failed to stop the dyno");
-        await sleep(this.#host.clock, retryMs(tries), attempt?.signal);
-      }
-    }
+    return stopForSure(
+      this.plan.driver,
+      this.record.id,
+      { signal, timeoutMs, scope },
+      this.#host.clock,
+      attempt?.signal,
+      () => !this.#closed && this.#attempt === attempt,
+      this.#warn,
+    );
   }
 
   #discard(id: string): void {
@@ -503,7 +392,8 @@ export class DynoRunner {
       try {
         if (this.#owner.mayDiscard) await this.#owner.mayDiscard();
         // With output that nobody took it is left to the successor.
-        if (!(await this.#delivered(id)) && this.#host.closed.aborted) return;
+        const delivered = await this.#outputs.delivered(id, attemptOver);
+        if (!delivered && this.#host.closed.aborted) return;
         await this.plan.driver.destroy(id, { force: true });
       } catch (error) {
         this.#warn(error, "driver failed to remove what the dyno left");
@@ -513,78 +403,11 @@ export class DynoRunner {
     cleanups.add(cleanup);
   }
 
-  /** Whether the sink took all output of the dyno, which ended. */
-  async #delivered(id: string): Promise<boolean> {
-    const output = this.#outputs.get(id);
-    if (!output) return true;
-    const { clock, closed } = this.#host;
-    const over = new AbortController();
-    const late = sleep(clock, lateOutputMs, AbortSignal.any([over.signal, closed]));
-    const delivered = await Promise.race([output.done.then(() => true), late.then(() => false)]);
-    over.abort();
-    output.end.abort(attemptOver);
-    return delivered;
-  }
-
-  #warn(error: unknown, message: string): void {
+  readonly #warn = (error: unknown, message: string): void => {
     const { app, dyno } = this.record;
     this.#host.logger.warn(
       { app, dyno, code: driverErrorCode(error), error: messageOf(error) },
       message,
     );
-  }
-
-  #settle(): void {
-    const waiters = this.#settleWaiters;
-    if (!waiters) return;
-    const settled = settledState(this.record);
-    if (!settled) return;
-    this.#settleWaiters = undefined;
-    for (const waiter of waiters) waiter(settled);
-  }
-
-  #finish(reason: string): void {
-    const settle = this.#settleWaiters ?? [];
-    const end = this.#endWaiters ?? [];
-    this.#settleWaiters = undefined;
-    this.#endWaiters = undefined;
-    for (const waiter of settle) waiter({ ready: false, reason: `${this.record.dyno}: ${reason}` });
-    for (const waiter of end) waiter();
-  }
-}
-
-function settledState(record: DynoRecord): Settled | undefined {
-  switch (record.state) {
-    case "up":
-    case "idle":
-    case "complete":
-      return { ready: true };
-    case "starting":
-      return record.held && record.ready ? { ready: true } : undefined;
-    case "crashed":
-      return { ready: false, reason: `${record.dyno} crashed${exitText(record.exit)}` };
-    case "stopping":
-      return {
-        ready: false,
-        reason: record.ending?.code
-          ? `${record.dyno}: ${record.ending.code}`
-          : `${record.dyno} was stopped`,
-      };
-    case "down":
-      return { ready: false, reason: `${record.dyno} was stopped` };
-    case "provisioning":
-      return undefined;
-  }
-}
-
-function exitText(exit: ExitResult | undefined): string {
-  if (!exit) return "";
-  return exit.signal === null ? ` with status ${exit.exitCode}` : ` by ${exit.signal}`;
-}
-
-const retryMs = (tries: number) => Math.min(1000 * 2 ** tries, 30_000);
-
-function isChecksumError(error: unknown): boolean {
-  const { code, details } = (error ?? {}) as { code?: unknown; details?: { reason?: unknown } };
-  return code === "checksum" || code === "checksum-mismatch" || details?.reason === "checksum";
+  };
 }

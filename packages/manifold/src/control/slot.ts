@@ -2,7 +2,8 @@ import type { DynoRecord, Effect, Renewal } from "../lifecycle/record.ts";
 import type { DynoCause, DynoEvent } from "../types.ts";
 import type { Host } from "./host.ts";
 import type { Plan } from "./plan.ts";
-import { DynoRunner, type RunnerOwner, type Settled } from "./runner.ts";
+import { DynoRunner, type RunnerOwner } from "./runner.ts";
+import type { Settled } from "./settled.ts";
 
 /** What a slot needs of its app. */
 export interface SlotOwner {
