@@ -12,6 +12,7 @@ import type { Logplex } from "../logplex.ts";
 import { jsonLine, messageToJson } from "../ring/ring-message.ts";
 import { uuid } from "../session/sessions.ts";
 import { HISTORY_UNAVAILABLE } from "../tail/notice.ts";
+import { checkTokenName } from "../token/tokens.ts";
 import { type Answer, fail, filterOf, notAllowed, replayRange, text } from "./answer.ts";
 import type { Switches } from "./control-rods.ts";
 
@@ -64,13 +65,14 @@ export class ManagementApi {
       await answer.stream({ "Request-Id": id });
       return;
     }
-    const text =
-      answer.raw ?? (answer.body === undefined ? undefined : JSON.stringify(answer.body));
+    const text = answer.body === undefined ? undefined : JSON.stringify(answer.body);
     response.writeHead(answer.status, {
       "Request-Id": id,
       ...(text === undefined ? {} : { "Content-Type": "application/json" }),
       ...answer.headers,
     });
+    // Logs come in chunks, as from Logplex.
+    if (answer.raw !== undefined) response.write(answer.raw);
     response.end(text);
   }
 
@@ -144,6 +146,8 @@ export class ManagementApi {
           !names.every((name) => typeof name === "string" && name !== "")
         )
           return fail(400, "invalid payload");
+        // Before anything changes: all of it or nothing.
+        for (const name of names as string[]) checkTokenName(name);
         const created = !logplex.hasChannel(id);
         logplex.channel(id);
         this.#exactTokens(id, new Set(names as string[]));

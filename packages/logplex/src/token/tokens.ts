@@ -27,6 +27,16 @@ export function digest(secret: string): string {
   return createHash("sha256").update(secret).digest("base64url");
 }
 
+/** Throws `bad-request` for a name that can't be a source. */
+export function checkTokenName(name: string): void {
+  // Brackets would let a name pass for another one's with its process.
+  if (!/^[\x21-\x5a\x5e-\x7e]{1,64}$/.test(name))
+    throw new LogplexError(
+      "bad-request",
+      `Token name ${JSON.stringify(name.slice(0, 80))} is not usable as a source; use 1 to 64 printable ASCII characters without spaces, brackets and backslashes.`,
+    );
+}
+
 /** All tokens of a router. Two tokens of one name may live together, for rotation. */
 export class Tokens {
   /** Changes with every change, so that a reader knows when to look again. */
@@ -40,12 +50,7 @@ export class Tokens {
   }
 
   create(channel: string, name: string, options: TokenOptions = {}): Token {
-    // Brackets would let a name pass for another one's with its process.
-    if (!/^[\x21-\x5a\x5e-\x7e]{1,64}$/.test(name))
-      throw new LogplexError(
-        "bad-request",
-        `Token name ${JSON.stringify(name.slice(0, 80))} is not usable as a source; use 1 to 64 printable ASCII characters without spaces, brackets and backslashes.`,
-      );
+    checkTokenName(name);
     const id = options.id ?? `t.${uuid(this.#random(16))}`;
     if (!/^t\.[\x21-\x7e]{8,128}$/.test(id))
       throw new LogplexError(

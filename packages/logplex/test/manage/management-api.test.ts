@@ -58,6 +58,21 @@ describe("a channel", () => {
     }
     expect(logplex.hasChannel("app-1")).toBe(false);
   });
+  test("changes as a whole or not at all", async () => {
+    const wrong = await call("PUT", "/v3/channels/new", { tokens: ["app", "two words"] });
+    expect([wrong.status, wrong.body.error]).toEqual([400, expect.stringMatching(/two words/)]);
+    expect(logplex.hasChannel("new")).toBe(false);
+    const { body } = await call("PUT", "/v3/channels/a", { tokens: ["app", "heroku"] });
+    expect((await call("PUT", "/v3/channels/a", { tokens: ["addon", "a[b]"] })).status).toBe(400);
+    expect((await call("GET", "/v3/channels/a")).body).toEqual(body);
+  });
+  test("keeps what it was told of itself when its tokens change", async () => {
+    await call("PUT", "/v3/channels/a", { tokens: ["app"] });
+    logplex.channel("a").configure({ storing: false, tails: false });
+    await call("PUT", "/v3/channels/a", { tokens: ["heroku"] });
+    const { storing, tailable } = logplex.channel("a");
+    expect([storing, tailable]).toEqual([false, false]);
+  });
   test("can be deleted", async () => {
     await call("PUT", "/v3/channels/app-1", {});
     expect((await call("DELETE", "/v3/channels/app-1")).status).toBe(204);
@@ -115,6 +130,7 @@ test("history is frames, oldest first, exactly as many as asked", async () => {
   const few = await call("GET", "/v3/channels/a/logs?num=2");
   expect(few.headers.get("content-type")).toBe("application/logplex-1");
   expect(few.headers.get("logplex-msg-count")).toBe("2");
+  expect(few.headers.get("transfer-encoding")).toBe("chunked");
   expect(few.text).toBe(
     "66 <190>1 2026-03-14T09:26:53.589000+00:00 host app web.1 - line 149\n66 <190>1 2026-03-14T09:26:53.589000+00:00 host app web.1 - line 150\n",
   );
