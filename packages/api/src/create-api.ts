@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { getRequestListener } from "@hono/node-server";
+import { getRequestListener, RequestError } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { accountBy, createAccount, issue, type NewAccount, setPassword } from "./auth/accounts.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -318,7 +318,16 @@ class RunningApi implements Api {
           ? answer()
           : requestOrigin.run(origin, answer);
       },
-      { overrideGlobalObjects: false },
+      {
+        overrideGlobalObjects: false,
+        // HTTP/1.0 needs no host, and what can't be read as a URL is no fault of ours.
+        hostname: "localhost",
+        errorHandler: (error) => {
+          const unreadable = new ApiError("bad-request", "The host or the path can't be read.");
+          const known = error instanceof RequestError ? unreadable : error;
+          return errorResponse(platform, "GET", known, commonHeaders(newRequestId())).toResponse();
+        },
+      },
     );
     this.#webhooks = new WebhookDispatcher(platform, {
       allowPrivate: options.webhooks?.allowPrivate ?? false,
@@ -338,6 +347,11 @@ class RunningApi implements Api {
   handle(request: IncomingMessage, response: ServerResponse): void {
     for (const intercept of this.#interceptors) if (intercept(request, response)) return;
     const path = request.url?.split("?")[0] ?? "/";
+    if (path === "*") {
+      response.writeHead(204, commonHeaders(newRequestId()));
+      response.end();
+      return;
+    }
     if (request.method === "GET" && path.startsWith("/log-sessions/")) {
       void this.#serveLogs(path.slice("/log-sessions/".length), request, response);
       return;

@@ -1,4 +1,6 @@
 import { request } from "node:http";
+import { connect } from "node:net";
+import { deflateSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endpoints } from "../src/endpoints/index.ts";
 import { type Answer, Harness } from "./support/harness.ts";
@@ -367,6 +369,63 @@ test.each(["\u0100", "a\nb", " a", "", "é"])(
     expect(refused.json).toMatchObject({ id: "invalid_params", errors: [{ pointer: "/secret" }] });
   },
 );
+
+test("requests of odd forms are answered in the form of the others", async () => {
+  const small = await new Harness().start();
+  try {
+    const { port } = await small.api.listen({ port: 0 });
+    const send = (head: string) =>
+      new Promise<string>((resolve, reject) => {
+        let text = "";
+        const socket = connect(port, "127.0.0.1");
+        socket.on("data", (chunk) => {
+          text += chunk;
+        });
+        socket.on("error", reject).on("close", () => resolve(text));
+        socket.write(`${head}\r\nAuthorization: Bearer ${small.token}\r\n\r\n`);
+      });
+    const host = "Host: localhost\r\nConnection: close";
+    expect(await send("GET /account HTTP/1.0")).toMatch(/^HTTP\/1\.1 200 .*"email"/s);
+    expect(await send(`OPTIONS * HTTP/1.1\r\n${host}`)).toMatch(/^HTTP\/1\.1 204 /);
+    for (const head of [
+      "GET /account HTTP/1.1\r\nHost: a b\r\nConnection: close",
+      `GET /apps\\x HTTP/1.1\r\n${host}`,
+    ])
+      expect(await send(head)).toMatch(/^HTTP\/1\.1 400 .*Request-Id.*"id":"bad_request"/is);
+  } finally {
+    await small.close();
+  }
+});
+
+test("a body may be packed, as far as it does not grow beyond what is taken", async () => {
+  const send = (bytes: Uint8Array, encoding: string) =>
+    harness.api.fetch(
+      new Request("http://api.test/apps/pages/config-vars", {
+        method: "PATCH",
+        headers: {
+          authorization: `Bearer ${harness.token}`,
+          "content-type": "application/json",
+          "content-encoding": encoding,
+        },
+        body: bytes,
+      }),
+    );
+  const text = '{"PACKED":"1"}';
+  expect(await (await send(gzipSync(text), "gzip")).json()).toMatchObject({ PACKED: "1" });
+  expect((await send(deflateSync(text), "deflate")).status).toBe(200);
+  expect((await send(Buffer.from(text), "identity")).status).toBe(200);
+  expect((await send(Buffer.from(text), "gzip")).status).toBe(400);
+  expect((await send(Buffer.from(text), "br")).status).toBe(400);
+  expect((await send(gzipSync(`{"A":"${"x".repeat(2 << 20)}"}`), "gzip")).status).toBe(413);
+});
+
+test("a field that JavaScript would lose is refused", async () => {
+  const refused = await harness.call("PATCH", "/apps/pages/config-vars", '{"__proto__":"1"}');
+  expect(refused.json).toMatchObject({
+    id: "invalid_params",
+    errors: [{ pointer: "/__proto__" }],
+  });
+});
 
 test("headers of 16 kB are taken, and each answer has its own Request-Id", async () => {
   const { port } = await harness.api.listen({ port: 0 });

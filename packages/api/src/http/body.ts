@@ -1,3 +1,4 @@
+import { gunzipSync, inflateSync } from "node:zlib";
 import type { z } from "zod";
 import { ApiError, type FieldProblem } from "../errors.ts";
 
@@ -19,7 +20,7 @@ export async function readBody(request: Request): Promise<unknown> {
     if (size > maxBodyBytes) throw tooLarge();
     chunks.push(chunk);
   }
-  const bytes = Buffer.concat(chunks);
+  const bytes = decoded(Buffer.concat(chunks), request.headers.get("content-encoding"));
   if (bytes.length === 0) return undefined;
   const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   if (type === "application/x-www-form-urlencoded" && !/^\s*[[{"]/.test(bytes.toString("latin1")))
@@ -36,6 +37,28 @@ export async function readBody(request: Request): Promise<unknown> {
   } catch {
     // The parser's own message quotes the text, which may hold a secret.
     throw new ApiError("bad-request", "The body is not valid JSON.");
+  }
+}
+
+/** Takes off what the client packed its body with, without growing beyond the limit. */
+function decoded(bytes: Buffer, encoding: string | null): Buffer {
+  const name = encoding?.trim().toLowerCase() ?? "";
+  if (name === "" || name === "identity" || bytes.length === 0) return bytes;
+  const unpack = /^(x-)?gzip$/.test(name)
+    ? gunzipSync
+    : name === "deflate"
+      ? inflateSync
+      : undefined;
+  if (!unpack)
+    throw new ApiError(
+      "bad-request",
+      `The Content-Encoding ${JSON.stringify(name)} is not taken. Send the body as it is, or with gzip.`,
+    );
+  try {
+    return unpack(bytes, { maxOutputLength: maxBodyBytes });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge();
+    throw new ApiError("bad-request", `The body is not valid ${name}.`, { cause });
   }
 }
 
@@ -88,6 +111,11 @@ function findZeroByte(value: unknown, pointer: string, depth = 0): string | unde
   for (const [key, item] of Object.entries(value)) {
     const inner = `${pointer}/${escapePointer(key)}`;
     if (key.includes("\0")) return inner;
+    // A field of that name would be lost on its way instead of being refused.
+    if (key === "__proto__") {
+      const errors = [{ pointer: inner, message: "is no name of a field" }];
+      throw new ApiError("invalid-params", `${inner.slice(1)} is no name of a field.`, { errors });
+    }
     const found = findZeroByte(item, inner, depth + 1);
     if (found !== undefined) return found;
   }
