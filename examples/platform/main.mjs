@@ -2,21 +2,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { consoleLogger as logger } from "./console-logger.mjs";
 import { claimDataDirectory } from "./data-directory.mjs";
 import { OperatorError, readOptions, usage } from "./options.mjs";
 import { startPlatform } from "./platform.mjs";
 import { whatToTry } from "./what-to-try.mjs";
 
 const sampleApp = fileURLToPath(new URL("sample-app", import.meta.url));
-const logger = {
-  debug() {},
-  info() {},
-  warn: (...parts) => console.error("warning:", ...parts.map(text)),
-  error: (...parts) => console.error("error:", ...parts.map(text)),
-};
-const text = (part) =>
-  typeof part === "string" ? part : (part?.err?.message ?? part?.message ?? "");
-
 /** The token of earlier starts, or a new one. */
 async function token(api, path) {
   const known = existsSync(path) ? readFileSync(path, "utf8").trim() : "";
@@ -40,8 +32,10 @@ async function deploySample(api, bearer) {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }),
     );
-  if ((await call("GET", "/apps/sample")).ok) return;
-  await call("POST", "/apps", { name: "sample" });
+  const known = await call("GET", "/apps/sample");
+  // Made by a start that could not build it: once more.
+  if (known.ok && (await known.json()).slug_size !== null) return;
+  if (!known.ok) await call("POST", "/apps", { name: "sample" });
   console.log("Deploying the sample app …");
   await api.deploy({
     app: "sample",

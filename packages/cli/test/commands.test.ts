@@ -509,6 +509,15 @@ describe("failures", () => {
     expect((await cli("apps")).err).toMatch(/Sign in with `dynokit login`/);
   });
 
+  test("a fault of the platform is shown with the id of the request", async () => {
+    api.on("GET /apps", {
+      status: 500,
+      headers: { "request-id": "4c1f" },
+      body: { id: "internal_server_error", message: "Quote the Request-Id." },
+    });
+    expect((await cli("apps")).err).toMatch(/Quote the Request-Id\.[^]*Request-Id: 4c1f/);
+  });
+
   test("an answer that is not the API's is shown by its status", async () => {
     api.on("GET /apps", { status: 502, body: "<html>" });
     const { code, err } = await cli("apps");

@@ -56,7 +56,9 @@ export function errorResponse(
   headers: Record<string, string>,
 ): Answer {
   const known = toApiError(error);
-  if (known.status >= 500 && known.status !== 501 && known.status !== 503)
+  // Of what is not our fault only a full disk is for the operator to mend.
+  const full = known.cause !== undefined && noRoom.has((known.cause as { code: string }).code);
+  if (full || (known.status >= 500 && known.status !== 501 && known.status !== 503))
     platform.logger.error(
       { error: messageOf(error), requestId: headers["Request-Id"] },
       "a request failed",
@@ -75,6 +77,9 @@ const statusCodes: Readonly<Record<number, keyof typeof apiErrors>> = {
   503: "unavailable",
 };
 
+/** Of the embedded store, of PostgreSQL, and of files. */
+const noRoom = new Set(["SQLITE_FULL", "53100", "ENOSPC"]);
+
 /** PostgreSQL's code for text that it can't keep. */
 const zeroByte = "22021";
 
@@ -88,6 +93,10 @@ function toApiError(error: unknown): ApiError {
   }
   if (code === zeroByte)
     return new ApiError("bad-request", "The request holds a zero byte where none can be.", {
+      cause: error,
+    });
+  if (typeof code === "string" && noRoom.has(code))
+    return new ApiError("unavailable", "The disk of the platform is full. Nothing was changed.", {
       cause: error,
     });
   return new ApiError("internal", "Something went wrong here. Quote the Request-Id when you ask.", {

@@ -150,5 +150,7 @@ async function refusal(response: Response): Promise<CliError> {
       lines.push(`  ${pointer ?? ""} ${message}`.trimEnd());
   if (response.status === 401) lines.push("Sign in with `dynokit login`, or set DYNOKIT_TOKEN.");
   if (body.id !== undefined) lines.push(`Error id: ${body.id}`);
+  const request = response.headers.get("request-id");
+  if (response.status >= 500 && request !== null) lines.push(`Request-Id: ${request}`);
   return new CliError("api", lines.join("\n"), { exitStatus: 2, status: response.status });
 }
