@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { REQUEST_LIMITS, RESPONSE_LIMITS } from "./codec/head.ts";
+import { REQUEST_LIMITS, RESPONSE_LIMITS } from "./codec/head-limits.ts";
 import { isToken } from "./codec/octets.ts";
 import type { EngineOptions } from "./forward/engine-options.ts";
 import { AddressSet } from "./table/address-set.ts";

@@ -3,7 +3,9 @@ import { connect } from "node:net";
 import { PROXY_CASES } from "@dynokit/router/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Head, NEED_MORE, REFUSED, REQUEST_LIMITS, RESPONSE_LIMITS } from "../src/codec/head.ts";
+import { Head } from "../src/codec/head.ts";
+import { REQUEST_LIMITS, RESPONSE_LIMITS } from "../src/codec/head-limits.ts";
+import { NEED_MORE, REFUSED } from "../src/codec/head-verdicts.ts";
 import { isFault, readRequest } from "../src/codec/request.ts";
 import { decode, RULES, readWhole, requestOctets } from "./support/request-octets.ts";
 

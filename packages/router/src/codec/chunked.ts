@@ -1,7 +1,9 @@
 /** Incremental decoder of the chunked coding (R9112 §7.1, spec/router.md §5); no I/O. */
 
 import { FAULTS, type Fault } from "./faults.ts";
-import { Head, type HeadLimits, NEED_MORE, REFUSED } from "./head.ts";
+import { Head } from "./head.ts";
+import type { HeadLimits } from "./head-limits.ts";
+import { NEED_MORE, REFUSED } from "./head-verdicts.ts";
 import { VALUE } from "./octets.ts";
 
 /** More octets are needed; everything given was used. */

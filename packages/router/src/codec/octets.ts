@@ -1,5 +1,11 @@
 /** Character classes of HTTP/1.1 as tables, one octet per entry (R9110 §5.6.2, R9112 §3.2). */
 
+export const HT = 9;
+export const LF = 10;
+export const CR = 13;
+export const SP = 32;
+export const COLON = 58;
+
 /** 1 = token octet, 2 = underscore (a token octet that CGI-style apps map to `-`). */
 export const TOKEN = new Uint8Array(256);
 /** 1 = may stand in a field value: HT, SP, visible ASCII, obs-text. */
@@ -36,4 +42,22 @@ export function isFieldValue(text: string): boolean {
     if (code > 255 || VALUE[code] === 0) return false;
   }
   return true;
+}
+
+/** Whether `HTTP/d.d` stands at an offset, exactly; the caller checks what follows. */
+export function isVersion(buffer: Buffer, i: number): boolean {
+  const major = buffer[i + 5] as number;
+  const minor = buffer[i + 7] as number;
+  return (
+    buffer[i] === 0x48 &&
+    buffer[i + 1] === 0x54 &&
+    buffer[i + 2] === 0x54 &&
+    buffer[i + 3] === 0x50 &&
+    buffer[i + 4] === 0x2f &&
+    major >= 48 &&
+    major <= 57 &&
+    buffer[i + 6] === 0x2e &&
+    minor >= 48 &&
+    minor <= 57
+  );
 }

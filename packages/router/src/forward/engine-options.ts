@@ -1,4 +1,4 @@
-import type { HeadLimits } from "../codec/head.ts";
+import type { HeadLimits } from "../codec/head-limits.ts";
 import type { RequestRules } from "../codec/request.ts";
 import type { AcmeChallenge } from "../options.ts";
 import type { AddressSet } from "../table/address-set.ts";

@@ -1,5 +1,6 @@
 import type { Fault } from "../codec/faults.ts";
-import { Head, type HeadLeniency } from "../codec/head.ts";
+import { Head } from "../codec/head.ts";
+import type { HeadLeniency } from "../codec/head-limits.ts";
 import { isFault, type RequestMeaning, type RequestRules, readRequest } from "../codec/request.ts";
 import type { RouteTable } from "../table/route-table.ts";
 import type { EngineOptions } from "./engine-options.ts";

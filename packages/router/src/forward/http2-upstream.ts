@@ -10,7 +10,9 @@ import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../codec/chunked.ts";
 import { DROP_FROM_RESPONSE, F } from "../codec/field-names.ts";
-import { Head, type HeadLimits, NEED_MORE, REFUSED } from "../codec/head.ts";
+import { Head } from "../codec/head.ts";
+import type { HeadLimits } from "../codec/head-limits.ts";
+import { NEED_MORE, REFUSED } from "../codec/head-verdicts.ts";
 
 /** The app said that it has not looked at the request, so any method may be sent again (R9113 §8.7). */
 export const NOT_PROCESSED = "ERR_NOT_PROCESSED";

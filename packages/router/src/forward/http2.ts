@@ -12,7 +12,8 @@ import {
 import type { Duplex } from "node:stream";
 import { FAULTS, type Fault } from "../codec/faults.ts";
 import { DROP_FROM_RESPONSE, F, lookupField, NOT_IN_TRAILER } from "../codec/field-names.ts";
-import { type Head, NEED_MORE, REFUSED } from "../codec/head.ts";
+import type { Head } from "../codec/head.ts";
+import { NEED_MORE, REFUSED } from "../codec/head-verdicts.ts";
 import { isFieldValue, isToken } from "../codec/octets.ts";
 import { isFault, NO_BODY, type RequestMeaning } from "../codec/request.ts";
 import type { ResponseMeaning } from "../codec/response.ts";

@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../../src/codec/chunked.ts";
-import { Head, REQUEST_LIMITS } from "../../src/codec/head.ts";
+import { Head } from "../../src/codec/head.ts";
+import { REQUEST_LIMITS } from "../../src/codec/head-limits.ts";
 import { CHUNKED, isFault, type RequestRules, readRequest } from "../../src/codec/request.ts";
 
 export const RULES: RequestRules = {

@@ -2,7 +2,8 @@
 
 import { ChunkDecoder } from "../../codec/chunked.ts";
 import { type Fault, RESPONSE_FAULTS } from "../../codec/faults.ts";
-import { type Head, NEED_MORE, REFUSED } from "../../codec/head.ts";
+import type { Head } from "../../codec/head.ts";
+import { NEED_MORE, REFUSED } from "../../codec/head-verdicts.ts";
 import { CHUNKED, isFault, NO_BODY, type RequestMeaning } from "../../codec/request.ts";
 import { type ResponseMeaning, readResponse, UNTIL_CLOSE } from "../../codec/response.ts";
 import type { AppRoute } from "../../table/app-route.ts";
