@@ -13,7 +13,20 @@ export interface LogBatch {
   readonly severity?: number;
 }
 
+/** A batch as its lines lie in memory: what comes so costs nothing for each line. */
+export interface LogBlock extends Omit<LogBatch, "lines"> {
+  /** Holds the lines; the sink's until it has returned, or what it returned has settled. */
+  readonly bytes: Buffer;
+  /** Line `i` is `bytes.subarray(starts[i], ends[i])`, without its line end; they lie in order, apart. */
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+  /** How many lines there are: the arrays may be longer. */
+  readonly count: number;
+}
+
 /** A promise means: slow down. Loss is counted and announced, never silent. */
 export interface LogSink {
   write(batch: LogBatch): void | Promise<void>;
+  /** As `write`; whoever has its lines in one buffer prefers it where it is offered. */
+  writeBlock?(block: LogBlock): void | Promise<void>;
 }

@@ -11,7 +11,7 @@ export type { ReadResult } from "./channel/read-result.ts";
 export type { SearchResult, SearchWork } from "./channel/search.ts";
 export type { Lag, SubscribeOptions, Subscription } from "./channel/subscription.ts";
 export { type Clock, type RandomBytes, systemClock } from "./clock.ts";
-export type { LogBatch, LogSink } from "./contract.ts";
+export type { LogBatch, LogBlock, LogSink } from "./contract.ts";
 export {
   type CertificateFacts,
   DENIED_PORTS,

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { Clock } from "../clock.ts";
-import type { LogBatch } from "../contract.ts";
+import type { LogBatch, LogBlock } from "../contract.ts";
 import { LogplexError } from "../errors.ts";
 import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
 import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
@@ -25,6 +25,7 @@ import { Fetched } from "./fetched.ts";
 import { compileFilter } from "./filter.ts";
 import { Followers } from "./followers.ts";
 import { HeadCache } from "./head-cache.ts";
+import { plainLines } from "./line-block.ts";
 import { RejectionNotices } from "./loss-notice.ts";
 import type { ReadResult } from "./read-result.ts";
 import { SEARCH_WORK, type SearchResult, search } from "./search.ts";
@@ -189,13 +190,35 @@ export class Channel {
     const head = this.#heads.forLines(batch.source, batch.proc, batch.severity ?? 6);
     const ts = Math.round(batch.at * 1000);
     const receivedAt = this.#clock.now() * 1000;
-    for (const line of batch.lines) {
-      let end = line.length;
-      if (end > 0 && line[end - 1] === 0x0a) end -= end > 1 && line[end - 2] === 0x0d ? 2 : 1;
-      this.append(head, ts, receivedAt, isUtf8(line) ? 0 : FLAG.notUtf8, line, 0, end);
+    for (const line of batch.lines) this.#line(head, ts, receivedAt, line);
+    this.commit();
+    return this.durable();
+  }
+
+  /** As {@link write}, for lines that lie in one buffer; they are copied before it returns. */
+  writeBlock(block: Omit<LogBlock, "channel">): void | Promise<void> {
+    const { bytes, starts, ends, count } = block;
+    const head = this.#heads.forLines(block.source, block.proc, block.severity ?? 6);
+    const ts = Math.round(block.at * 1000);
+    const receivedAt = this.#clock.now() * 1000;
+    const ring = this.#staging ?? this.#ring;
+    for (let next = 0; next < count; ) {
+      const plain = this.#redact === undefined ? plainLines(block, next) : 0;
+      if (plain > 0) ring.appendLines(head, ts, receivedAt, block, next, next + plain);
+      const stop = next + Math.max(1, Math.abs(plain));
+      if (plain <= 0)
+        for (; next < stop; next += 1)
+          this.#line(head, ts, receivedAt, bytes.subarray(starts[next], ends[next]));
+      next = stop;
     }
     this.commit();
     return this.durable();
+  }
+
+  #line(head: Head, ts: number, receivedAt: number, line: Uint8Array): void {
+    let end = line.length;
+    if (end > 0 && line[end - 1] === 0x0a) end -= end > 1 && line[end - 2] === 0x0d ? 2 : 1;
+    this.append(head, ts, receivedAt, isUtf8(line) ? 0 : FLAG.notUtf8, line, 0, end);
   }
 
   /** Settles when all that was written is as durable as configured; undefined: it is already. */

@@ -1,4 +1,5 @@
 import type { ReadResult } from "../channel/read-result.ts";
+import type { LogBlock } from "../contract.ts";
 import type { SplitInfo } from "../message.ts";
 import type { Batch } from "./batch.ts";
 import { Block } from "./block.ts";
@@ -142,6 +143,49 @@ export class Ring {
     block.count = index;
     this.nextSeq += count;
     return this.nextSeq;
+  }
+
+  /**
+   * Copies the lines `first` up to `stop` of a block in, with what lies between them; they share a head and a
+   * time.
+   */
+  appendLines(
+    head: Head,
+    ts: number,
+    receivedAt: number,
+    { bytes, starts, ends }: Pick<LogBlock, "bytes" | "starts" | "ends">,
+    first: number,
+    stop: number,
+  ): void {
+    for (let next = first; next < stop; ) {
+      const from = starts[next]!;
+      const block = this.#room(ends[next]! - from, 1);
+      const limit = Math.min(stop, next + block.capacity - block.count);
+      const space = block.data.length - block.used;
+      const shift = block.used - from;
+      let index = block.count;
+      let before = block.before[index]!;
+      let to = from;
+      for (; next < limit; next += 1, index += 1) {
+        const start = starts[next]!;
+        const end = ends[next]!;
+        if (end - from > space) break;
+        block.starts[index] = start + shift;
+        block.ends[index] = end + shift;
+        before += end - start;
+        block.before[index + 1] = before;
+        block.ts[index] = ts;
+        block.receivedAt[index] = receivedAt;
+        block.flags[index] = 0;
+        block.heads.push(head);
+        to = end;
+      }
+      bytes.copy(block.data, block.used, from, to);
+      block.used += to - from;
+      this.nextSeq += index - block.count;
+      this.#endPosition += before - block.before[block.count]!;
+      block.count = index;
+    }
   }
 
   #room(size: number, count: number): Block {

@@ -175,7 +175,8 @@ test("every output names the writer that wrote, whatever it is called and whatev
           expect(stream.app).toBe("a");
           return values.map(() => key({ source: stream.source, proc: stream.dyno ?? "" }));
         });
-        expect(inLoki.sort()).toEqual(wanted.map(key).sort());
+        const byName = (one: string, other: string) => (one < other ? -1 : 1);
+        expect(inLoki.sort(byName)).toEqual(wanted.map(key).sort(byName));
       } finally {
         await logplex.close({ timeoutMs: 0 });
         await receiver.close();
