@@ -1,26 +1,17 @@
-import { once } from "node:events";
 import * as http2 from "node:http2";
-import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { cannedBackend, FakeClock, OK, rawBackend, rig } from "./support/harness.ts";
-
-const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA = 0;
-const HEADERS = 1;
-const SETTINGS = 4;
-const PING = 6;
-const CONTINUATION = 9;
-const ACK = 1;
-const END_HEADERS = 4;
-
-function frame(type: number, flags: number, stream: number, payload = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
+import {
+  ACK,
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  frame,
+  frames,
+  HEADERS,
+  PING,
+  SETTINGS,
+} from "./support/http2-frames.ts";
 
 /** `POST http://app.test/`: indexed fields, and the authority as a literal. */
 const POST = Buffer.concat([Buffer.of(0x83, 0x86, 0x84, 0x41, 8), Buffer.from("app.test")]);
@@ -29,20 +20,6 @@ async function h2c(backendPort: number, options: object = {}) {
   const made = await rig([backendPort], {}, { extraLogKeys: true, ...options });
   const { port } = await made.router.listen({ host: "127.0.0.1", h2c: true });
   return { ...made, port };
-}
-
-/** A client that speaks frames; `closed` resolves when the router ended the connection. */
-async function frames(port: number) {
-  const socket = connect(port, "127.0.0.1");
-  onTestFinished(() => {
-    socket.destroy();
-  });
-  socket.on("error", () => {});
-  socket.resume();
-  await once(socket, "connect");
-  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  socket.write(Buffer.concat([Buffer.from(PREFACE), frame(SETTINGS, 0, 0)]));
-  return { socket, closed };
 }
 
 describe("floods of frames end the connection", () => {

@@ -203,6 +203,7 @@ describe("the route table", () => {
     expect(routes.resolve("www.example.com:80")?.app.id).toBe("exact");
     expect(routes.resolve("a.example.com")?.app.id).toBe("wild");
     expect(routes.resolve("a.b.example.com")).toBeUndefined();
+    expect(routes.resolve(".example.com")).toBeUndefined();
     expect(routes.resolve("old.example.com")).toMatchObject({
       kind: "redirect",
       host: "www.example.com",

@@ -85,6 +85,8 @@ export const RESPONSE_FAULTS = Object.freeze({
   header: fault(503, "bad header", "field"),
   transferEncoding: fault(503, "transfer encoding", "transfer-encoding"),
   chunk: fault(503, "bad chunk", "chunk"),
+  // `node:http2` has no way to send it.
+  statusInHttp2: fault(503, "status line", "status-in-http2"),
   unaskedUpgrade: fault(503, "unasked 101", "unasked-upgrade"),
   secondContinue: fault(503, "second 100", "second-continue"),
   interimFlood: fault(502, "too many interim answers", "interim-flood"),

@@ -188,6 +188,7 @@ export const DROP_FROM_RESPONSE = flags([
   "transfer-encoding",
   "content-length",
   "upgrade",
+  "http2-settings",
   "proxy-authorization",
 ]);
 

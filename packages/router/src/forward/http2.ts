@@ -11,7 +11,7 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import { FAULTS, type Fault } from "../codec/faults.ts";
-import { DROP_FROM_RESPONSE, F, lookupField, NOT_IN_TRAILER } from "../codec/field-names.ts";
+import { lookupField, NOT_IN_TRAILER } from "../codec/field-names.ts";
 import type { Head } from "../codec/head.ts";
 import { NEED_MORE, REFUSED } from "../codec/head-verdicts.ts";
 import { isFieldValue, isToken } from "../codec/octets.ts";
@@ -22,6 +22,7 @@ import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client
 import type { Engine } from "./engine.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import { keptTrailers } from "./fields.ts";
+import { addLine, addLines, responseHeaders } from "./http2-fields.ts";
 import { answeredIn } from "./response-head.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream.ts";
@@ -363,6 +364,9 @@ export class Http2Client extends ClientSide {
       this.#connection.streamReset(this.#startedAt);
     if (this.#tunnel !== null) this.#tunnel.clientClosed(null);
     else if (this.#connection.broken) this.#exchange?.streamBroken();
+    // Node found the rest of the request malformed, such as a body of another length.
+    else if (!this.#bodyDone && this.#stream.rstCode === constants.NGHTTP2_PROTOCOL_ERROR)
+      this.#exchange?.failFault(FAULTS.http2);
     else this.#exchange?.clientGone();
   }
 
@@ -410,10 +414,20 @@ export class Http2Client extends ClientSide {
     const bare = ended && parts.bytes === 0 && (trailers === null || trailers.count === 0);
     stream.respond(headers, { endStream: bare, waitForTrailers: !bare });
     if (bare) return head.text.length;
-    stream.on("wantTrailers", () => {
-      if (!stream.destroyed) stream.sendTrailers(this.#trailers ?? {});
-    });
+    stream.on("wantTrailers", () => this.#sendTrailers());
     return head.text.length + this.sendBody(parts, ended, trailers);
+  }
+
+  #sendTrailers(): void {
+    const stream = this.#stream;
+    if (stream.destroyed) return;
+    try {
+      stream.sendTrailers(this.#trailers ?? {});
+    } catch (error) {
+      // This runs on an event of the stream, where nobody else would take it.
+      this.#engine.crashed(error);
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    }
   }
 
   sendBody(parts: BodyParts, ended: boolean, trailers: Head | null): number {
@@ -423,11 +437,8 @@ export class Http2Client extends ClientSide {
     if (parts.bytes > 0) stream.write(Buffer.concat(parts.list as Buffer[]));
     if (ended) {
       if (trailers !== null && trailers.count > 0) {
-        this.#trailers = {};
-        addLines(
-          this.#trailers,
-          keptTrailers(trailers, () => this.#engine.trailerDropped(this.#exchange)),
-        );
+        const kept = keptTrailers(trailers, () => this.#engine.trailerDropped(this.#exchange));
+        this.#trailers = addLines(Object.create(null), kept);
       }
       stream.end();
     }
@@ -497,61 +508,6 @@ export class Http2Client extends ClientSide {
     }
   }
 }
-
-function addLine(headers: OutgoingHttpHeaders, name: string, value: string): void {
-  const present = headers[name];
-  if (present === undefined) headers[name] = value;
-  else headers[name] = [...(Array.isArray(present) ? present : [String(present)]), value];
-}
-
-/** Adds complete HTTP/1.1 lines as fields. */
-function addLines(headers: OutgoingHttpHeaders, lines: string): void {
-  for (const line of lines.split("\r\n")) {
-    const colon = line.indexOf(":");
-    if (colon > 0)
-      addLine(headers, line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
-  }
-}
-
-function responseHeaders(head: Head, meaning: ResponseMeaning): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { ":status": head.status };
-  for (let i = 0; i < head.count; i++) {
-    const id = head.id(i);
-    if (id !== 0 && DROP_FROM_RESPONSE[id] === 1) continue;
-    const name = head.name(i).toLowerCase();
-    if (meaning.nominated?.includes(name) === true || id === F.connection) continue;
-    addLine(headers, name, head.value(i));
-  }
-  // Node refuses lists for fields that may stand only once; the first one counts.
-  for (const name of SINGLE) {
-    const value = headers[name];
-    if (Array.isArray(value)) headers[name] = value[0];
-  }
-  return headers;
-}
-
-const SINGLE = [
-  "age",
-  "content-type",
-  "date",
-  "etag",
-  "expires",
-  "last-modified",
-  "location",
-  "retry-after",
-  "content-encoding",
-  "content-language",
-  "content-location",
-  "content-md5",
-  "content-range",
-  "access-control-allow-credentials",
-  "access-control-max-age",
-  "access-control-request-method",
-  "dnt",
-  "tk",
-  "upgrade-insecure-requests",
-  "x-content-type-options",
-];
 
 /** Trailers of a stream as HTTP/1.1 lines, without names that may not stand there. */
 function trailerLines(raw: readonly string[]): string | null {

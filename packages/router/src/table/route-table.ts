@@ -403,7 +403,7 @@ export class RouteTable extends EventEmitter<RouteTableEvents> {
     const exact = this.#hosts.get(hostname);
     if (exact !== undefined) return exact;
     const dot = hostname.indexOf(".");
-    return dot < 0 ? undefined : this.#hosts.get(`*${hostname.slice(dot)}`);
+    return dot <= 0 ? undefined : this.#hosts.get(`*${hostname.slice(dot)}`);
   }
 
   /** The app's live route, or undefined. */

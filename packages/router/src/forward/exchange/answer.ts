@@ -99,6 +99,10 @@ function readHead(exchange: Exchange, chunk: Buffer, position: number): number {
     broken(exchange, meaning);
     return chunk.length;
   }
+  if (head.status > 599 && exchange.client.protocol === "http2.0") {
+    broken(exchange, RESPONSE_FAULTS.statusInHttp2);
+    return chunk.length;
+  }
   if (head.status >= 200) return answer(exchange, chunk, next, head, meaning);
   if (head.status === 101) {
     switchProtocol(exchange, chunk, next, head, meaning);
