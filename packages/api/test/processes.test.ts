@@ -130,6 +130,34 @@ for (const engine of engines)
       },
       60_000,
     );
+
+    test.each(soak ? Array.from({ length: 20 }, (_, index) => 1 + 7 * index) : [40])(
+      "after %i of the answers to many clients at once loses nothing that it answered for",
+      async (answers) => {
+        const first = await start();
+        await first.call("POST", "/apps", { name: "busy" });
+        const kept: string[] = [];
+        let killed: Promise<void> | undefined;
+        const client = async (number: number): Promise<void> => {
+          for (let turn = 0; ; turn++) {
+            const name = `V${number}_${turn}`;
+            const reply = await first.call("PATCH", "/apps/busy/config-vars", { [name]: "1" });
+            if (!reply) return;
+            expect(reply.status).toBe(200);
+            kept.push(name);
+            if (kept.length >= answers) killed ??= first.kill();
+          }
+        };
+        await Promise.all(Array.from({ length: 20 }, (_, number) => client(number)));
+        await killed;
+        const second = await start();
+        const found = (await second.call("GET", "/apps/busy/config-vars"))?.json;
+        expect(kept.filter((name) => found[name] !== "1")).toEqual([]);
+        await second.close();
+        await assertConsistent();
+      },
+      180_000,
+    );
   });
 
 describe("an embedded store", () => {
