@@ -57,8 +57,8 @@ export type { RedisCommander, RedisLeaseOptions } from "./lease/redis.ts";
 export { redisLease } from "./lease/redis.ts";
 export { dynoErrorNames, exitStatus, logLines } from "./log-lines.ts";
 export type { Logger } from "./logger.ts";
-export type { CloseOptions, ExecOptions, ManifoldOptions } from "./manifold.ts";
 export { Manifold } from "./manifold.ts";
+export type { CloseOptions, ExecOptions, ManifoldOptions } from "./manifold-options.ts";
 export type {
   CyclePolicy,
   CycleStrategy,

@@ -1,35 +1,29 @@
 import { randomUUID } from "node:crypto";
 import PQueue from "p-queue";
-import type { Clock } from "./clock.ts";
 import { sleep, systemClock } from "./clock.ts";
 import { Announcer } from "./control/announcer.ts";
 import { AppControl } from "./control/app.ts";
 import { drainAll } from "./control/drain.ts";
-import { followDriver } from "./control/driver-events.ts";
-import { tellEnded } from "./control/ended.ts";
 import type { PlanContext } from "./control/formation-plan.ts";
 import type { Host } from "./control/host.ts";
-import { driverName, messageOf } from "./control/host.ts";
+import { messageOf } from "./control/host.ts";
 import { probeUntilBound } from "./control/probe.ts";
 import type { Found } from "./control/recovery.ts";
-import { recoverAll } from "./control/recovery.ts";
 import type { ReleaseOptions, ReleaseRun } from "./control/release-phase.ts";
 import { dryRunOf, releaseRun, releaseTimeoutMs } from "./control/release-phase.ts";
 import { runtimeMetricsLines } from "./control/runtime-metrics.ts";
 import { findStrays } from "./control/strays.ts";
-import type { DriverHandle, DriverSession, DynoDriver } from "./driver/contract.ts";
-import { acceptsInterface, interfaceVersion } from "./driver/interface-range.ts";
+import { Takeover } from "./control/takeover.ts";
+import type { DriverHandle, DriverSession } from "./driver/contract.ts";
 import { ManifoldError } from "./errors.ts";
 import { fenceDriver } from "./lease/fence.ts";
 import { LeaseKeeper } from "./lease/keeper.ts";
-import type { Lease } from "./lease/lease.ts";
 import { lateLooks, leaseLookMs } from "./lease/lease.ts";
-import type { Logger } from "./logger.ts";
 import { silentLogger } from "./logger.ts";
-import type { PolicyOptions, PresetName } from "./policy/policy.ts";
+import type { CloseOptions, ExecOptions, ManifoldOptions } from "./manifold-options.ts";
+import { driversOf } from "./manifold-options.ts";
 import { policyPresets } from "./policy/presets.ts";
 import { resolvePolicy } from "./policy/resolve.ts";
-import type { DynoSize } from "./sizes.ts";
 import { dynoSizes } from "./sizes.ts";
 import type {
   DrainHandler,
@@ -38,55 +32,10 @@ import type {
   DynoSelector,
   DynoUsage,
   Formation,
-  LogSink,
   OneOffOptions,
   OneOffSession,
   Rollout,
 } from "./types.ts";
-
-export interface ManifoldOptions {
-  /** What runs the dynos. */
-  readonly driver?: DynoDriver;
-  /** Several, by the names that process types choose them with; the first is the default. */
-  readonly drivers?: Readonly<Record<string, DynoDriver>>;
-  /** Where output of dynos and the platform's lines go; default nowhere. */
-  readonly logs?: LogSink;
-  /** Default the machine's. */
-  readonly clock?: Clock;
-  /** In [0, 1); default `Math.random`. */
-  readonly random?: () => number;
-  /** A preset, or overrides of `heroku`. */
-  readonly policy?: PresetName | PolicyOptions;
-  /** Default silent. */
-  readonly logger?: Logger;
-  /** Sizes by lower-case name; default `dynoSizes`. */
-  readonly sizes?: Readonly<Record<string, DynoSize>>;
-  /** Of the variables that tell a dyno about itself; default `HEROKU_`. */
-  readonly envPrefix?: string;
-  /** Dynos that start at one time; default 32. */
-  readonly startConcurrency?: number;
-  /** ms between two measurements of a dyno; default 20 000. */
-  readonly statsIntervalMs?: number;
-  /**
-   * Of several manifolds with one lease only the holder acts; another takes over within 10 s when
-   * it is gone. Default: none, this manifold always acts.
-   */
-  readonly lease?: Lease;
-}
-
-/** How a command inside a dyno runs. */
-export interface ExecOptions {
-  readonly tty?: { readonly columns: number; readonly rows: number };
-  /** Over the dyno's environment. */
-  readonly env?: Readonly<Record<string, string>>;
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface CloseOptions {
-  /** Leave the dynos to the next manifold instead of stopping them; default false. */
-  readonly leaveDynos?: boolean;
-}
 
 /**
  * Keeps running what formations ask for, through a driver.
@@ -111,32 +60,19 @@ export class Manifold {
   readonly #keeper: LeaseKeeper | undefined;
   readonly #leadHandlers = new Set<() => unknown>();
   readonly #ended = new AbortController();
-  #followsDrivers = false;
-  #recovery: Promise<Found> | undefined;
+  readonly #takeover: Takeover;
   #closing: Promise<void> | undefined;
 
   constructor(options: ManifoldOptions) {
-    const drivers = new Map<string, DynoDriver>(
-      options.drivers
-        ? Object.entries(options.drivers)
-        : options.driver && [[driverName(options.driver), options.driver]],
-    );
-    if (drivers.size === 0) {
-      throw new ManifoldError(
-        "invalid-options",
-        "the manifold has no driver; pass driver, for example processDriver()",
-      );
-    }
+    const drivers = driversOf(options);
     const clock = options.clock ?? systemClock;
     const logger = options.logger ?? silentLogger;
-    for (const [name, driver] of drivers) {
-      checkInterface(name, driver);
-      if (options.lease)
+    if (options.lease)
+      for (const [name, driver] of drivers)
         drivers.set(
           name,
           fenceDriver(driver, () => this.#keeper?.holds ?? true),
         );
-    }
     this.#announcer = new Announcer(options.logs, clock, logger);
     this.#context = {
       drivers,
@@ -164,6 +100,7 @@ export class Manifold {
       drain: (dyno, timeoutMs) => drainAll(this.#drainHandlers, dyno, timeoutMs, clock, logger),
       probe: (address, intervalMs, signal) => probeUntilBound(clock, address, intervalMs, signal),
     };
+    this.#takeover = new Takeover(drivers, this.#host, this.#announcer);
     this.#keeper =
       options.lease &&
       new LeaseKeeper(options.lease, randomUUID(), clock, logger, (holds) => this.#lead(holds));
@@ -415,43 +352,17 @@ export class Manifold {
         "another manifold holds the lease; ask that one, or act in a handler of onLead",
       );
     }
-    this.#recovery ??= this.#recover();
-    return this.#recovery;
-  }
-
-  #recover(): Promise<Found> {
-    if (!this.#followsDrivers) {
-      this.#followsDrivers = true;
-      for (const driver of this.#context.drivers.values()) {
-        void followDriver(driver, this.#host, this.#announcer, this.#ended.signal);
-      }
-    }
-    const recovering = recoverAll(this.#context.drivers, this.#host.logger);
-    const recovery = recovering
-      .then(({ found }) => found)
-      .catch((error: unknown) => {
-        if (this.#recovery === recovery) this.#recovery = undefined;
-        throw new ManifoldError(
-          "recovery-failed",
-          `a driver could not tell what runs: ${messageOf(error)}; nothing was changed, try again`,
-          { cause: error },
-        );
-      });
-    // Beside the work: a log sink that is slow must not keep dynos from starting.
-    const told: Promise<void> = recovering
-      .then(({ ended }) => tellEnded(ended.values(), this.#host))
-      .catch(() => {
-        // Recovery failed; the next one tells them.
-      })
-      .finally(() => this.#host.cleanups.delete(told));
-    this.#host.cleanups.add(told);
-    if (!this.#keeper) recovery.then(() => this.#lookForStrays(lateLooks)).catch(() => {});
-    return recovery;
+    if (!this.#takeover.begun && !this.#keeper)
+      this.#takeover
+        .found()
+        .then(() => this.#lookForStrays(lateLooks))
+        .catch(() => {});
+    return this.#takeover.found();
   }
 
   /** Without the lease nothing is touched any more, and nothing that was known counts. */
   #lead(holds: boolean): void {
-    this.#recovery = undefined;
+    this.#takeover.forget();
     for (const app of this.#apps.values()) app.detach();
     this.#apps.clear();
     this.#host.logger.info({}, holds ? "lease taken: acting" : "lease lost: standing by");
@@ -466,7 +377,7 @@ export class Manifold {
     const { closed, clock } = this.#host;
     for (let look = 0; look < times && !closed.aborted; look++) {
       await sleep(clock, leaseLookMs, closed);
-      if (closed.aborted || !this.leads || !this.#recovery) continue;
+      if (closed.aborted || !this.leads || !this.#takeover.begun) continue;
       const isOurs = (app: string) => this.#apps.has(app);
       for (const handle of await findStrays(this.#context.drivers, this.#host, isOurs)) {
         this.#host.logger.warn({ ...handle.labels }, "ending a dyno that nobody asked for");
@@ -500,13 +411,4 @@ export class Manifold {
     await driver?.stop(handle.id, stop);
     await driver?.destroy(handle.id, { force: true });
   }
-}
-
-function checkInterface(name: string, driver: DynoDriver): void {
-  const { interfaceRange } = driver.info();
-  if (acceptsInterface(interfaceRange)) return;
-  throw new ManifoldError(
-    "invalid-options",
-    `the driver ${name} is for version ${JSON.stringify(interfaceRange)} of the driver contract, this manifold has ${interfaceVersion}; install a driver that fits`,
-  );
 }

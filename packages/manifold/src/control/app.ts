@@ -1,24 +1,24 @@
 import type { DriverHandle } from "../driver/contract.ts";
 import { ManifoldError } from "../errors.ts";
-import type { ScheduleEntry } from "../schedule/schedule.ts";
 import { Scheduler } from "../schedule/scheduler.ts";
 import type {
   DynoCause,
   DynoEvent,
   DynoInfo,
   DynoSelector,
-  DynoState,
   DynoUsage,
   Formation,
   OneOffOptions,
   Rollout,
 } from "../types.ts";
-import { adoptedPlan, isOneOff, longestLifeMs, sortForAdoption, timeToLiveOf } from "./adoption.ts";
+import { adoptedPlan, isOneOff, sortForAdoption, timeToLiveOf } from "./adoption.ts";
+import { Dependencies } from "./dependencies.ts";
 import type { PlanContext } from "./formation-plan.ts";
-import { formationPlans, oneOffPlan } from "./formation-plan.ts";
+import { formationPlans } from "./formation-plan.ts";
 import type { Host } from "./host.ts";
 import { IdleWatch } from "./idle-watch.ts";
-import { OneOff, oneOffName } from "./one-off.ts";
+import type { OneOff } from "./one-off.ts";
+import { OneOffs } from "./one-offs.ts";
 import type { Plan } from "./plan.ts";
 import type { RolloutTarget } from "./rollout.ts";
 import { RolloutRun } from "./rollout.ts";
@@ -38,21 +38,22 @@ export class AppControl implements SlotOwner {
   readonly #slots = new Map<string, Slot[]>();
   /** Retired places that still have a process. */
   readonly #retiring = new Set<Slot>();
-  readonly #oneOffs = new Map<string, OneOff>();
+  readonly #oneOffs: OneOffs;
   readonly #rolling = new Set<string>();
-  readonly #waiting = new Set<{ slot: Slot; runner: DynoRunner }>();
+  readonly #dependencies = new Dependencies(() => this.#formation, this.#slots);
   #rollout: RolloutRun | undefined;
   readonly #idle: IdleWatch;
   readonly #scheduler: Scheduler;
-  /** One release command of an app at a time. */
-  #releasing: Promise<unknown> = Promise.resolve();
 
   constructor(id: string, host: Host, context: PlanContext) {
     this.id = id;
     this.#host = host;
     this.#context = context;
+    this.#oneOffs = new OneOffs(host, context);
     this.#idle = new IdleWatch(host.clock, () => this.#sleep());
-    this.#scheduler = new Scheduler(host.clock, host.logger, (entry) => this.#runScheduled(entry));
+    this.#scheduler = new Scheduler(host.clock, host.logger, (entry) =>
+      this.#oneOffs.runScheduled(entry, this.#require()),
+    );
   }
 
   get formation(): Formation | undefined {
@@ -135,9 +136,7 @@ export class AppControl implements SlotOwner {
 
   /** Resolves after the exits. Formation dynos come back, as they do on Heroku. */
   async stop(selector: DynoSelector): Promise<void> {
-    const oneOffs = [...this.#oneOffs.values()].filter((oneOff) =>
-      matches(oneOff.runner, selector),
-    );
+    const oneOffs = this.#oneOffs.all().filter((oneOff) => matches(oneOff.runner, selector));
     const runners = oneOffs.map((oneOff) => oneOff.runner);
     if (selector.dyno === undefined || oneOffs.length === 0) {
       for (const slot of this.#select(selector)) if (slot.current) runners.push(slot.current);
@@ -151,37 +150,12 @@ export class AppControl implements SlotOwner {
   }
 
   run(options: OneOffOptions): OneOff {
-    const plan = oneOffPlan(options, this.#context);
-    const name = oneOffName(plan.type, this.#host.random, (used) => this.#oneOffs.has(used));
-    const record = newRecord(this.#host, plan, {
-      dyno: name,
-      kind: "one-off",
-      origin: "run",
-      timeToLiveMs: options.timeToLiveMs ?? longestLifeMs,
-      ...(options.reconnectMs !== undefined && { reconnectMs: options.reconnectMs }),
-    });
-    const oneOff = this.#addOneOff(plan, record);
-    oneOff.runner.begin();
-    oneOff.runner.dispatch({ type: "place" });
-    return oneOff;
+    return this.#oneOffs.run(options);
   }
 
   /** Runs a release command when the last one of the app has ended. */
-  async release(options: OneOffOptions): Promise<OneOff> {
-    const before = this.#releasing;
-    let ended: () => void = () => {};
-    this.#releasing = new Promise<void>((resolve) => {
-      ended = resolve;
-    });
-    await before;
-    try {
-      const oneOff = this.run(options);
-      void oneOff.runner.ended().then(ended);
-      return oneOff;
-    } catch (error) {
-      ended();
-      throw error;
-    }
+  release(options: OneOffOptions): Promise<OneOff> {
+    return this.#oneOffs.release(options);
   }
 
   oneOff(name: string): OneOff | undefined {
@@ -203,7 +177,7 @@ export class AppControl implements SlotOwner {
     const slots = [...this.#slots.values()].flat();
     this.#slots.clear();
     const ends = slots.map((slot) => this.#retire(slot, cause));
-    for (const { runner } of [...this.#oneOffs.values()]) {
+    for (const { runner } of this.#oneOffs.all()) {
       runner.stop(cause);
       ends.push(runner.ended());
     }
@@ -219,7 +193,7 @@ export class AppControl implements SlotOwner {
         if (slot.next) rows.push(slot.next.info());
       }
     }
-    for (const oneOff of this.#oneOffs.values()) rows.push(oneOff.runner.info());
+    for (const oneOff of this.#oneOffs.all()) rows.push(oneOff.runner.info());
     return rows;
   }
 
@@ -232,7 +206,7 @@ export class AppControl implements SlotOwner {
     return [
       ...[...this.#slots.values()].flat().flatMap((slot) => slot.all()),
       ...[...this.#retiring].flatMap((slot) => slot.all()),
-      ...[...this.#oneOffs.values()].map((oneOff) => oneOff.runner),
+      ...this.#oneOffs.all().map((oneOff) => oneOff.runner),
     ];
   }
 
@@ -265,16 +239,11 @@ export class AppControl implements SlotOwner {
         if (!slot.retired && slot.current === runner) slot.recreate("crash-restart");
       });
     }
-    if (event.to === "up" && this.#waiting.size > 0) {
-      // Not in the middle of the step that made it up.
-      queueMicrotask(() => this.#placeWaiting());
-    }
+    if (event.to === "up") this.#dependencies.cameUp();
   }
 
   mayPlace(slot: Slot, runner: DynoRunner): boolean {
-    if (this.#dependenciesUp(slot)) return true;
-    this.#waiting.add({ slot, runner });
-    return false;
+    return this.#dependencies.mayPlace(slot, runner);
   }
 
   beginRolling(slot: Slot): boolean {
@@ -407,7 +376,7 @@ export class AppControl implements SlotOwner {
       ...(oneOff && { timeToLiveMs: timeToLiveOf(labels) }),
     });
     if (oneOff) {
-      if (!this.#oneOffs.has(labels.dyno)) this.#addOneOff(plan, record).runner.adopt(handle);
+      if (!this.#oneOffs.get(labels.dyno)) this.#oneOffs.add(plan, record).runner.adopt(handle);
       return;
     }
     const index = Number(labels.dyno.slice(labels.dyno.lastIndexOf(".") + 1));
@@ -423,48 +392,6 @@ export class AppControl implements SlotOwner {
     slot.adopt(runner);
     runner.adopt(handle);
     if (taken) runner.stop("recover");
-  }
-
-  #addOneOff(plan: Plan, record: ReturnType<typeof newRecord>): OneOff {
-    const oneOff = new OneOff(this.#host, plan, record, () => this.#oneOffs.delete(record.dyno));
-    this.#oneOffs.set(record.dyno, oneOff);
-    return oneOff;
-  }
-
-  #dependenciesUp(slot: Slot): boolean {
-    const done = (state: DynoState | undefined) =>
-      state === "up" || state === "idle" || state === "complete";
-    return slot.plan.policy.dependsOn.every((type) => {
-      const wanted = this.#formation?.processes[type]?.quantity ?? 0;
-      const slots = this.#slots.get(type) ?? [];
-      return slots.length >= wanted && slots.every(({ current }) => done(current?.record.state));
-    });
-  }
-
-  #placeWaiting(): void {
-    for (const entry of [...this.#waiting]) {
-      if (entry.runner.record.state !== "provisioning") this.#waiting.delete(entry);
-      else if (this.#dependenciesUp(entry.slot)) {
-        this.#waiting.delete(entry);
-        entry.runner.dispatch({ type: "place" });
-      }
-    }
-  }
-
-  #runScheduled(entry: ScheduleEntry): OneOff {
-    const formation = this.#require();
-    return this.run({
-      app: this.id,
-      type: "scheduler",
-      command: entry.command,
-      release: formation.release,
-      env: formation.env,
-      ...(formation.name !== undefined && { name: formation.name }),
-      ...(formation.slug && { slug: formation.slug }),
-      ...(formation.cwd !== undefined && { cwd: formation.cwd }),
-      ...(entry.size !== undefined && { size: entry.size }),
-      ...(entry.timeToLiveMs !== undefined && { timeToLiveMs: entry.timeToLiveMs }),
-    });
   }
 
   /** Takes every type with an idle policy to sleep; workers go with the web dynos. */

@@ -1,6 +1,6 @@
 import type PQueue from "p-queue";
 import type { Clock } from "../clock.ts";
-import type { DynoAddress, DynoDriver, DynoStats } from "../driver/contract.ts";
+import type { DynoAddress, DynoStats } from "../driver/contract.ts";
 import type { Logger } from "../logger.ts";
 import type { DynoEvent, LogSink } from "../types.ts";
 import type { DynoRunner } from "./runner.ts";
@@ -47,6 +47,3 @@ export function isRetryable(error: unknown): boolean {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
-
-/** The name under which a driver's handles are found. */
-export const driverName = (driver: DynoDriver) => driver.info().name;
