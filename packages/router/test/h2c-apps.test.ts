@@ -153,6 +153,33 @@ test("large bodies pass both ways, whatever the client speaks", async () => {
   expect(Buffer.concat(parts).equals(body)).toBe(true);
 });
 
+test("fields that may stand once in HTTP/2 do no harm when a client sends them twice", async () => {
+  const { port, line } = await h2App((stream, headers) => {
+    let trailers: http2.IncomingHttpHeaders = {};
+    stream.on("trailers", (fields) => {
+      trailers = fields;
+    });
+    stream.resume();
+    stream.on("end", () => {
+      stream.respond({ ":status": 200 });
+      stream.end(JSON.stringify({ headers: { ...headers, trailers }, body: "" }));
+    });
+  });
+  const twice = "Range: a\r\nRange: b\r\nReferer: a\r\nReferer: b\r\nconstructor: c\r\n";
+  const answer = await exchange(
+    port,
+    `POST / HTTP/1.1\r\nHost: app.test\r\n${twice}Transfer-Encoding: chunked\r\n\r\n` +
+      "2\r\nhi\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\nconstructor: d\r\nETag: 1\r\nETag: 2\r\n\r\n",
+  );
+  expect(seen(answer).headers).toMatchObject({
+    range: "a, b",
+    trailers: { "x-sum": "1, 2", etag: "1" },
+  });
+  expect(answer).toContain('"constructor":"c"');
+  expect(answer).toContain('"constructor":"d"');
+  expect(await line()).toMatch(/^at=info /);
+});
+
 test("a call of gRPC passes: TE, messages both ways in turn, trailers", async () => {
   const made = await h2App((stream, headers) => {
     stream.respond(

@@ -13,6 +13,7 @@ import { DROP_FROM_RESPONSE, F } from "../codec/field-names.ts";
 import { Head } from "../codec/head.ts";
 import type { HeadLimits } from "../codec/head-limits.ts";
 import { NEED_MORE, REFUSED } from "../codec/head-verdicts.ts";
+import { addLine } from "./http2-fields.ts";
 
 /** The app said that it has not looked at the request, so any method may be sent again (R9113 §8.7). */
 export const NOT_PROCESSED = "ERR_NOT_PROCESSED";
@@ -146,7 +147,11 @@ export class Http2Upstream extends Duplex {
     this.#decoder = null;
     const { trailers } = decoder;
     for (let i = 0; i < (trailers?.count ?? 0); i++)
-      add(this.#requestTrailers, (trailers as Head).name(i), (trailers as Head).value(i));
+      addLine(
+        this.#requestTrailers,
+        (trailers as Head).name(i).toLowerCase(),
+        (trailers as Head).value(i),
+      );
     return { end: null, next, done: true };
   }
 
@@ -154,7 +159,7 @@ export class Http2Upstream extends Duplex {
     const chunked = (head.first[F.transferEncoding] as number) >= 0;
     this.#left = Number(head.get(F.contentLength) ?? 0);
     this.#decoder = chunked ? new ChunkDecoder() : null;
-    this.#requestTrailers = {};
+    this.#requestTrailers = Object.create(null);
     const bare = !chunked && this.#left === 0;
     const stream = this.#request(this.#headers(head), bare, chunked);
     this.#stream = stream;
@@ -168,7 +173,9 @@ export class Http2Upstream extends Duplex {
     stream.on("trailers", ((_headers, _flags, raw) => answer.readTrailers(raw)) as RawListener);
     stream.on("data", (data: Buffer) => this.#pass(answer.data(data)));
     stream.on("end", () => this.#answered(stream, answer));
-    stream.on("wantTrailers", () => stream.sendTrailers(this.#requestTrailers));
+    stream.on("wantTrailers", () => {
+      if (!stream.destroyed) stream.sendTrailers(this.#requestTrailers);
+    });
     let nonsense = false;
     stream.on("error", (error: NodeJS.ErrnoException) => {
       nonsense = error.code === "ERR_HTTP2_ERROR";
@@ -177,12 +184,13 @@ export class Http2Upstream extends Duplex {
   }
 
   #headers(head: Head): OutgoingHttpHeaders {
-    const headers: OutgoingHttpHeaders = {
+    // Without a prototype, since a client may call a field `constructor`.
+    const headers: OutgoingHttpHeaders = Object.assign(Object.create(null), {
       ":method": head.method,
       ":scheme": this.#scheme,
       ":authority": head.get(F.host) ?? "",
       ":path": head.target,
-    };
+    });
     for (let i = 0; i < head.count; i++) {
       const id = head.id(i);
       // Length is kept, TE is `trailers` or nothing; the rest belongs to HTTP/1.1.
