@@ -9,6 +9,7 @@ export class BatchSizer {
   readonly #baseBytes: number;
   readonly #baseMessages: number;
   readonly #lingerMs: number;
+  readonly #wholeLines: boolean;
   #bytes: number;
   #ceiling: number;
   #lastCutMs = Number.NEGATIVE_INFINITY;
@@ -17,13 +18,15 @@ export class BatchSizer {
     this.#baseBytes = options?.batchBytes ?? 256 * 1024;
     this.#baseMessages = options?.batchMessages ?? 2000;
     this.#lingerMs = options?.lingerMs ?? 250;
+    this.#wholeLines = options?.rejoin === true;
     this.#bytes = this.#baseBytes;
     this.#ceiling = options?.batchMaxBytes ?? 1024 * 1024;
   }
 
   limits(overhead: number): TakeLimits {
     const scale = Math.max(1, this.#bytes / this.#baseBytes);
-    return { bytes: this.#bytes, messages: Math.floor(this.#baseMessages * scale), overhead };
+    const messages = Math.floor(this.#baseMessages * scale);
+    return { bytes: this.#bytes, messages, overhead, wholeLines: this.#wholeLines };
   }
 
   /**

@@ -1,9 +1,11 @@
+import { MAX_LINE_BYTES } from "../frame/split.ts";
 import type { StoredMessage } from "../message.ts";
 import type { Query } from "../query/index.ts";
 import { bodyLengthOf } from "../ring/ring-message.ts";
 import type { Ledger } from "./ledger.ts";
 import { isPlatformNotice } from "./notices.ts";
-import type { DrainSource, SourceHold } from "./source.ts";
+import { MAX_JOINED_BYTES, piecesFrom } from "./rejoin.ts";
+import type { DrainSource, SourceHold, SourceRead } from "./source.ts";
 import type { DrainSpool } from "./store/drain-spool.ts";
 
 /** Buffer of one drain (spec/logplex.md §9.3). */
@@ -72,6 +74,8 @@ export interface TakeLimits {
   readonly overhead: number;
   /** µs; messages received between the two stay. */
   readonly holds?: { readonly after: number; readonly to: number } | undefined;
+  /** Let no batch end within a long line; default false. */
+  readonly wholeLines?: boolean | undefined;
 }
 
 /** The reading side of a drain: follows the channel, filters and keeps the account. */
@@ -291,21 +295,32 @@ export class Intake {
     if (this.#spoolSeq !== undefined) return this.#takeSpooled(limits);
     // Messages that came without a call of `onAppend` wait for it, so that the account agrees.
     const wanted = Math.min(READ_MESSAGES, this.unread);
-    const { messages, trimmed } = this.#source.read(this.#channelSeq, wanted, limits.bytes);
+    const { messages, trimmed } = this.#read(wanted, limits);
     if (trimmed > 0) this.#skipTo(Math.min(this.#channelSeq + trimmed, this.seenSeq), "overflow");
     const firstSeq = this.#channelSeq;
     const passed: StoredMessage[] = [];
     let bytes = 0;
     let covered = 0;
+    /** Pieces of a long line that must follow. */
+    let together = 0;
+    let at = -1;
     for (const message of messages) {
+      at += 1;
       if (message.seq >= this.seenSeq) break;
       if (isHeld(message, limits)) break;
       // A gap inside the channel is loss as well.
       if (message.seq > this.#channelSeq) this.#skipTo(message.seq, "trimmed");
       const size =
         bodyLengthOf(message) + limits.overhead + message.source.length + message.procid.length;
+      if (limits.wholeLines === true && together === 0 && message.split?.index === 1) {
+        together = piecesFrom(messages, at);
+        const whole = together * (MAX_LINE_BYTES + limits.overhead);
+        const fits = together > 0 && bytes + whole <= limits.bytes;
+        if (passed.length > 0 && !(fits && passed.length + together <= limits.messages)) break;
+      }
       // Before the filter, whose stages may hold state: no message passes it twice.
-      if (passed.length > 0 && bytes + size > limits.bytes) break;
+      if (together === 0 && passed.length > 0 && bytes + size > limits.bytes) break;
+      together = Math.max(0, together - 1);
       const kept = this.filter(message);
       if (kept) {
         bytes += size;
@@ -313,12 +328,21 @@ export class Intake {
       }
       covered++;
       this.#channelSeq = message.seq + 1;
-      if (passed.length >= limits.messages) break;
+      if (together === 0 && passed.length >= limits.messages) break;
     }
     if (covered === 0) return undefined;
     this.#ledger.filtered += covered - passed.length;
     this.#hold.advance(this.#channelSeq);
     return { firstSeq, lastSeq: this.#channelSeq - 1, messages: passed };
+  }
+
+  /** What comes next in the channel; more than a batch holds where that is one line. */
+  #read(wanted: number, limits: TakeLimits): SourceRead {
+    const read = this.#source.read(this.#channelSeq, wanted, limits.bytes);
+    const split = limits.wholeLines === true ? read.messages[0]?.split : undefined;
+    if (split?.index !== 1 || split.count <= read.messages.length) return read;
+    const bytes = Math.min(MAX_JOINED_BYTES, split.count * MAX_LINE_BYTES);
+    return this.#source.read(this.#channelSeq, wanted, Math.max(limits.bytes, bytes));
   }
 
   #takeSpooled(limits: TakeLimits): Taken | undefined {

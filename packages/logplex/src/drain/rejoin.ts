@@ -2,7 +2,18 @@ import type { StoredMessage } from "../message.ts";
 import { copyMessage } from "../query/copy-message.ts";
 
 /** Longest line that is put together again. */
-const MAX_JOINED_BYTES = 1024 * 1024;
+export const MAX_JOINED_BYTES = 1024 * 1024;
+
+/** How many of these messages, from `at` on, are all pieces of one line; 0 when they are not. */
+export function piecesFrom(messages: readonly StoredMessage[], at: number): number {
+  const split = messages[at]?.split;
+  if (split?.index !== 1 || split.count > messages.length - at) return 0;
+  const last = messages[at + split.count - 1]?.split;
+  if (last?.group !== split.group || last.index !== split.count) return 0;
+  let bytes = 0;
+  for (let piece = 0; piece < split.count; piece += 1) bytes += messages[at + piece]!.body.length;
+  return bytes <= MAX_JOINED_BYTES ? split.count : 0;
+}
 
 /**
  * Puts the pieces of long lines together where all of them are in the batch (spec/logplex.md

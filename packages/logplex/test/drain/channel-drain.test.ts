@@ -77,6 +77,32 @@ describe("a drain on a real channel", () => {
     expect(parseFrames(receiver.requests[0]?.body as Buffer)).toHaveLength(3);
   });
 
+  it.each([
+    [{ messages: 1 }, 3],
+    [{ messages: 4 }, 30],
+    [{ bytes: 1024, maxBytes: 1024 }, 3],
+    [{ bytes: 65_536, maxBytes: 65_536 }, 12],
+  ])("joins long lines whatever a batch holds: %j", async (batch, pieces) => {
+    const { id } = await drains.add("app", url(), { rejoin: true, batch });
+    const long = (letter: string) => letter.repeat(pieces * 10_000 - 7);
+    const lines = ["one", long("a"), "two", "three", long("b"), long("c"), "four"];
+    write(...lines);
+    await advanceUntil({ clock }, () => drains.ledger(id).pending === 0, 50);
+    expect(receiver.lines()).toEqual(lines);
+    const received = 4 + 3 * pieces;
+    expect(drains.ledger(id)).toMatchObject({ received, delivered: received, lostTotal: 0 });
+    expectBalanced(drains.ledger(id));
+  });
+
+  it("sends a line in pieces that is too long to be joined", async () => {
+    const { id } = await drains.add("app", url(), { rejoin: true });
+    const long = "x".repeat(1_200_000);
+    write("one", long, "two");
+    await advanceUntil({ clock }, () => drains.ledger(id).pending === 0, 50);
+    expect(receiver.lines().join("")).toBe(`one${long}two`);
+    expect(receiver.lines()).toHaveLength(122);
+  });
+
   it("asks writers to wait when it may not lose anything", async () => {
     receiver.script(() => undefined, 200);
     const { id } = await drains.add("app", url(), { onFull: "block" });
