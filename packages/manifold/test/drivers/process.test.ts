@@ -70,6 +70,26 @@ function slugOf(files: Record<string, string>, checksum?: string): NonNullable<D
   return { id: "slug", checksum: checksum ?? `SHA256:${digest}`, path };
 }
 
+test("a dyno that an earlier version started, with its handle in a file of its own, is found", async () => {
+  const earlier = open();
+  await earlier.start(spec("exec sleep 1000"));
+  await earlier.close();
+  const path = join(stateDirectory, "dyno", "status.json");
+  const { handle, ...status } = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify(status));
+  writeFileSync(join(stateDirectory, "dyno", "dyno.json"), JSON.stringify({ handle }));
+  const driver = open();
+  expect(await driver.list()).toEqual([handle]);
+  expect(await driver.recover(handle)).toMatchObject({ state: "running" });
+  await driver.stop("dyno", { timeoutMs: 5_000 });
+  expect(await driver.wait("dyno")).toMatchObject({ signal: "SIGTERM" });
+
+  // One that says nothing of its handle at all is no dyno, and no obstacle.
+  writeFileSync(path, JSON.stringify(status));
+  rmSync(join(stateDirectory, "dyno", "dyno.json"));
+  expect(await driver.list()).toEqual([]);
+});
+
 describe("slugs", () => {
   test("a slug is unpacked for the dyno, whose home and directory it is", async () => {
     const driver = open();

@@ -45,7 +45,14 @@ export function sharedDirectory(stateDirectory: string): string {
 
 /** The status as it is on disk; undefined when there is none (yet). */
 export function readStatus(directory: string): StatusRecord | undefined {
-  return readJson<StatusRecord>(join(directory, "status.json"));
+  const status = readJson<Omit<StatusRecord, "handle"> & Partial<StatusRecord>>(
+    join(directory, "status.json"),
+  );
+  if (!status) return undefined;
+  // The supervisors of earlier versions, which may run still, left the handle to the driver's file.
+  const handle =
+    status.handle ?? readJson<Pick<StatusRecord, "handle">>(join(directory, "dyno.json"))?.handle;
+  return handle && { ...status, handle };
 }
 
 const creatorPath = (directory: string) => join(directory, "creator.json");
