@@ -1,18 +1,18 @@
+export type {
+  AdministratorOptions,
+  Api,
+  ApiOptions,
+  AuthOptions,
+  DeployOptions,
+  Interceptor,
+  ListenOptions,
+  TokenOptions,
+} from "./api.ts";
 export type { NewAccount } from "./auth/accounts.ts";
 export { scopeVerbs } from "./auth/scopes.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type ConsoleOptions, serveConsole } from "./console/console.ts";
-export {
-  type AdministratorOptions,
-  type Api,
-  type ApiOptions,
-  type AuthOptions,
-  createApi,
-  type DeployOptions,
-  type Interceptor,
-  type ListenOptions,
-  type TokenOptions,
-} from "./create-api.ts";
+export { createApi } from "./create-api.ts";
 export {
   ApiEdge,
   type ApiEdgeOptions,

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
-import type { Api } from "../create-api.ts";
+import type { Api } from "../api.ts";
 import { StaticFiles } from "./files.ts";
 import { ConsoleSessions } from "./session.ts";
 
