@@ -1,19 +1,26 @@
-import { STATUS_CODES } from "node:http";
 import { Socket } from "node:net";
-import { CHUNK_DATA, CHUNK_DONE, CHUNK_FAULT, ChunkDecoder } from "../codec/chunked.ts";
 import { FAULTS, type Fault } from "../codec/faults.ts";
 import type { Head } from "../codec/head.ts";
 import { NEED_MORE, REFUSED } from "../codec/head-verdicts.ts";
-import { CHUNKED, isFault, NO_BODY, type RequestMeaning } from "../codec/request.ts";
+import { CHUNKED, isFault, type RequestMeaning } from "../codec/request.ts";
 import { type ResponseMeaning, UNTIL_CLOSE } from "../codec/response.ts";
 import { type BodyParts, ClientSide, ConnectionPlace, type Peer } from "./client-side.ts";
 import type { Engine } from "./engine.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import { keptTrailers } from "./fields.ts";
-import { buildResponseHead, buildSwitchHead } from "./response-head.ts";
+import { own, type SocketOwner } from "./owned-socket.ts";
+import { RequestBodyReader } from "./request-body-reader.ts";
+import {
+  answerFraming,
+  buildOwnHead,
+  buildResponseHead,
+  buildSwitchHead,
+} from "./response-head.ts";
 import { ReadLease } from "./shared-read.ts";
 import { Tunnel } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream.ts";
+import { LARGE_READ } from "./write-buffers.ts";
+import { writeCopy, writeMessage } from "./write-message.ts";
 
 const IDLE = 0;
 const HEAD = 1;
@@ -25,53 +32,22 @@ const CLOSED = 5;
 const DISCARD_BYTES = 262_144;
 const DISCARD_MS = 2000;
 const MAX_STASH = 65_536;
-/** Up to this size one copy is cheaper than a gather write. */
-const COPY_LIMIT = 131_072;
-/** A body that comes in reads of this size gets buffers of its own, which are not copied. */
-const LARGE_READ = 16_384;
-/** More pieces than this are cheaper to copy than to gather. */
-const MAX_GATHER = 4;
-
-const owner = Symbol("owner");
-type OwnedSocket = Socket & { [owner]?: ClientConnection };
-
-// Shared by all connections: a listener of its own per connection would cost memory.
-function onData(this: OwnedSocket, chunk: Buffer): void {
-  this[owner]?.onData(chunk);
-}
-function onRead(this: OwnedSocket, bytes: number, buffer: Buffer): void {
-  this[owner]?.onRead(bytes, buffer);
-}
-function onDrain(this: OwnedSocket): void {
-  this[owner]?.onDrain();
-}
-function onEnd(this: OwnedSocket): void {
-  this[owner]?.onEnd();
-}
-function onClose(this: OwnedSocket): void {
-  this[owner]?.onClose();
-}
-function onError(this: OwnedSocket, error: Error): void {
-  this[owner]?.onError(error);
-}
 
 /** One HTTP/1.1 (or 1.0) connection of a client: requests one after the other, in order. */
-export class ClientConnection extends ClientSide {
+export class ClientConnection extends ClientSide implements SocketOwner {
   readonly peer: Peer;
   readonly place = new ConnectionPlace();
   /** {@link Member} of the engine's connections. */
   memberIndex = -1;
   protocol = "http1.1";
   readonly #engine: Engine;
-  readonly #socket: OwnedSocket;
+  readonly #socket: Socket;
   #state = IDLE;
   #head: Head | null = null;
   #headStarted = 0;
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
-  #decoder: ChunkDecoder | null = null;
-  #left = 0;
-  #bodyDone = true;
+  readonly #body = new RequestBodyReader();
   #stash: Buffer | null = null;
   #keepAlive = false;
   /** The client said that this request is its last, and the request has no body. */
@@ -93,16 +69,10 @@ export class ClientConnection extends ClientSide {
   constructor(engine: Engine, socket: Socket, peer: Peer) {
     super();
     this.#engine = engine;
-    this.#socket = socket as OwnedSocket;
+    this.#socket = socket;
     this.peer = peer;
-    this.#socket[owner] = this;
-    this.#shared = engine.reader.attach(socket, onRead);
     this.#system = socket instanceof Socket;
-    if (!this.#shared) socket.on("data", onData);
-    socket.on("drain", onDrain);
-    socket.on("end", onEnd);
-    socket.on("error", onError);
-    socket.on("close", onClose);
+    this.#shared = own(socket, this, engine.reader);
     engine.wheel.set(this, engine.options.clientIdleMs);
   }
 
@@ -128,7 +98,7 @@ export class ClientConnection extends ClientSide {
     const { reader, writes } = this.#engine;
     const chunk = buffer.subarray(0, bytes);
     const lent = buffer !== reader.buffer;
-    if (lent && this.#state === EXCHANGE && !this.#bodyDone) {
+    if (lent && this.#state === EXCHANGE && !this.#body.done) {
       const lease = new ReadLease(() => writes.giveBack(buffer));
       // What stays behind for the next request keeps the buffer.
       if (this.#feed(chunk, 0, lease)) lease.release();
@@ -136,7 +106,7 @@ export class ClientConnection extends ClientSide {
       this.onData(Buffer.from(chunk));
       if (lent) writes.giveBack(buffer);
     } else this.onData(chunk);
-    if (bytes >= LARGE_READ && this.#state === EXCHANGE && !this.#bodyDone)
+    if (bytes >= LARGE_READ && this.#state === EXCHANGE && !this.#body.done)
       reader.next = writes.takeLarge();
     else if (lent) reader.next = reader.buffer;
   }
@@ -148,7 +118,7 @@ export class ClientConnection extends ClientSide {
         this.#drive(chunk);
         break;
       case EXCHANGE:
-        if (this.#bodyDone) this.#keep(chunk);
+        if (this.#body.done) this.#keep(chunk);
         else this.#feed(chunk, 0, null);
         break;
       case TUNNEL:
@@ -222,7 +192,7 @@ export class ClientConnection extends ClientSide {
 
   #refuse(fault: Fault, head: Head | null): void {
     this.#keepAlive = false;
-    this.#bodyDone = false;
+    this.#body.done = false;
     const exchange = new Exchange(this.#engine, this, head, null, this.#headStarted);
     this.#exchange = exchange;
     exchange.failFault(fault);
@@ -238,11 +208,9 @@ export class ClientConnection extends ClientSide {
     this.#exchange = exchange;
     this.#keepAlive =
       meaning.keepAlive && !meaning.closeAfter && !engine.closing && !this.peer.overLimit;
-    this.#left = meaning.length;
-    this.#bodyDone = meaning.length === NO_BODY || meaning.length === 0;
-    this.#lastRequest = this.#bodyDone && !meaning.keepAlive;
-    if (meaning.length === CHUNKED) this.#decoder = new ChunkDecoder();
-    if (this.#bodyDone) {
+    this.#body.begin(meaning.length);
+    this.#lastRequest = this.#body.done && !meaning.keepAlive;
+    if (this.#body.done) {
       exchange.requestDone = true;
       if (next < chunk.length) this.#keep(chunk.subarray(next));
     } else if (next < chunk.length) this.#feed(chunk, next, null);
@@ -256,44 +224,18 @@ export class ClientConnection extends ClientSide {
    */
   #feed(chunk: Buffer, position: number, lease: ReadLease | null): boolean {
     const exchange = this.#exchange as Exchange;
-    if (this.#decoder === null) {
-      const length = Math.min(this.#left, chunk.length - position);
-      this.#left -= length;
-      const end = position + length;
-      exchange.requestData(
-        position === 0 && end === chunk.length ? chunk : chunk.subarray(position, end),
-        lease,
-      );
-      if (this.#left > 0) return true;
-      this.#bodyDone = true;
-      if (end < chunk.length) this.#keep(chunk.subarray(end));
-      exchange.requestEnded(null);
-      return end === chunk.length;
-    }
-    const decoder = this.#decoder;
-    let at = position;
-    while (!exchange.finished) {
-      const event = decoder.next(chunk, at);
-      at = decoder.position;
-      if (event === CHUNK_DATA)
-        exchange.requestData(chunk.subarray(decoder.start, decoder.end), lease);
-      else if (event === CHUNK_DONE) {
-        this.#bodyDone = true;
-        this.#decoder = null;
-        if (at < chunk.length) this.#keep(chunk.subarray(at));
-        const { trailers } = decoder;
-        exchange.requestEnded(
-          trailers === null || trailers.count === 0
-            ? null
-            : keptTrailers(trailers, () => this.#engine.trailerDropped(exchange)),
-        );
-        return at === chunk.length;
-      } else {
-        if (event === CHUNK_FAULT) exchange.requestFault(decoder.fault as Fault);
-        return true;
-      }
-    }
-    return true;
+    const end = this.#body.read(exchange, chunk, position, lease);
+    if (!this.#body.done) return true;
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    exchange.requestEnded(this.#trailerLines(this.#body.trailers, exchange) || null);
+    return end === chunk.length;
+  }
+
+  /** What of trailers goes on, as lines. */
+  #trailerLines(trailers: Head | null, exchange: Exchange | null): string {
+    return trailers === null || trailers.count === 0
+      ? ""
+      : keptTrailers(trailers, () => this.#engine.trailerDropped(exchange));
   }
 
   onDrain(): void {
@@ -384,22 +326,12 @@ export class ClientConnection extends ClientSide {
     trailers: Head | null,
   ): number {
     const old = this.protocol === "http1.0";
-    let framing = "";
-    this.#closeDelimited = meaning.length === UNTIL_CLOSE || (old && meaning.length === CHUNKED);
-    if (meaning.length === CHUNKED) {
-      this.#chunkedAnswer = !old;
-      if (old) this.#keepAlive = false;
-      else framing = "Transfer-Encoding: chunked\r\n";
-    } else {
-      this.#chunkedAnswer = false;
-      if (meaning.length === UNTIL_CLOSE) this.#keepAlive = false;
-      else if (meaning.contentLength !== null && head.status !== 204)
-        framing = `Content-Length: ${meaning.contentLength}\r\n`;
-      else if (meaning.contentLength !== null)
-        framing = `Content-Length: ${meaning.contentLength}\r\n`;
-      else if (meaning.chunkedField && !old) framing = "Transfer-Encoding: chunked\r\n";
-    }
-    if (!this.#bodyDone || this.#engine.closing) this.#keepAlive = false;
+    const { length } = meaning;
+    this.#closeDelimited = length === UNTIL_CLOSE || (old && length === CHUNKED);
+    if (this.#closeDelimited) this.#keepAlive = false;
+    this.#chunkedAnswer = length === CHUNKED && !old;
+    let framing = answerFraming(meaning, old);
+    if (!this.#body.done || this.#engine.closing) this.#keepAlive = false;
     if (!this.#keepAlive) framing += "Connection: close\r\n";
     else if (old) framing += "Connection: keep-alive\r\n";
     const text = buildResponseHead(exchange, head, meaning, framing);
@@ -415,10 +347,7 @@ export class ClientConnection extends ClientSide {
     return this.#write("", parts, ended, trailers);
   }
 
-  /**
-   * One buffer, one write: head, chunk framing and body. Parts are copied, they are borrowed;
-   * unless their buffer is lent.
-   */
+  /** Writes a head, the framing of chunks and what there is of the body, all at once. */
   #write(text: string, parts: BodyParts, ended: boolean, trailers: Head | null): number {
     let before = text;
     let after = "";
@@ -428,65 +357,21 @@ export class ClientConnection extends ClientSide {
         after = "\r\n";
       }
       if (ended) {
-        const fields =
-          trailers === null || trailers.count === 0
-            ? ""
-            : keptTrailers(trailers, () => this.#engine.trailerDropped(this.#exchange));
-        after += `0\r\n${fields}\r\n`;
+        after += `0\r\n${this.#trailerLines(trailers, this.#exchange)}\r\n`;
       }
-    }
-    const total = before.length + parts.bytes + after.length;
-    if (!this.#system) {
-      this.#socket.write(
-        Buffer.concat([Buffer.from(before, "latin1"), ...parts.list, Buffer.from(after, "latin1")]),
-      );
-      return total;
     }
     const { writes } = this.#engine;
-    const small = writes.isSmall(total);
-    const { lease } = parts;
-    if (lease !== null && parts.bytes >= LARGE_READ && parts.list.length <= MAX_GATHER) {
-      const socket = this.#socket;
-      socket.cork();
-      if (before !== "") socket.write(before, "latin1");
-      for (const piece of parts.list) {
-        lease.hold();
-        socket.write(piece, lease.release);
-      }
-      if (after !== "") socket.write(after, "latin1");
-      socket.uncork();
-      return total;
-    }
-    if (total > COPY_LIMIT * 2) {
-      this.#socket.cork();
-      if (before !== "") this.#socket.write(before, "latin1");
-      for (const piece of parts.list) this.#socket.write(Buffer.from(piece));
-      if (after !== "") this.#socket.write(after, "latin1");
-      this.#socket.uncork();
-      return total;
-    }
-    const out = small ? writes.small() : writes.take(total);
-    let at = small ? writes.offset : 0;
-    if (before !== "") at += out.write(before, at, "latin1");
-    for (const piece of parts.list) {
-      out.set(piece, at);
-      at += piece.length;
-    }
-    if (after !== "") out.write(after, at, "latin1");
-    if (small) writes.writeSmall(this.#socket, total);
-    else writes.write(this.#socket, out, total);
-    return total;
+    return this.#system
+      ? writeMessage(this.#socket, writes, before, parts, after)
+      : writeCopy(this.#socket, before, parts, after);
   }
 
   sendOwn(exchange: Exchange, status: number, fields: string, body: Buffer): number {
-    if (!this.#bodyDone || this.#engine.closing) this.#keepAlive = false;
+    if (!this.#body.done || this.#engine.closing) this.#keepAlive = false;
+    let framing = this.#keepAlive ? "" : "Connection: close\r\n";
+    if (this.#keepAlive && this.protocol === "http1.0") framing = "Connection: keep-alive\r\n";
+    const text = buildOwnHead(exchange, status, fields, body.length, framing);
     const bare = exchange.meaning?.method === "HEAD";
-    let text =
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${fields}${exchange.answerFields}` +
-      `Content-Length: ${body.length}\r\nX-Request-Id: ${exchange.identity.requestId}\r\n`;
-    if (!this.#keepAlive) text += "Connection: close\r\n";
-    else if (this.protocol === "http1.0") text += "Connection: keep-alive\r\n";
-    text += `Via: 1.1 ${this.#engine.options.via}\r\n${this.#engine.dateField()}\r\n`;
     this.#chunkedAnswer = false;
     return this.#write(
       text,
@@ -534,14 +419,13 @@ export class ClientConnection extends ClientSide {
 
   done(clean: boolean): void {
     this.#exchange = null;
-    this.#decoder = null;
     this.#tunnel = null;
     if (this.#state !== EXCHANGE) {
       if (this.#state === TUNNEL && !this.#socket.destroyed) this.#linger();
       return;
     }
     if (this.#socket.destroyed) return;
-    if (!this.#keepAlive || !this.#bodyDone) {
+    if (!this.#keepAlive || !this.#body.done) {
       // Nothing more is due from a client that announced its end, so no reset can hit the answer.
       // TLS has its own goodbye.
       if (clean && this.#lastRequest && this.#shared && this.#stash === null) this.#destroy();

@@ -1,6 +1,8 @@
+import { STATUS_CODES } from "node:http";
 import { F } from "../codec/field-names.ts";
 import type { Head } from "../codec/head.ts";
-import type { ResponseMeaning } from "../codec/response.ts";
+import { CHUNKED } from "../codec/request.ts";
+import { type ResponseMeaning, UNTIL_CLOSE } from "../codec/response.ts";
 import type { Exchange } from "./exchange/exchange.ts";
 import { keptResponseFields } from "./fields.ts";
 
@@ -11,6 +13,15 @@ const ONE = 49;
 /** Version of HTTP that the app answered in. */
 export function answeredIn(exchange: Exchange, head: Head): string {
   return exchange.app?.settings.dial?.http2 === true ? "2.0" : `1.${head.minor}`;
+}
+
+/** The framing line of an answer, or none; `old` for a client that speaks HTTP/1.0. */
+export function answerFraming(meaning: ResponseMeaning, old: boolean): string {
+  const { length, contentLength } = meaning;
+  if (length === CHUNKED) return old ? "" : "Transfer-Encoding: chunked\r\n";
+  if (length === UNTIL_CLOSE) return "";
+  if (contentLength !== null) return `Content-Length: ${contentLength}\r\n`;
+  return meaning.chunkedField && !old ? "Transfer-Encoding: chunked\r\n" : "";
 }
 
 /** The response head as an HTTP/1.1 client gets it; `framing` are complete lines. */
@@ -43,5 +54,21 @@ export function buildSwitchHead(exchange: Exchange, head: Head, meaning: Respons
   return (
     `HTTP/1.1 101 ${head.reason}\r\n${kept}Connection: Upgrade\r\nUpgrade: ${head.get(F.upgrade)}\r\n` +
     `${exchange.answerFields}Via: 1.${head.minor} ${exchange.engine.options.via}\r\n\r\n`
+  );
+}
+
+/** The head of an answer of the router's own; `fields` and `framing` are complete lines. */
+export function buildOwnHead(
+  exchange: Exchange,
+  status: number,
+  fields: string,
+  length: number,
+  framing: string,
+): string {
+  const { engine, identity, answerFields } = exchange;
+  return (
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\n${fields}${answerFields}` +
+    `Content-Length: ${length}\r\nX-Request-Id: ${identity.requestId}\r\n${framing}` +
+    `Via: 1.1 ${engine.options.via}\r\n${engine.dateField()}\r\n`
   );
 }

@@ -6,6 +6,7 @@ import { dial } from "./dial.ts";
 import type { Engine } from "./engine.ts";
 import { Members } from "./members.ts";
 import { ReadLease } from "./shared-read.ts";
+import { LARGE_READ } from "./write-buffers.ts";
 
 /** Why a connect failed. `local` is this machine's fault: no sockets or ports left. */
 export type ConnectFailure = "refused" | "timeout" | "local" | "tls";
@@ -37,8 +38,6 @@ const LOCAL_FAULTS = new Set(["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "E
 
 // One buffer for all reads from backends: every octet kept longer than its callback is copied.
 const SHARED = Buffer.allocUnsafeSlow(65_536);
-/** A body that comes in reads of this size gets buffers of its own, which are not copied. */
-const LARGE_READ = 16_384;
 
 interface StreamState {
   autoDestroy?: boolean;

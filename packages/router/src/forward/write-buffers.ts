@@ -2,6 +2,8 @@ import type { Socket } from "node:net";
 
 const SIZE = 66_560;
 const SPARE = 64;
+/** A body that comes in reads of this size gets buffers of its own, which are not copied. */
+export const LARGE_READ = 16_384;
 /** Up to this a write is small. */
 const SMALL = 4096;
 
