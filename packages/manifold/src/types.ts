@@ -203,8 +203,12 @@ export interface OneOffOptions {
    * for it. Default 0, as on Heroku: SIGHUP at once. At most 3 600 000.
    */
   readonly reconnectMs?: number;
-  /** Human name of the app; the id is used when absent. */
+  /** Human name of the app; default that of its formation, or the id. */
   readonly name?: string;
+  /** As of a formation; default that of the app's, if one was applied. */
+  readonly defaultDomain?: string;
+  /** As of a formation; default those of the app's, if one was applied. */
+  readonly features?: readonly string[];
   /** Variables that win over everything else (`run -e K=V`). */
   readonly overrides?: Readonly<Record<string, string>>;
   /** Ask for an address and `PORT`; default false. */

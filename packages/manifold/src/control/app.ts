@@ -18,7 +18,7 @@ import { formationPlans } from "./formation-plan.ts";
 import type { Host } from "./host.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import type { OneOff } from "./one-off.ts";
-import { OneOffs } from "./one-offs.ts";
+import { OneOffs, scheduled } from "./one-offs.ts";
 import type { Plan } from "./plan.ts";
 import type { RolloutTarget } from "./rollout.ts";
 import { RolloutRun } from "./rollout.ts";
@@ -52,7 +52,7 @@ export class AppControl implements SlotOwner {
     this.#oneOffs = new OneOffs(host, context);
     this.#idle = new IdleWatch(host.clock, () => this.#sleep());
     this.#scheduler = new Scheduler(host.clock, host.logger, (entry) =>
-      this.#oneOffs.runScheduled(entry, this.#require()),
+      this.run(scheduled(entry, this.#require())),
     );
   }
 
@@ -150,12 +150,12 @@ export class AppControl implements SlotOwner {
   }
 
   run(options: OneOffOptions): OneOff {
-    return this.#oneOffs.run(options);
+    return this.#oneOffs.run(this.#asOfApp(options));
   }
 
   /** Runs a release command when the last one of the app has ended. */
   release(options: OneOffOptions): Promise<OneOff> {
-    return this.#oneOffs.release(options);
+    return this.#oneOffs.release(this.#asOfApp(options));
   }
 
   oneOff(name: string): OneOff | undefined {
@@ -254,6 +254,17 @@ export class AppControl implements SlotOwner {
 
   endRolling(slot: Slot): void {
     this.#rolling.delete(slot.type);
+  }
+
+  /** What one-offs share with the app's other dynos, where they are not told otherwise. */
+  #asOfApp(options: OneOffOptions): OneOffOptions {
+    const { name, defaultDomain, features } = this.#formation ?? {};
+    return {
+      ...(name !== undefined && { name }),
+      ...(defaultDomain !== undefined && { defaultDomain }),
+      ...(features && { features }),
+      ...options,
+    };
   }
 
   #require(): Formation {

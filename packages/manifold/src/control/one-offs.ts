@@ -68,26 +68,25 @@ export class OneOffs {
     }
   }
 
-  /** Runs what a schedule asks for, with the release of the formation. */
-  runScheduled(entry: ScheduleEntry, formation: Formation): OneOff {
-    return this.run({
-      app: formation.app,
-      type: "scheduler",
-      command: entry.command,
-      release: formation.release,
-      env: formation.env,
-      ...(formation.name !== undefined && { name: formation.name }),
-      ...(formation.slug && { slug: formation.slug }),
-      ...(formation.cwd !== undefined && { cwd: formation.cwd }),
-      ...(entry.size !== undefined && { size: entry.size }),
-      ...(entry.timeToLiveMs !== undefined && { timeToLiveMs: entry.timeToLiveMs }),
-    });
-  }
-
   /** Takes one in that is to begin, or that the driver has already. */
   add(plan: Plan, record: DynoRecord): OneOff {
     const oneOff = new OneOff(this.#host, plan, record, () => this.#running.delete(record.dyno));
     this.#running.set(record.dyno, oneOff);
     return oneOff;
   }
+}
+
+/** What a schedule asks for, with the release of the formation. */
+export function scheduled(entry: ScheduleEntry, formation: Formation): OneOffOptions {
+  return {
+    app: formation.app,
+    type: "scheduler",
+    command: entry.command,
+    release: formation.release,
+    env: formation.env,
+    ...(formation.slug && { slug: formation.slug }),
+    ...(formation.cwd !== undefined && { cwd: formation.cwd }),
+    ...(entry.size !== undefined && { size: entry.size }),
+    ...(entry.timeToLiveMs !== undefined && { timeToLiveMs: entry.timeToLiveMs }),
+  };
 }

@@ -220,6 +220,35 @@ describe("a detached one-off", () => {
     await close();
   });
 
+  test("has the domain, the name and the measurements of its app, unless it is told otherwise", async () => {
+    const { manifold, clock, take, world, close } = harness({
+      memory: { stats: true, script: { stats: () => ({ memoryBytes: 1024 * 1024 }) } },
+    });
+    await manifold.apply(
+      formation(
+        1,
+        { worker: process(0) },
+        { defaultDomain: "shop.example", features: ["log-runtime-metrics"] },
+      ),
+    );
+    const session = await manifold.run(one);
+    const other = await manifold.run({ ...one, name: "other", features: [] });
+    await clock.settle();
+    const env = (id: string) => world.dynos.get(id)?.spec.env;
+    expect(env(session.dyno.id)).toMatchObject({
+      HEROKU_APP_NAME: "shop",
+      HEROKU_APP_DEFAULT_DOMAIN_NAME: "shop.example",
+    });
+    expect(env(other.dyno.id)).toMatchObject({ HEROKU_APP_NAME: "other" });
+    take();
+    await clock.advance(20_000);
+    expect(take(session.dyno.dyno)).toEqual([
+      `source=run.1000 dyno=heroku.app-1.${session.dyno.id} sample#memory_total=1.00MB`,
+    ]);
+    expect(take(other.dyno.dyno)).toEqual([]);
+    await close();
+  });
+
   test("output goes to the log, overrides win over everything", async () => {
     const { manifold, clock, take, world, close } = harness({
       memory: { script: { output: [{ afterMs: 10, text: "hi" }], exitAfterMs: 20 } },
