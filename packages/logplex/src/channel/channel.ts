@@ -1,18 +1,14 @@
-import { isUtf8 } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import type { LogBatch, LogBlock } from "../contract.ts";
 import { LogplexError } from "../errors.ts";
-import { MAX_LINE_BYTES, splitPoints } from "../frame/split.ts";
 import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
-import { FLAG, type SplitInfo, type StoredMessage } from "../message.ts";
+import type { StoredMessage } from "../message.ts";
 import { DEFAULT_CLASS } from "../metrics/counters.ts";
-import { compileRedactor } from "../query/index.ts";
-import { redactStructured } from "../query/stages/redact.ts";
 import type { Batch } from "../ring/batch.ts";
+import { fillRing } from "../ring/fill-ring.ts";
 import { createHead, type Head } from "../ring/head.ts";
 import { type Retention, Ring } from "../ring/ring.ts";
 import type { ChannelSpool, SpoolLevel } from "../spool/buffer.ts";
-import { restoredFlags } from "../spool/record.ts";
 import { TAILS_FORBIDDEN } from "../tail/notice.ts";
 import { Tail, type TailOptions } from "../tail/tail.ts";
 import type {
@@ -21,11 +17,10 @@ import type {
   HistoryOptions,
   ProducerLoss,
 } from "./channel-options.ts";
+import { ChannelWriter } from "./channel-writer.ts";
 import { Fetched } from "./fetched.ts";
 import { compileFilter } from "./filter.ts";
 import { Followers } from "./followers.ts";
-import { HeadCache } from "./head-cache.ts";
-import { plainLines } from "./line-block.ts";
 import { RejectionNotices } from "./loss-notice.ts";
 import type { ReadResult } from "./read-result.ts";
 import { SEARCH_WORK, type SearchResult, search } from "./search.ts";
@@ -45,7 +40,7 @@ export class Channel {
   readonly #ring: Ring;
   readonly #clock: Clock;
   readonly #followers = new Followers();
-  readonly #heads = new HeadCache();
+  readonly #writer: ChannelWriter;
   readonly #rejections: RejectionNotices;
   readonly #producerLosses = new Map<ProducerLoss["cause"], ProducerLoss>();
   readonly #tails = new Set<Tail>();
@@ -57,19 +52,15 @@ export class Channel {
   readonly #durability: "memory" | SpoolLevel;
   /** Where messages wait for their numbers, when several processes write to the channel. */
   readonly #staging: Ring | undefined;
-  /** Begins the names of split lines, which several processes may make at a time. */
-  readonly #groupPrefix: string;
   readonly #ready: Promise<void> | undefined;
   #loading = false;
   readonly #fetched = new Fetched();
   #retention: Retention;
-  #redact: ((bytes: Buffer) => Buffer) | undefined;
   #class = DEFAULT_CLASS;
   #storing = true;
   /** The operator's switch for all channels. */
   #historyOn = true;
   #tailing = true;
-  #splits = 0;
 
   constructor(id: string, options: ChannelOptions) {
     this.id = id;
@@ -83,9 +74,14 @@ export class Channel {
     this.#retention = options.retention;
     this.#ring = new Ring(options.retention);
     const { spool } = options;
-    this.#groupPrefix = spool?.follow === undefined ? "" : `${this.#epoch}.`;
-    if (spool?.follow !== undefined) {
-      this.#staging = new Ring({ ...options.retention, lines: 0 });
+    const shared = spool?.follow !== undefined;
+    if (shared) this.#staging = new Ring({ ...options.retention, lines: 0 });
+    this.#writer = new ChannelWriter(
+      this.#staging ?? this.#ring,
+      options.clock,
+      shared ? `${this.#epoch}.` : "",
+    );
+    if (shared) {
       this.#loading = true;
       this.#ready = this.#follow(spool);
     } else if (spool !== undefined) this.#restore(spool);
@@ -115,8 +111,7 @@ export class Channel {
         );
       this.#class = settings.class;
     }
-    if (settings.redact !== undefined)
-      this.#redact = settings.redact === "" ? undefined : compileRedactor(settings.redact);
+    if (settings.redact !== undefined) this.#writer.redact(settings.redact);
     this.#storing = settings.storing ?? this.#storing;
     this.#tailing = settings.tails ?? this.#tailing;
     this.#retention = { ...this.#retention, ...settings.retention };
@@ -187,38 +182,16 @@ export class Channel {
             at: this.#clock.now(),
           }
         : input;
-    const head = this.#heads.forLines(batch.source, batch.proc, batch.severity ?? 6);
-    const ts = Math.round(batch.at * 1000);
-    const receivedAt = this.#clock.now() * 1000;
-    for (const line of batch.lines) this.#line(head, ts, receivedAt, line);
+    this.#writer.lines(batch);
     this.commit();
     return this.durable();
   }
 
   /** As {@link write}, for lines that lie in one buffer; they are copied before it returns. */
   writeBlock(block: Omit<LogBlock, "channel">): void | Promise<void> {
-    const { bytes, starts, ends, count } = block;
-    const head = this.#heads.forLines(block.source, block.proc, block.severity ?? 6);
-    const ts = Math.round(block.at * 1000);
-    const receivedAt = this.#clock.now() * 1000;
-    const ring = this.#staging ?? this.#ring;
-    for (let next = 0; next < count; ) {
-      const plain = this.#redact === undefined ? plainLines(block, next) : 0;
-      if (plain > 0) ring.appendLines(head, ts, receivedAt, block, next, next + plain);
-      const stop = next + Math.max(1, Math.abs(plain));
-      if (plain <= 0)
-        for (; next < stop; next += 1)
-          this.#line(head, ts, receivedAt, bytes.subarray(starts[next], ends[next]));
-      next = stop;
-    }
+    this.#writer.block(block);
     this.commit();
     return this.durable();
-  }
-
-  #line(head: Head, ts: number, receivedAt: number, line: Uint8Array): void {
-    let end = line.length;
-    if (end > 0 && line[end - 1] === 0x0a) end -= end > 1 && line[end - 2] === 0x0d ? 2 : 1;
-    this.append(head, ts, receivedAt, isUtf8(line) ? 0 : FLAG.notUtf8, line, 0, end);
   }
 
   /** Settles when all that was written is as durable as configured; undefined: it is already. */
@@ -248,59 +221,12 @@ export class Channel {
     end: number,
     tsText?: string,
   ): void {
-    if (this.#redact !== undefined) {
-      const whole = Buffer.from(buffer.buffer, buffer.byteOffset + start, end - start);
-      // Before a long line is cut: what is to be hidden may lie across a cut.
-      const body = this.#redact(whole);
-      const sd = redactStructured(head.sd, this.#redact);
-      const clean = sd === head.sd ? head : { ...head, sd };
-      this.#append(clean, ts, receivedAt, flags, body, 0, body.length, tsText);
-    } else this.#append(head, ts, receivedAt, flags, buffer, start, end, tsText);
-  }
-
-  #append(
-    head: Head,
-    ts: number,
-    receivedAt: number,
-    flags: number,
-    buffer: Uint8Array,
-    start: number,
-    end: number,
-    tsText?: string,
-  ): void {
-    const ring = this.#staging ?? this.#ring;
-    if (end - start <= MAX_LINE_BYTES) {
-      ring.append(head, ts, receivedAt, flags, buffer, start, end, tsText);
-      return;
-    }
-    const points = splitPoints(buffer, start, end);
-    this.#splits += 1;
-    const group = `${this.#groupPrefix}${ring.nextSeq.toString(36)}.${this.#splits.toString(36)}`;
-    let from = start;
-    for (const [at, to] of points.entries()) {
-      const split: SplitInfo = { group, index: at + 1, count: points.length };
-      ring.append(head, ts, receivedAt, flags | FLAG.split, buffer, from, to, tsText, split);
-      from = to;
-    }
+    this.#writer.append(head, ts, receivedAt, flags, buffer, start, end, tsText);
   }
 
   /** Adds messages none of which is longer than a line may be; see {@link Ring.appendBatch}. */
   appendBatch(batch: Batch, receivedAt: number): void {
-    if (this.#redact === undefined || batch.buffer === undefined) {
-      (this.#staging ?? this.#ring).appendBatch(batch, receivedAt);
-      return;
-    }
-    for (let one = 0; one < batch.count; one += 1)
-      this.append(
-        batch.heads[one]!,
-        batch.ts[one]!,
-        receivedAt,
-        batch.flags[one]!,
-        batch.buffer,
-        batch.starts[one]!,
-        batch.ends[one]!,
-        batch.texts[one],
-      );
+    this.#writer.appendBatch(batch, receivedAt);
   }
 
   /** Ends a batch: applies the retention and tells the readers. */
@@ -470,7 +396,7 @@ export class Channel {
 
   /** Takes messages with the numbers that the shared buffer gave and tells the readers. */
   #accept(messages: readonly StoredMessage[]): void {
-    this.#fill(messages);
+    fillRing(this.#ring, messages);
     this.trim();
     this.#followers.tell(this.#ring.nextSeq);
   }
@@ -479,25 +405,7 @@ export class Channel {
   #restore(spool: ChannelSpool): void {
     const { lines, bytes } = this.#retention;
     const kept = spool.restore(lines, bytes);
-    if (!("then" in kept)) this.#fill(kept);
+    if (!("then" in kept)) fillRing(this.#ring, kept);
     if (spool.nextSeq > this.#ring.nextSeq) this.#ring.skipTo(spool.nextSeq);
-  }
-
-  #fill(messages: readonly StoredMessage[]): void {
-    for (const message of messages) {
-      if (message.seq !== this.#ring.nextSeq) this.#ring.skipTo(message.seq);
-      const { pri, source, procid, hostname, msgid, sd, ts, receivedAt, body } = message;
-      this.#ring.append(
-        createHead(pri, source, procid, hostname, msgid, sd),
-        ts,
-        receivedAt,
-        restoredFlags(message),
-        body,
-        0,
-        body.length,
-        message.tsText,
-        message.split,
-      );
-    }
   }
 }

@@ -2,15 +2,17 @@ import type { Clock } from "../clock.ts";
 import { RETRY } from "./backoff.ts";
 import { Batch } from "./batch.ts";
 import { BatchSizer } from "./batch-sizer.ts";
+import { Books } from "./books.ts";
 import { Condition } from "./condition.ts";
 import type { DrainDependencies, DrainOutput, DrainPreview } from "./drain-parts.ts";
 import type { FrameAnnouncement } from "./encode/encoder.ts";
 import type { DrainHealth } from "./health.ts";
 import { Intake } from "./intake.ts";
 import { Journal } from "./journal.ts";
-import { Ledger, type LedgerView, type LossCause } from "./ledger.ts";
+import { Ledger, type LedgerView } from "./ledger.ts";
 import { LossReport } from "./loss-report.ts";
 import { encodeBatch } from "./outgoing.ts";
+import { Pauses } from "./pauses.ts";
 import { Relief } from "./relief.ts";
 import { Replays, type ReplayTicket } from "./replays.ts";
 import { Latch } from "./signal.ts";
@@ -44,11 +46,11 @@ export class Drain {
   #sizer: BatchSizer;
   /** One per request in flight. */
   readonly #attempts = new Set<AbortController>();
-  #sleepers = new Set<() => void>();
+  readonly #pauses: Pauses;
+  readonly #books: Books;
   #workers: Promise<void>[] = [];
   #paused = false;
   #flushing = false;
-  #nextTryAt: number | undefined;
   #lingerTimer: unknown;
   #closing: Promise<LedgerView> | undefined;
   #retried = 0;
@@ -102,6 +104,17 @@ export class Drain {
       },
     });
     this.#intake.spooling = output.options.onFull === "spool";
+    this.#pauses = new Pauses(this.#clock);
+    this.#books = new Books({
+      clock: this.#clock,
+      ledger: this.#ledger,
+      intake: this.#intake,
+      condition: this.#condition,
+      lossReport: this.#lossReport,
+      inFlight: this.#inFlight,
+      output: () => this.#output,
+      onSuccess: () => this.#pauses.forget(),
+    });
   }
 
   /** Takes over the record of an earlier process and starts to deliver. */
@@ -120,8 +133,8 @@ export class Drain {
     if (renumbered) {
       // The numbers of the record mean nothing any more: what was pending is gone.
       for (const { firstSeq, lastSeq } of record.boundaries)
-        this.#lose("trimmed", firstSeq, lastSeq);
-      this.#lose("trimmed", record.readSeq, record.seenSeq - 1);
+        this.#books.lose("trimmed", firstSeq, lastSeq);
+      this.#books.lose("trimmed", record.readSeq, record.seenSeq - 1);
       this.#intake.abandon();
       this.#intake.resume(source.firstSeq, source.firstSeq);
       return;
@@ -129,7 +142,7 @@ export class Drain {
     for (const boundary of record.boundaries) {
       const { firstSeq, lastSeq, announcement, attempts } = boundary;
       const taken = await this.#intake.bring(firstSeq, lastSeq);
-      if (taken.trimmed > 0) this.#lose("trimmed", firstSeq, firstSeq + taken.trimmed - 1);
+      if (taken.trimmed > 0) this.#books.lose("trimmed", firstSeq, firstSeq + taken.trimmed - 1);
       this.#ledger.filtered += taken.filtered;
       if (taken.messages.length === 0) continue;
       this.#inFlight.add(new Batch(this.token, taken, taken.messages, { announcement, attempts }));
@@ -171,7 +184,7 @@ export class Drain {
         seconds: oldest === undefined ? 0 : Math.max(0, (now - oldest) / 1000),
       },
       retried: this.#retried,
-      ...(this.#nextTryAt === undefined ? {} : { nextTryAt: this.#nextTryAt }),
+      ...(this.#pauses.nextTryAt === undefined ? {} : { nextTryAt: this.#pauses.nextTryAt }),
     };
   }
 
@@ -282,7 +295,7 @@ export class Drain {
   /** Ends at once; what waits is lost with the cause `removed`, and the record goes. */
   async remove(): Promise<LedgerView> {
     await this.close(0);
-    this.#dropPending("removed");
+    this.#books.dropPending("removed");
     this.#lossReport.close();
     await this.#journal.remove();
     return this.ledger;
@@ -300,7 +313,7 @@ export class Drain {
 
   /** Lets everything go that waits for time to pass. */
   #hurry(): void {
-    for (const wake of [...this.#sleepers]) wake();
+    this.#pauses.end();
     this.#wake.set();
   }
 
@@ -330,7 +343,7 @@ export class Drain {
       await this.#intake.fetch();
     } catch {
       this.#condition.trouble("its messages could not be fetched", this.#clock.now());
-      await this.#sleep(RETRY.baseMs);
+      await this.#pause(RETRY.baseMs);
     }
   }
 
@@ -424,7 +437,7 @@ export class Drain {
         await this.#deliverHalves(batch);
         return;
       }
-      if (this.#conclude(batch, outcome)) {
+      if (this.#books.conclude(batch, outcome)) {
         const { frame } = batch;
         batch.frame = undefined;
         if (frame && outcome.kind === "delivered" && outcome.flushed)
@@ -432,7 +445,7 @@ export class Drain {
         await this.#settle(batch, outcome);
         return;
       }
-      await this.#sleep(this.#condition.retryDelay(outcome, this.#dependencies.random));
+      await this.#pause(this.#condition.retryDelay(outcome, this.#dependencies.random));
     }
   }
 
@@ -479,107 +492,14 @@ export class Drain {
     return batch.frame?.body.length ?? 0;
   }
 
-  /** Books the outcome; true when the batch is done with. */
-  #conclude(batch: Batch, outcome: SendOutcome): boolean {
-    const now = this.#clock.now();
-    switch (outcome.kind) {
-      case "delivered":
-        this.#succeed(now);
-        this.#bookDelivered(batch, outcome.rejected ?? 0, now);
-        return true;
-      case "too-large":
-        this.#succeed(now);
-        this.#loseBatch(batch, "too-large");
-        return true;
-      case "rejected":
-        this.#condition.failed(outcome.reason, now);
-        this.#loseBatch(batch, "rejected");
-        return true;
-      default:
-        return this.#failed(batch, outcome, now);
-    }
-  }
-
-  #bookDelivered(batch: Batch, rejected: number, now: number): void {
-    this.#inFlight.delete(batch);
-    if (batch.replay !== undefined) {
-      this.#ledger.replayed += batch.messages.length;
-      return;
-    }
-    const count = batch.messages.length;
-    const refused = Math.min(count, rejected);
-    this.#ledger.delivered += count - refused;
-    this.#ledger.lose("rejected", batch.firstSeq, batch.lastSeq, refused, now);
-    if (batch.announcement) this.#ledger.announced(batch.announcement.count, now);
-    if (refused > 0) this.#lossReport.check();
-  }
-
-  #failed(batch: Batch, outcome: SendOutcome, now: number): boolean {
-    const cause = this.#condition.judge(outcome, this.#output.masked, now);
-    if (this.#condition.isGone(now)) {
-      this.#disable("answered 410 for 24 hours", now);
-      return true;
-    }
-    const since = Math.max(this.#condition.failingSince ?? now, batch.newestMs);
-    const spooled = this.#output.options.onFull === "spool";
-    if (now - since < (spooled ? RETRY.spoolMaxAgeMs : RETRY.maxAgeMs)) return false;
-    this.#loseBatch(batch, cause);
-    return true;
-  }
-
-  #succeed(now: number): void {
-    this.#nextTryAt = undefined;
-    this.#condition.succeeded(now);
-  }
-
-  #disable(reason: string, now: number): void {
-    this.#intake.close();
-    this.#dropPending("disabled");
-    this.#condition.disable(reason, now);
-  }
-
-  #dropPending(cause: LossCause): void {
-    for (const batch of [...this.#inFlight]) this.#loseBatch(batch, cause);
-    const count = this.#intake.unread;
-    const { fromSeq, toSeq } = this.#intake.abandon();
-    this.#ledger.lose(cause, fromSeq, toSeq, count, this.#clock.now());
-  }
-
-  #loseBatch(batch: Batch, cause: LossCause): void {
-    if (!this.#inFlight.delete(batch) || batch.replay !== undefined) return;
-    this.#ledger.lose(
-      cause,
-      batch.firstSeq,
-      batch.lastSeq,
-      batch.messages.length,
-      this.#clock.now(),
-    );
-    this.#lossReport.check();
-  }
-
-  #lose(cause: LossCause, fromSeq: number, toSeq: number): void {
-    this.#ledger.lose(cause, fromSeq, toSeq, toSeq - fromSeq + 1, this.#clock.now());
+  async #pause(ms: number): Promise<void> {
+    if (!this.#stop.signal.aborted) await this.#pauses.wait(ms);
   }
 
   async #settle(batch: Batch, outcome: SendOutcome): Promise<void> {
     this.#replays.settle(batch, outcome.kind === "delivered" ? batch.messages.length : 0);
     // Otherwise the next boundary carries this result along.
     if (this.#intake.unread === 0) await this.#journal.save();
-  }
-
-  #sleep(ms: number): Promise<void> {
-    this.#nextTryAt = this.#clock.now() + ms;
-    return new Promise((resolve) => {
-      const wake = () => {
-        this.#clock.clearTimeout(timer);
-        this.#sleepers.delete(wake);
-        this.#nextTryAt = undefined;
-        resolve();
-      };
-      const timer = this.#clock.setTimeout(wake, ms);
-      this.#sleepers.add(wake);
-      if (this.#stop.signal.aborted) wake();
-    });
   }
 
   /** What an heir of this process needs. */

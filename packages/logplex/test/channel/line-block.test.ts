@@ -69,7 +69,7 @@ test.each([undefined, "email"])(
             .channel("a")
             .read(1, 1e6)
             .messages.map((message) => ({
-                  body: Buffer.from(message.body).toString("latin1"),
+              body: Buffer.from(message.body).toString("latin1"),
               flags: [...message.flags],
               seq: message.seq,
               ts: message.ts,

@@ -59,7 +59,8 @@ describe("an https drain", () => {
   });
 
   it("sends user-info as Basic authorization and masks it everywhere", async () => {
-    const secret = `http://bob:s%40crit@127.0.0.1:${receiver.port}/p?key=abc`;
+    // Nothing of it can be in a random token of hex digits.
+    const secret = `http://bob:s%40crit@127.0.0.1:${receiver.port}/p?key=s3same`;
     const info = await one.drains.add("app", secret);
     one.source.append("x");
     await delivered(one, info.id, 1);
@@ -67,8 +68,8 @@ describe("an https drain", () => {
       `Basic ${Buffer.from("bob:s@crit").toString("base64")}`,
     );
     expect(info.url).toBe(`http://***@127.0.0.1:${receiver.port}/p?key=***`);
-    expect(one.drains.preview(info.id).head).not.toMatch(/bob|crit|abc|Ym9i/);
-    expect(JSON.stringify(one.drains.list())).not.toMatch(/bob|crit|abc/);
+    expect(one.drains.preview(info.id).head).not.toMatch(/bob|crit|s3same|Ym9i/);
+    expect(JSON.stringify(one.drains.list())).not.toMatch(/bob|crit|s3same/);
   });
 
   it("retries in order with the same frame id and backs off on failed requests", async () => {
