@@ -150,6 +150,11 @@ class SandboxDriver implements DynoDriver {
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<DriverHandle> {
     checkSpec(spec, this.#capabilities);
+    if (spec.limits?.cpus !== undefined && !this.#capabilities.limits.cpu)
+      throw new DriverError(
+        "not-supported",
+        'The limit "cpus" needs control groups that can be written; leave it out, or run as root or with delegation',
+      );
     const own = this.#settings.egress !== "host";
     const socket =
       spec.port && own ? join(this.#home.sockets, randomBytes(16).toString("hex")) : undefined;

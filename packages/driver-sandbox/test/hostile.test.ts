@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import {
   chmodSync,
   copyFileSync,
@@ -13,6 +14,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DynoDriver, DynoLimits, DynoSpec, LogChunk } from "@dynokit/manifold";
@@ -211,6 +213,35 @@ describeWalls("hostile dynos", (runtime) => {
     // Refused by its own loopback; unreachable for the others.
     expect(text.split("\n")).toEqual(["111", "101", "101", "101"]);
   });
+
+  it("reaches no abstract socket of the host", async () => {
+    const name = `dynokit-${randomBytes(6).toString("hex")}`;
+    const server = createServer().listen(`\0${name}`);
+    await once(server, "listening");
+    const ask = [
+      "-MSocket",
+      "-e",
+      'socket(my $s, AF_UNIX, SOCK_STREAM, 0); $! = 0; connect($s, pack_sockaddr_un("\\0$ARGV[0]")); print $! + 0, "\\n"',
+      name,
+    ];
+    const outside = spawnSync("perl", ask, { encoding: "utf8" }).stdout.trim();
+    const { text } = await run(["perl", ...ask]);
+    await new Promise((done) => server.close(done));
+    // Refused, as if nobody had one of that name.
+    expect([outside, text]).toEqual(["0", "111"]);
+  });
+
+  it.runIf(process.execPath.startsWith("/usr/"))(
+    "makes Node take a heap that fits the quota",
+    async () => {
+      const { text } = await run(
+        ["node", "-p", "require('v8').getHeapStatistics().heap_size_limit"],
+        { limits: { memoryBytes: 128 * MIB, memoryKillBytes: 512 * MIB } },
+      );
+      expect(Number(text)).toBeGreaterThan(32 * MIB);
+      expect(Number(text)).toBeLessThan(300 * MIB);
+    },
+  );
 
   it("holds a fork bomb at the limit, and leaves nothing of it", async () => {
     const word = `bomb-${randomBytes(6).toString("hex")}`;
