@@ -7,7 +7,7 @@ export type { BackendAddress, DynoEventLike, DynoSource, LogSink } from "./contr
 export { ROUTER_ERROR_CODES, RouterError, type RouterErrorCode } from "./errors.ts";
 export { FAILURES, type Failure, type HCode } from "./failures/codes.ts";
 export type { EndedRequest, RequestTrace } from "./forward/observer.ts";
-export type { ListenOptions, TlsListenOptions } from "./listen/listener.ts";
+export type { ListenOptions, TlsListenOptions } from "./listen/listen-options.ts";
 export type { AcmeChallenge, AcmeTlsChallenge, RouterSettings } from "./options.ts";
 export {
   type AcceptOptions,

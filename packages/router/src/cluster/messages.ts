@@ -1,4 +1,4 @@
-import type { ListenOptions } from "../listen/listener.ts";
+import type { ListenOptions } from "../listen/listen-options.ts";
 import type { RouterSettings } from "../options.ts";
 import type { CloseOptions } from "../router.ts";
 import type { RouteMessage } from "../table/sync.ts";

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import type { LogSink } from "../contract.ts";
 import { RouterError } from "../errors.ts";
-import type { ListenOptions } from "../listen/listener.ts";
+import type { ListenOptions } from "../listen/listen-options.ts";
 import { parseRouterOptions, type RouterSettings } from "../options.ts";
 import type { CloseResult, ListenAddress } from "../router.ts";
 import type { RouteTable } from "../table/route-table.ts";

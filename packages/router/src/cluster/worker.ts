@@ -1,4 +1,4 @@
-import type { ListenOptions } from "../listen/listener.ts";
+import type { ListenOptions } from "../listen/listen-options.ts";
 import { Router } from "../router.ts";
 import { RouteTable } from "../table/route-table.ts";
 import { type CertificatePair, CertificateStore } from "../tls/certificate-store.ts";

@@ -18,7 +18,7 @@ import { dateField } from "./fields.ts";
 import type { Forwarder, ForwarderContext } from "./forwarder.ts";
 import { Heads } from "./heads.ts";
 import { HealthChecker } from "./health.ts";
-import { Http2Connection } from "./http2.ts";
+import { Http2Connection } from "./http2-connection.ts";
 import { Members } from "./members.ts";
 import type { Observer } from "./observer.ts";
 import { OwnAnswers } from "./own-answers.ts";

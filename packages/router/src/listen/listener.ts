@@ -1,68 +1,24 @@
-import { randomBytes } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
-import {
-  createSecureContext,
-  createServer as createTlsServer,
-  TLSSocket,
-  type Server as TlsServer,
-} from "node:tls";
+import { createSecureContext, TLSSocket, type Server as TlsServer } from "node:tls";
 import { RouterError } from "../errors.ts";
 import type { Peer } from "../forward/client-side.ts";
 import type { Forwarder } from "../forward/forwarder.ts";
 import type { Observer } from "../forward/observer.ts";
 import type { AcmeTlsChallenge } from "../options.ts";
 import { AddressSet, plainAddress } from "../table/address-set.ts";
-import { checkedHost } from "../table/settings.ts";
-import { Timed, type TimerWheel } from "../time/wheel.ts";
+import type { TimerWheel } from "../time/wheel.ts";
 import {
   type CertificatePair,
   type CertificateStore,
-  CIPHERS,
   coversHost,
 } from "../tls/certificate-store.ts";
 import { parseClientHello } from "./client-hello.ts";
+import { createHandshakes, parentSocket, UNRECOGNIZED_NAME } from "./handshakes.ts";
+import type { ListenOptions, TlsListenOptions } from "./listen-options.ts";
 import { type ProxyHeader, parseProxyHeader } from "./proxy-header.ts";
-
-/** How a listener speaks TLS. */
-export interface TlsListenOptions {
-  readonly certificates: CertificateStore;
-  /** Offer HTTP/2 by ALPN; default true. */
-  readonly http2?: boolean;
-  /** Refuse handshakes without a server name that a certificate covers; default false. */
-  readonly requireSni?: boolean;
-  /** Answer 421 when the certificate of the connection does not cover Host; default true. */
-  readonly checkHost?: boolean;
-  /** 48 octets for session tickets, shared by processes; default random, renewed every 12 h. */
-  readonly ticketKeys?: Buffer;
-}
-
-/** Where and how to listen. */
-export interface ListenOptions {
-  /** 0 (default) takes a free port. */
-  readonly port?: number;
-  /** Default `::`; give `127.0.0.1` to stay local. */
-  readonly host?: string;
-  /** UNIX socket in place of host and port. */
-  readonly path?: string;
-  /** Port for `X-Forwarded-Port` when another one is public. */
-  readonly publicPort?: number;
-  /** For metrics and logs; default `http` or `https`. */
-  readonly name?: string;
-  /**
-   * Hosts that this listener is meant for, exact or `*.example.com`; other hosts of the table get
-   * 421 (H31). Default: all.
-   */
-  readonly hosts?: readonly string[];
-  readonly tls?: TlsListenOptions;
-  /** HTTP/2 with prior knowledge on clear text; default false. */
-  readonly h2c?: boolean;
-  /** `required`: every connection begins with a PROXY header, version 1 or 2; default `off`. */
-  readonly proxyProtocol?: "off" | "required";
-  /** Peers that may send a PROXY header; default everybody who reaches the port. */
-  readonly proxyFrom?: readonly string[];
-  /** Share the port with other processes; needs Node 22.12. */
-  readonly reusePort?: boolean;
-}
+import { hostMatcher } from "./served-hosts.ts";
+import { TicketTimer } from "./ticket-timer.ts";
+import { WaitingSockets } from "./waiting-sockets.ts";
 
 /** What a listener needs from its router. */
 export interface ListenerContext {
@@ -83,13 +39,6 @@ export interface ListenerContext {
 const OVER_LIMIT = 256;
 const PROXY_HEADER_MS = 2000;
 const ACME_TLS = "acme-tls/1";
-const TICKET_KEY_MS = 12 * 3_600_000;
-/** Fatal alert 112 (R6066 §3). */
-const UNRECOGNIZED_NAME = Buffer.from([21, 3, 3, 0, 2, 2, 112]);
-const NO_CERTIFICATE = new Set([
-  "ERR_SSL_NO_SHARED_CIPHER",
-  "ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM",
-]);
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** One listening address: accepts, reads PROXY headers, does TLS, hands over to the forwarder. */
@@ -102,7 +51,7 @@ export class Listener {
   readonly #proxyFrom: AddressSet | null;
   readonly #serves: Peer["serves"];
   /** Sockets that are not yet handed over. */
-  readonly #waiting = new Map<Socket, Waiting>();
+  readonly #waiting: WaitingSockets;
   readonly #headers = new WeakMap<Socket, ProxyHeader>();
   readonly #handshakes = new WeakMap<Socket, number>();
   readonly #ticketTimer: TicketTimer | null = null;
@@ -118,6 +67,7 @@ export class Listener {
     );
     this.#server.maxConnections = context.maxConnections + OVER_LIMIT;
     this.#serves = options.hosts === undefined ? null : hostMatcher(options.hosts);
+    this.#waiting = new WaitingSockets(context.wheel);
     this.#tls = options.tls === undefined ? null : this.#createTls(options.tls);
     if (this.#tls !== null && options.tls?.ticketKeys === undefined)
       this.#ticketTimer = new TicketTimer(this.#tls, context.wheel);
@@ -173,10 +123,7 @@ export class Listener {
   /** Stops accepting; resolves when all its sockets are closed. */
   close(): Promise<void> {
     this.#ticketTimer?.stop();
-    for (const socket of [...this.#waiting.keys()]) {
-      this.#handedOver(socket);
-      socket.destroy();
-    }
+    this.#waiting.destroy();
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -190,7 +137,7 @@ export class Listener {
         socket.destroy();
         return;
       }
-      this.#readStart(
+      this.#waiting.readStart(
         socket,
         PROXY_HEADER_MS,
         (octets) => this.#proxyHeader(socket, octets),
@@ -199,44 +146,6 @@ export class Listener {
       return;
     }
     this.#begin(socket);
-  }
-
-  /** Reads first octets until `test` says how many of them are used; the rest goes back, then `next`. */
-  #readStart(
-    socket: Socket,
-    limitMs: number,
-    test: (octets: Buffer) => number | "more" | "bad",
-    next: () => void,
-  ): void {
-    let octets = Buffer.alloc(0);
-    const entry = new Waiting(() => socket.destroy());
-    const finish = () => {
-      socket.off("readable", onReadable);
-      socket.off("close", onClose);
-      this.#context.wheel.remove(entry);
-      this.#waiting.delete(socket);
-    };
-    const onClose = () => finish();
-    const onReadable = () => {
-      for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read())
-        octets = Buffer.concat([octets, chunk]);
-      const used = test(octets);
-      if (used === "more") {
-        if (socket.readableEnded) socket.destroy();
-        return;
-      }
-      finish();
-      if (used === "bad") {
-        socket.destroy();
-        return;
-      }
-      if (used < octets.length) socket.unshift(octets.subarray(used));
-      next();
-    };
-    socket.on("readable", onReadable);
-    socket.on("close", onClose);
-    this.#waiting.set(socket, entry);
-    this.#context.wheel.set(entry, limitMs);
   }
 
   #proxyHeader(socket: Socket, octets: Buffer): number | "more" | "bad" {
@@ -284,7 +193,7 @@ export class Listener {
       }
       return 0;
     };
-    this.#readStart(socket, this.#context.handshakeMs, test, () => next());
+    this.#waiting.readStart(socket, this.#context.handshakeMs, test, () => next());
   }
 
   /** The certificate may come within the limit of a handshake; a hook that fails gives none. */
@@ -293,13 +202,10 @@ export class Listener {
     server: TlsServer,
     answer: Promise<CertificatePair | undefined>,
   ): void {
-    const entry = new Waiting(() => socket.destroy());
-    this.#waiting.set(socket, entry);
-    this.#context.wheel.set(entry, this.#context.handshakeMs);
-    socket.once("close", () => this.#handedOver(socket));
+    this.#waiting.hold(socket, this.#context.handshakeMs);
     const goOn = (pair: CertificatePair | undefined) => {
       if (socket.destroyed) return;
-      this.#handedOver(socket);
+      this.#waiting.release(socket);
       if (pair === undefined) this.#startTls(socket, server);
       else this.#answerChallenge(socket, pair);
     };
@@ -313,23 +219,17 @@ export class Listener {
       secureContext: createSecureContext({ cert, key, minVersion: "TLSv1.2" }),
       ALPNProtocols: [ACME_TLS],
     });
-    const entry = new Waiting(() => socket.destroy());
-    this.#waiting.set(socket, entry);
-    this.#context.wheel.set(entry, this.#context.handshakeMs);
-    socket.once("close", () => this.#handedOver(socket));
+    this.#waiting.hold(socket, this.#context.handshakeMs);
     secure.on("error", () => socket.destroy());
     secure.on("secure", () => secure.end());
     secure.resume();
   }
 
   #startTls(socket: Socket, server: TlsServer): void {
-    const entry = new Waiting(() => {
+    this.#waiting.hold(socket, this.#context.handshakeMs, () => {
       this.#context.observer.tlsFailure(this.name, "timeout");
       socket.destroy();
     });
-    this.#waiting.set(socket, entry);
-    this.#context.wheel.set(entry, this.#context.handshakeMs);
-    socket.once("close", () => this.#handedOver(socket));
     server.emit("connection", socket);
   }
 
@@ -349,75 +249,22 @@ export class Listener {
     socket.on("readable", onReadable);
   }
 
-  #handedOver(socket: Socket): void {
-    const entry = this.#waiting.get(socket);
-    if (entry === undefined) return;
-    this.#waiting.delete(socket);
-    this.#context.wheel.remove(entry);
-  }
-
   #createTls(options: TlsListenOptions): TlsServer {
-    const { certificates } = options;
-    const misconfigured = (socket: Socket, serverName: string) => {
-      const address = this.#headers.get(socket)?.source?.address ?? socket.remoteAddress ?? "";
-      this.#context.misconfigured(this.name, serverName, plainAddress(address));
-    };
-    const server = createTlsServer({
-      minVersion: "TLSv1.2",
-      ciphers: CIPHERS,
-      honorCipherOrder: true,
-      allowHalfOpen: true,
-      ALPNProtocols: options.http2 === false ? ["http/1.1"] : ["h2", "http/1.1"],
-      handshakeTimeout: this.#context.handshakeMs,
-      ...(options.ticketKeys === undefined ? {} : { ticketKeys: options.ticketKeys }),
-      SNICallback: function (this: unknown, serverName, callback) {
-        const found =
-          certificates.find(serverName) ??
-          (options.requireSni === true ? null : certificates.fallback);
-        if (found === null) {
-          // Node closes without a word; nothing was written yet, so the alert is clear text.
-          if (this instanceof TLSSocket) {
-            const raw = parentSocket(this);
-            raw.write(UNRECOGNIZED_NAME);
-            misconfigured(raw, serverName.toLowerCase());
-          }
-          callback(new Error("unrecognized name"));
-        } else callback(null, found.context);
+    return createHandshakes(options, this.#context.handshakeMs, this.#server, {
+      secured: (socket) => this.#secured(socket, options),
+      misconfigured: (socket, serverName) => {
+        const address = this.#headers.get(socket)?.source?.address ?? socket.remoteAddress ?? "";
+        this.#context.misconfigured(this.name, serverName, plainAddress(address));
       },
+      failed: (reason) => this.#context.observer.tlsFailure(this.name, reason),
     });
-    const useFallback = () => {
-      const { fallback } = certificates;
-      // Handshakes without a name use the server's own context.
-      if (fallback !== null && options.requireSni !== true)
-        (server as unknown as { _sharedCreds: unknown })._sharedCreds = fallback.context;
-    };
-    useFallback();
-    certificates.on("certificate", useFallback);
-    this.#server.once("close", () => certificates.off("certificate", useFallback));
-    // Stapled where the certificate was put with an answer of its authority (R6066 §8).
-    server.on("OCSPRequest", (certificate, _issuer, callback) =>
-      callback(null, certificates.staple(certificate)),
-    );
-    server.on("secureConnection", (socket) => this.#secured(socket, options));
-    server.on("tlsClientError", (error, socket) => {
-      const code = (error as NodeJS.ErrnoException).code ?? "error";
-      // What OpenSSL makes of a server without a certificate, by version of TLS.
-      if (NO_CERTIFICATE.has(code) && certificates.fallback === null)
-        misconfigured(parentSocket(socket), "");
-      this.#context.observer.tlsFailure(
-        this.name,
-        code.replace(/^ERR_(?:SSL_)?/, "").toLowerCase(),
-      );
-      socket.destroy();
-    });
-    return server;
   }
 
   #secured(socket: TLSSocket, options: TlsListenOptions): void {
     socket.on("error", ignore);
     const raw = parentSocket(socket);
     const began = this.#handshakes.get(raw);
-    this.#handedOver(raw);
+    this.#waiting.release(raw);
     if (began !== undefined)
       this.#context.observer.tlsHandshake(this.name, (this.#context.now() - began) / 1000);
     // One key change per session is enough for anybody.
@@ -462,52 +309,7 @@ export class Listener {
 /** What becomes of a socket says its `close`; one function for all of them. */
 function ignore(): void {}
 
-/** Exact names, and `*.` names for one label. */
-function hostMatcher(hosts: readonly string[]): NonNullable<Peer["serves"]> {
-  const names = new Set(hosts.map((host) => checkedHost(host)));
-  return (hostname) => {
-    if (names.has(hostname)) return "name";
-    const dot = hostname.indexOf(".");
-    return dot > 0 && names.has(`*${hostname.slice(dot)}`) ? "pattern" : null;
-  };
-}
-
-/** The accepted socket under a TLS socket. */
-function parentSocket(socket: TLSSocket): Socket {
-  return (socket as unknown as { _parent?: Socket })._parent ?? socket;
-}
-
 function version(socket: TLSSocket): string {
   const protocol = socket.getProtocol();
   return protocol === "TLSv1.3" ? "tls1.3" : protocol === "TLSv1.2" ? "tls1.2" : "unknown";
-}
-
-class Waiting extends Timed {
-  readonly #expired: () => void;
-  constructor(expired: () => void) {
-    super();
-    this.#expired = expired;
-  }
-  override onDeadline(): void {
-    this.#expired();
-  }
-}
-
-/** Renews the key of session tickets, so that a stolen one opens half a day at most. */
-class TicketTimer extends Timed {
-  readonly #server: TlsServer;
-  readonly #wheel: TimerWheel;
-  constructor(server: TlsServer, wheel: TimerWheel) {
-    super();
-    this.#server = server;
-    this.#wheel = wheel;
-    wheel.set(this, TICKET_KEY_MS);
-  }
-  override onDeadline(): void {
-    this.#server.setTicketKeys(randomBytes(48));
-    this.#wheel.set(this, TICKET_KEY_MS);
-  }
-  stop(): void {
-    this.#wheel.remove(this);
-  }
 }
