@@ -120,7 +120,11 @@ export class HttpListener {
       await this.#logs.handle(request, response);
       return;
     }
-    if (pathname.startsWith("/v3/") && this.#options.api === true) {
+    if (
+      pathname.startsWith("/v3/") &&
+      pathname !== "/v3/healthcheck" &&
+      this.#options.api === true
+    ) {
       await this.#manage(request, response, pathname);
       return;
     }
@@ -154,6 +158,7 @@ export class HttpListener {
         return heldMs > limitMs ? `EVENT LOOP HELD FOR ${Math.round(heldMs)} MS` : "";
       }
       case "/healthcheck":
+      case "/v3/healthcheck":
       case "/readyz":
         if (!this.#ingress.switches.ingress) return "SYSTEM BOOTING";
         return pathname === "/readyz" && !this.#reachable() ? "BUFFER UNREACHABLE" : "";

@@ -15,19 +15,11 @@ import { HISTORY_UNAVAILABLE } from "../tail/notice.ts";
 import { checkTokenName } from "../token/tokens.ts";
 import { type Answer, fail, filterOf, notAllowed, replayRange, text } from "./answer.ts";
 import type { Switches } from "./control-rods.ts";
+import { methodsOf, segmentsOf } from "./routes.ts";
 
 const BODY_LIMITS = { maxBytes: 256 * 1024, maxRatio: 100, idleMs: 15_000 };
 
 type Json = Readonly<Record<string, unknown>>;
-
-/** What can be done with a drain, and by which method. */
-const OPERATIONS: ReadonlyMap<string, string> = new Map([
-  ["test", "POST"],
-  ["preview", "GET"],
-  ["replay", "POST"],
-  ["pause", "POST"],
-  ["resume", "POST"],
-]);
 
 /** What an operator does in need: no switch of the API is in its way. */
 const RODS: ReadonlySet<string> = new Set(["/v3/switches", "/v3/tails"]);
@@ -82,7 +74,12 @@ export class ManagementApi {
     pathname: string,
   ): Promise<Answer> {
     const { ingress } = this.#context;
+    const { method = "" } = request;
     if (!ingress.switches.api && !RODS.has(pathname)) return fail(503, "api disabled");
+    const segments = segmentsOf(pathname) ?? [];
+    const methods = methodsOf(segments);
+    // As in Logplex, a wrong method is told before wrong credentials.
+    if (methods?.includes(method) === false) return notAllowed(methods.join(", "));
     const caller = authenticate(request.headers.authorization, ingress.tokens, ingress.credentials);
     if (caller?.kind !== "credential")
       return {
@@ -90,42 +87,43 @@ export class ManagementApi {
         headers: { "WWW-Authenticate": "Basic realm=Logplex" },
       };
     if (!caller.permissions.has("full_api")) return fail(403, "forbidden");
-    const reads = request.method === "GET" || request.method === "HEAD";
-    if (!reads && !ingress.switches.apiWrites && !RODS.has(pathname))
+    if (methods === undefined) return fail(404, "not found");
+    if (method !== "GET" && !ingress.switches.apiWrites && !RODS.has(pathname))
       return fail(503, "api is read-only");
-    const parts = pathname.split("/").slice(2);
-    let segments: string[];
     try {
-      segments = parts.map((part) => decodeURIComponent(part));
-    } catch {
-      return fail(404, "not found");
-    }
-    try {
-      if (segments[0] === "firehose" && segments.length === 1)
-        return this.#firehose(request, response);
-      return await this.#route(request, segments);
+      return await this.#route(request, response, segments, caller.id);
     } catch (error) {
       if (!LogplexError.is(error)) throw error;
       return fail(error.status, error.message);
     }
   }
 
-  async #route(request: IncomingMessage, segments: readonly string[]): Promise<Answer> {
-    const [kind, id, part, item, action, ...more] = segments;
-    if (kind === "sessions" && id === undefined) return this.#session(request);
-    if (kind === "switches" && id === undefined) return this.#switches(request);
-    if (kind === "tails" && id === undefined) return this.#tails(request);
-    if (kind !== "channels" || id === undefined || id === "" || more.length > 0)
-      return fail(404, "not found");
+  /** `by` is for the audit trail. */
+  async #route(
+    request: IncomingMessage,
+    response: ServerResponse,
+    segments: readonly string[],
+    by: string,
+  ): Promise<Answer> {
+    const [kind, id = "", part, item, action] = segments;
+    switch (kind) {
+      case "sessions":
+        return this.#session(request);
+      case "switches":
+        return this.#switches(request, by);
+      case "tails":
+        return { status: 200, body: { ended: this.#context.logplex.killTails(by) } };
+      case "firehose":
+        return this.#firehose(request, response);
+      default:
+    }
     if (part === undefined) return this.#channel(request, id);
-    if (part === "drains" && item === undefined) return this.#drains(request, id);
-    if (part === "drains" && item !== undefined && action !== undefined)
-      return this.#operate(request, id, item, action);
-    if (action !== undefined) return fail(404, "not found");
-    if (part === "drains" && item !== undefined) return this.#drain(request, id, item);
-    if (part === "tokens" && item === undefined) return this.#token(request, id);
-    if (part === "logs" && item === undefined) return this.#logs(request, id);
-    return fail(404, "not found");
+    if (part === "tokens") return this.#token(request, id);
+    if (part === "logs") return this.#logs(request, id);
+    if (item === undefined) return this.#drains(request, id);
+    return action === undefined
+      ? this.#drain(request, id, item)
+      : this.#operate(request, id, item, action);
   }
 
   async #channel(request: IncomingMessage, id: string): Promise<Answer> {
@@ -137,7 +135,7 @@ export class ManagementApi {
           : fail(404, "not found");
       case "DELETE":
         return (await logplex.deleteChannel(id)) ? { status: 204 } : fail(404, "not found");
-      case "PUT": {
+      default: {
         const payload = await this.#payload(request);
         if ("status" in payload) return payload;
         const names = payload.value["tokens"] ?? [];
@@ -153,8 +151,6 @@ export class ManagementApi {
         this.#exactTokens(id, new Set(names as string[]));
         return { status: created ? 201 : 200, body: this.#describe(id) };
       }
-      default:
-        return notAllowed("GET, PUT, DELETE");
     }
   }
 
@@ -184,7 +180,6 @@ export class ManagementApi {
 
   async #drains(request: IncomingMessage, id: string): Promise<Answer> {
     const { logplex } = this.#context;
-    if (request.method !== "POST" && request.method !== "GET") return notAllowed("GET, POST");
     if (!logplex.hasChannel(id)) return fail(404, "not found");
     if (request.method === "GET")
       return { status: 200, body: logplex.drains(id).map((drain) => this.#condition(drain)) };
@@ -206,11 +201,9 @@ export class ManagementApi {
 
   async #drain(request: IncomingMessage, id: string, name: string): Promise<Answer> {
     const { logplex } = this.#context;
-    const { method = "" } = request;
-    if (!["GET", "PUT", "DELETE"].includes(method)) return notAllowed("GET, PUT, DELETE");
     const drain = logplex.findDrain(name, id);
     if (drain === undefined) return fail(404, "not found");
-    if (method === "GET") return { status: 200, body: this.#condition(drain) };
+    if (request.method === "GET") return { status: 200, body: this.#condition(drain) };
     if (request.method === "DELETE") {
       await logplex.removeDrain(drain.id);
       return { status: 204 };
@@ -244,9 +237,6 @@ export class ManagementApi {
     action: string,
   ): Promise<Answer> {
     const { logplex } = this.#context;
-    const method = OPERATIONS.get(action);
-    if (method === undefined) return fail(404, "not found");
-    if (request.method !== method) return notAllowed(method);
     const drain = logplex.findDrain(name, id)?.id;
     if (drain === undefined) return fail(404, "not found");
     switch (action) {
@@ -276,18 +266,15 @@ export class ManagementApi {
   }
 
   /** Switches of the operator; changes go to the audit trail under the name of the credential. */
-  async #switches(request: IncomingMessage): Promise<Answer> {
+  async #switches(request: IncomingMessage, by: string): Promise<Answer> {
     const { logplex } = this.#context;
-    const { method = "" } = request;
-    if (method !== "GET" && method !== "PATCH") return notAllowed("GET, PATCH");
-    if (method === "PATCH") {
+    if (request.method === "PATCH") {
       const payload = await this.#payload(request);
       if ("status" in payload) return payload;
       const entries = Object.entries(payload.value);
       const known = (name: string): name is keyof Switches => Object.hasOwn(logplex.switches, name);
       if (!entries.every(([name, on]) => known(name) && typeof on === "boolean"))
         return fail(400, "invalid payload");
-      const by = this.#caller(request);
       for (const [name, on] of entries) if (known(name)) logplex.setSwitch(name, on === true, by);
     }
     return { status: 200, body: { ...logplex.switches, audit: logplex.audit.slice(-100) } };
@@ -296,7 +283,6 @@ export class ManagementApi {
   /** Messages of all channels as they come. */
   #firehose(request: IncomingMessage, response: ServerResponse): Answer {
     const { logplex, ingress, keepAliveMs } = this.#context;
-    if (request.method !== "GET") return notAllowed("GET");
     const { searchParams } = new URL(request.url ?? "/", "http://logplex");
     const reader = logplex.firehose(filterOf(searchParams));
     return {
@@ -306,23 +292,8 @@ export class ManagementApi {
     };
   }
 
-  /** Ends all tails and forbids none. */
-  #tails(request: IncomingMessage): Answer {
-    const { logplex } = this.#context;
-    if (request.method !== "DELETE") return notAllowed("DELETE");
-    return { status: 200, body: { ended: logplex.killTails(this.#caller(request)) } };
-  }
-
-  /** Who asks, for the audit trail. */
-  #caller(request: IncomingMessage): string {
-    const { tokens, credentials } = this.#context.ingress;
-    const caller = authenticate(request.headers.authorization, tokens, credentials);
-    return caller?.kind === "credential" ? caller.id : "api";
-  }
-
   async #token(request: IncomingMessage, id: string): Promise<Answer> {
     const { logplex } = this.#context;
-    if (request.method !== "POST") return notAllowed("POST");
     if (!logplex.hasChannel(id)) return fail(404, "not found");
     const payload = await this.#payload(request);
     if ("status" in payload) return payload;
@@ -333,7 +304,6 @@ export class ManagementApi {
 
   async #logs(request: IncomingMessage, id: string): Promise<Answer> {
     const { logplex } = this.#context;
-    if (request.method !== "GET") return notAllowed("GET");
     if (!logplex.hasChannel(id)) return fail(404, "not found");
     const { searchParams } = new URL(request.url ?? "/", "http://logplex");
     const num = searchParams.get("num") ?? "";
@@ -364,7 +334,7 @@ export class ManagementApi {
 
   async #session(request: IncomingMessage): Promise<Answer> {
     const { logplex } = this.#context;
-    if (request.method !== "POST") return notAllowed("POST");
+    if (!logplex.switches.sessions) return fail(503, "sessions disabled");
     const payload = await this.#payload(request);
     if ("status" in payload) return payload;
     const { channel_id: id, num, tail, source, ps, dyno, query, sort } = payload.value;

@@ -32,7 +32,7 @@ async function call(
     status: response.status,
     headers: response.headers,
     text,
-    body: json ? JSON.parse(text) : undefined,
+    body: json && text !== "" ? JSON.parse(text) : undefined,
   };
 }
 
@@ -171,6 +171,73 @@ test("who may call", async () => {
   logplex.setSwitch("api", false);
   expect((await call("GET", "/v3/channels/a")).status).toBe(503);
   expect(logplex.audit).toMatchObject([{ name: "api", on: false, by: "operator" }]);
+});
+
+test.each([
+  ["channels/a", "GET, PUT, DELETE"],
+  ["channels/a/drains", "GET, POST"],
+  ["channels/a/drains/d", "GET, PUT, DELETE"],
+  ["channels/a/drains/d/test", "POST"],
+  ["channels/a/drains/d/preview", "GET"],
+  ["channels/a/drains/d/replay", "POST"],
+  ["channels/a/tokens", "POST"],
+  ["channels/a/logs", "GET"],
+  ["sessions", "POST"],
+  ["switches", "GET, PATCH"],
+  ["tails", "DELETE"],
+  ["firehose", "GET"],
+])("%s takes %s, and says so before it asks who calls", async (path, allowed) => {
+  for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
+    const { status, headers } = await call(method, `/v3/${path}`, undefined, {});
+    const fits = allowed.split(", ").includes(method);
+    expect([method, status]).toEqual([method, fits ? 401 : 405]);
+    expect(headers.get("allow")).toBe(fits ? null : allowed);
+    expect(headers.get("request-id")).toMatch(/./);
+  }
+});
+
+test.each([
+  "",
+  "channels",
+  "channels/",
+  "channels/a/nothing",
+  "channels/a/logs/x",
+  "channels/a/tokens/x",
+  "channels/a/drains/d/nothing",
+  "channels/a/drains/d/test/x",
+  "sessions/x",
+  "switches/x",
+  "channels/%zz",
+])("there is nothing at /v3/%s", async (path) => {
+  expect((await call("GET", `/v3/${path}`, undefined, {})).status).toBe(401);
+  const { status, body } = await call("GET", `/v3/${path}`);
+  expect([status, body]).toEqual([404, { error: "not found" }]);
+});
+
+test("health is told to everyone", async () => {
+  const look = async () => {
+    const { status, text } = await call("GET", "/v3/healthcheck", undefined, {});
+    return [status, text];
+  };
+  expect(await look()).toEqual([200, "OK"]);
+  logplex.setSwitch("ingress", false);
+  expect(await look()).toEqual([503, "SYSTEM BOOTING"]);
+});
+
+test("a line of the router comes back as Logplex shows it", async () => {
+  const token = logplex.createToken("a", "heroku");
+  const text =
+    'at=info code=H81 desc="Blank app" method=GET path="/" host=shop.example.com request_id=56a11b1c-1f68-4658-80e4-8213a09a81c2 fwd="192.0.2.153" dyno= connect= service= status=502 bytes= protocol=https';
+  const at = "2018-03-02T23:22:34.901697+00:00";
+  const message = `<158>1 ${at} hermes.537018@example.com heroku router - - ${text}`;
+  const sent = await fetch(`http://${http.host}:${http.port}/logs`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/logplex-1" },
+    body: `${message.length} ${message}`,
+  });
+  expect(sent.status).toBe(204);
+  const frame = `<158>1 ${at} host heroku router - ${text}\n`;
+  expect((await call("GET", "/v3/channels/a/logs")).text).toBe(`${frame.length} ${frame}`);
 });
 
 test("requests have ids", async () => {

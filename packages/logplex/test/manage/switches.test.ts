@@ -101,7 +101,10 @@ test("ending the tails lets those go on who read history to its end", async () =
 test("each API has a switch, and none locks the operator out", async () => {
   const { logplex, call, turn } = await serve();
   const { path } = logplex.createSession("a");
-  await turn({ sessions: false, metrics: false, api: false, apiWrites: false });
+  await turn({ sessions: false });
+  const refused = await call("/v3/sessions", { method: "POST", body: '{"channel_id":"a"}' });
+  expect(refused.status).toBe(503);
+  await turn({ metrics: false, api: false, apiWrites: false });
   for (const off of [path, "/metrics", "/v3/channels/a"]) {
     const answer = await call(off);
     expect([off, answer.status]).toEqual([off, 503]);
