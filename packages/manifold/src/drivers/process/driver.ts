@@ -1,7 +1,5 @@
-import { randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
-import { mkdir, readdir } from "node:fs/promises";
-import { createConnection } from "node:net";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { throwIfAborted, untilAborted } from "../../driver/aborted.ts";
@@ -23,21 +21,19 @@ import type {
   StopOptions,
 } from "../../driver/contract.ts";
 import { DriverError } from "../../driver/errors.ts";
-import { Connection, type Message } from "./connection.ts";
-import {
-  endPackageScope,
-  finishRemoval,
-  isCutShort,
-  isDoomed,
-  removeDirectory,
-} from "./directories.ts";
-import { DynoClient } from "./dyno-client.ts";
+import { Clients } from "./clients.ts";
+import { Connection } from "./connection.ts";
+import { endPackageScope, removeDirectory } from "./directories.ts";
+import type { DynoClient } from "./dyno-client.ts";
 import { EventQueue } from "./event-queue.ts";
 import { capabilitiesOf, type HostAbilities, probeHost } from "./host.ts";
+import { endedDynos, liveDynos } from "./inventory.ts";
+import { DRIVER_NAME, launchSpec, newHandle } from "./launch-spec.ts";
 import { readLog } from "./log-reader.ts";
-import { canSeeSockets, listeningOf, ownsPort, sampleStats } from "./measure.ts";
+import { canSeeSockets, listeningOf, sampleStats } from "./measure.ts";
 import type { ParsedOptions } from "./options.ts";
 import { PortPool } from "./ports.ts";
+import { untilBound } from "./readiness.ts";
 import {
   dynoDirectory,
   isLive,
@@ -48,12 +44,10 @@ import {
 } from "./records.ts";
 import { SocketSession } from "./session.ts";
 import { SharedLauncher } from "./shared.ts";
-import { EachLauncher, type Launcher, type LaunchSpec } from "./shim.ts";
+import { EachLauncher, type Launcher } from "./shim.ts";
 import { SlugCache } from "./slug.ts";
 
-const NAME = "process";
 const VERSION = "1.0.0";
-const READY_INTERVAL_MS = 100;
 
 /** The driver behind `processDriver`; one instance holds connections, the dynos belong to their supervisors. */
 export class ProcessDriver implements DynoDriver {
@@ -63,7 +57,7 @@ export class ProcessDriver implements DynoDriver {
   readonly #ports: PortPool;
   readonly #slugs: SlugCache;
   readonly #launcher: Launcher;
-  readonly #clients = new Map<string, DynoClient>();
+  readonly #clients: Clients;
   /** Undefined until there is a handle. */
   readonly #starting = new Map<string, DriverHandle | undefined>();
   readonly #events = new EventQueue<DriverEvent>();
@@ -78,6 +72,7 @@ export class ProcessDriver implements DynoDriver {
     const mode = options.users ? 0o711 : 0o700;
     mkdirSync(options.stateDirectory, { recursive: true, mode });
     chmodSync(options.stateDirectory, mode);
+    this.#clients = new Clients(options.stateDirectory, (event) => this.#events.push(event));
     this.#ports = new PortPool(options.stateDirectory, options.ports, options.random);
     this.#slugs = new SlugCache(options.stateDirectory);
     this.#launcher =
@@ -87,7 +82,7 @@ export class ProcessDriver implements DynoDriver {
   }
 
   info(): DriverInfo {
-    return { name: NAME, version: VERSION, interfaceRange: "^1.0.0" };
+    return { name: DRIVER_NAME, version: VERSION, interfaceRange: "^1.0.0" };
   }
 
   capabilities(): DriverCapabilities {
@@ -138,12 +133,12 @@ export class ProcessDriver implements DynoDriver {
       } else if (spec.cwd === undefined) await mkdir(app);
       if (existsSync(app)) await endPackageScope(directory);
       port = spec.port ? await this.#ports.reserve(spec.id) : undefined;
-      const handle = this.#handleOf(spec, port);
+      const handle = newHandle(spec, port);
       this.#starting.set(spec.id, handle);
-      const launch = await this.#prepare(directory, spec, handle, port);
+      const launch = await launchSpec(directory, spec, handle, this.#host, this.#options);
       throwIfAborted(options.signal);
       await this.#launcher.start(directory, launch);
-      this.#clients.set(spec.id, this.#newClient(spec.id, directory));
+      this.#clients.add(spec.id);
       if (options.signal?.aborted) {
         await this.stop(spec.id, { timeoutMs: 0 });
         throwIfAborted(options.signal);
@@ -151,8 +146,7 @@ export class ProcessDriver implements DynoDriver {
       return handle;
     } catch (error) {
       if (port !== undefined) this.#ports.release(port, spec.id);
-      this.#clients.get(spec.id)?.close();
-      this.#clients.delete(spec.id);
+      this.#clients.forget(spec.id);
       await removeDirectory(this.#options.stateDirectory, directory);
       throw DriverError.from(error, `Dyno "${spec.id}" could not be started`);
     } finally {
@@ -163,7 +157,7 @@ export class ProcessDriver implements DynoDriver {
   async recover(handle: DriverHandle): Promise<RecoverResult> {
     const id: unknown = handle?.id;
     const nonce: unknown = handle?.data?.["nonce"];
-    if (handle?.version !== 1 || handle.driver !== NAME) return { state: "lost" };
+    if (handle?.version !== 1 || handle.driver !== DRIVER_NAME) return { state: "lost" };
     if (typeof id !== "string" || typeof nonce !== "string" || !isDynoId(id))
       return { state: "lost" };
     const status = readStatus(dynoDirectory(this.#options.stateDirectory, id));
@@ -195,7 +189,7 @@ export class ProcessDriver implements DynoDriver {
     this.#checkOpen();
     const signal = options.signal ?? "SIGTERM";
     checkSignal(signal);
-    const client = this.#find(id);
+    const client = this.#clients.find(id);
     if (!client) return;
     try {
       await client.ask({
@@ -214,13 +208,13 @@ export class ProcessDriver implements DynoDriver {
 
   /** The main process of a dyno that runs; undefined for any other. */
   pid(id: string): number | undefined {
-    const status = this.#find(id)?.status;
+    const status = this.#clients.find(id)?.status;
     return status && isLive(status) ? status.pid : undefined;
   }
 
   async destroy(id: string, options: { readonly force?: boolean } = {}): Promise<void> {
     this.#checkOpen();
-    const client = this.#find(id);
+    const client = this.#clients.find(id);
     if (!client) return;
     const status = client.status;
     if (status && isLive(status)) {
@@ -233,8 +227,7 @@ export class ProcessDriver implements DynoDriver {
       }
       await this.stop(id, { timeoutMs: 0 });
     } else if (status) await killLeftovers(status);
-    client.close();
-    this.#clients.delete(id);
+    this.#clients.forget(id);
     await removeDirectory(this.#options.stateDirectory, client.directory);
     const address = status?.handle.address;
     if (address && "port" in address) this.#ports.release(address.port, id);
@@ -260,52 +253,17 @@ export class ProcessDriver implements DynoDriver {
 
   async list(): Promise<readonly DriverHandle[]> {
     this.#checkOpen();
-    const handles: DriverHandle[] = [];
-    for (const name of await readdir(this.#options.stateDirectory)) {
-      if (isDoomed(name)) await finishRemoval(this.#options.stateDirectory, name);
-      if (!isDynoId(name)) continue;
-      const directory = dynoDirectory(this.#options.stateDirectory, name);
-      const status = readStatus(directory);
-      if (!status) {
-        if (
-          !this.#starting.has(name) &&
-          (await isCutShort(directory, this.#options.startTimeoutMs))
-        )
-          await removeDirectory(this.#options.stateDirectory, directory);
-      } else if (isLive(status)) handles.push(status.handle);
-      else if (status.state !== "exited" && status.state !== "lost") await killLeftovers(status);
-    }
-    return handles;
+    const { stateDirectory, startTimeoutMs } = this.#options;
+    return liveDynos(stateDirectory, startTimeoutMs, (id) => this.#starting.has(id));
   }
 
   async listEnded(): Promise<readonly DriverHandle[]> {
     this.#checkOpen();
-    const handles: DriverHandle[] = [];
-    for (const name of await readdir(this.#options.stateDirectory)) {
-      if (!isDynoId(name) || this.#starting.has(name)) continue;
-      const directory = dynoDirectory(this.#options.stateDirectory, name);
-      const status = readStatus(directory);
-      if (status && !isLive(status)) handles.push(status.handle);
-    }
-    return handles;
+    return endedDynos(this.#options.stateDirectory, (id) => this.#starting.has(id));
   }
 
   async ready(id: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const client = this.#client(id);
-    const address = client.status?.handle.address;
-    if (!address || !("port" in address)) return;
-    for (;;) {
-      throwIfAborted(options.signal);
-      const status = client.status;
-      if (!status || !isLive(status)) throw DriverError.notFound(id);
-      const owned = !canSeeSockets || ownsPort(status.containment, status.pid, address.port);
-      if (owned && (await canConnect(address.host, address.port))) return;
-      await delay(
-        READY_INTERVAL_MS,
-        undefined,
-        options.signal ? { signal: options.signal } : {},
-      ).catch(() => {});
-    }
+    await untilBound(this.#client(id), options.signal);
   }
 
   async signal(id: string, name: string): Promise<void> {
@@ -381,7 +339,7 @@ export class ProcessDriver implements DynoDriver {
   }
 
   acknowledge(id: string, cursor: string): void {
-    this.#find(id)?.ack.write(cursor);
+    this.#clients.find(id)?.ack.write(cursor);
   }
 
   async *stats(
@@ -413,8 +371,7 @@ export class ProcessDriver implements DynoDriver {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    for (const client of this.#clients.values()) client.close();
-    this.#clients.clear();
+    this.#clients.close();
     await this.#launcher.close();
   }
 
@@ -475,107 +432,13 @@ export class ProcessDriver implements DynoDriver {
     }
   }
 
-  #handleOf(spec: DynoSpec, port: number | undefined): DriverHandle {
-    return {
-      version: 1,
-      driver: NAME,
-      id: spec.id,
-      labels: spec.labels,
-      startedAt: Date.now(),
-      ...(port === undefined ? {} : { address: { host: "127.0.0.1", port } }),
-      data: { nonce: randomUUID() },
-    };
-  }
-
-  async #prepare(
-    directory: string,
-    spec: DynoSpec,
-    handle: DriverHandle,
-    port: number | undefined,
-  ): Promise<LaunchSpec> {
-    const home = spec.cwd ?? join(directory, "app");
-    const env: Record<string, string> = { ...spec.env };
-    // The copy of the code is the only home such a dyno can have on a shared file system.
-    if (spec.cwd === undefined || env["HOME"] === undefined) env["HOME"] = home;
-    if (port !== undefined) env["PORT"] = String(port);
-    const uid = await this.#userOf(directory);
-    return {
-      handle,
-      id: spec.id,
-      nonce: handle.data?.["nonce"],
-      command: spec.command,
-      env,
-      directory: home,
-      shell: this.#host.shell,
-      setpriv: this.#host.setpriv,
-      uid,
-      limits: spec.limits ?? {},
-      groups: this.#host.groups,
-      init: !this.#host.grouped && this.#host.init,
-      tty: spec.tty,
-      stdin: spec.stdin ?? false,
-      logs: { ...this.#options.logs, replay: spec.stdin === true || spec.tty !== undefined },
-    };
-  }
-
-  /** With own users: the first that no dyno has, to which the code is given. */
-  async #userOf(directory: string): Promise<number | undefined> {
-    const users = this.#options.users;
-    if (!users) return undefined;
-    const { giveToUser } = await import("./users.ts");
-    return giveToUser(this.#options.stateDirectory, directory, users);
-  }
-
-  #newClient(id: string, directory: string): DynoClient {
-    const client = new DynoClient(id, directory);
-    client.onEvent = (message) => this.#onEvent(id, message);
-    client.connect().catch(() => {
-      // Ended at once; whoever waits reads its status.
-    });
-    return client;
-  }
-
-  #onEvent(id: string, message: Message): void {
-    const at = message.at ?? Date.now();
-    if (message.event === "oom") this.#events.push({ type: "oom", id, at });
-    else if (message.event === "notice")
-      this.#events.push({ type: "notice", id, at, message: message.message ?? "" });
-  }
-
-  #find(id: string): DynoClient | undefined {
-    const known = this.#clients.get(id);
-    if (known) return known;
-    if (!isDynoId(id)) return undefined;
-    const directory = dynoDirectory(this.#options.stateDirectory, id);
-    if (!readStatus(directory)) return undefined;
-    const client = this.#newClient(id, directory);
-    this.#clients.set(id, client);
-    return client;
-  }
-
   #client(id: string): DynoClient {
     this.#checkOpen();
-    const client = this.#find(id);
-    if (!client) throw DriverError.notFound(id);
-    return client;
+    return this.#clients.get(id);
   }
 
   #live(id: string): DynoClient {
-    const client = this.#client(id);
-    if (!client.status || !isLive(client.status)) throw DriverError.notFound(id);
-    return client;
+    this.#checkOpen();
+    return this.#clients.live(id);
   }
-}
-
-function canConnect(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host, port });
-    const settle = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(1_000, () => settle(false));
-  });
 }

@@ -1,0 +1,36 @@
+import { createConnection } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { throwIfAborted } from "../../driver/aborted.ts";
+import { DriverError } from "../../driver/errors.ts";
+import type { DynoClient } from "./dyno-client.ts";
+import { canSeeSockets, ownsPort } from "./measure.ts";
+import { isLive } from "./records.ts";
+
+const READY_INTERVAL_MS = 100;
+
+/** Resolves when the dyno itself, and nobody else, accepts connections on its port. */
+export async function untilBound(client: DynoClient, signal?: AbortSignal): Promise<void> {
+  const address = client.status?.handle.address;
+  if (!address || !("port" in address)) return;
+  for (;;) {
+    throwIfAborted(signal);
+    const status = client.status;
+    if (!status || !isLive(status)) throw DriverError.notFound(client.id);
+    const owned = !canSeeSockets || ownsPort(status.containment, status.pid, address.port);
+    if (owned && (await canConnect(address.host, address.port))) return;
+    await delay(READY_INTERVAL_MS, undefined, signal ? { signal } : {}).catch(() => {});
+  }
+}
+
+function canConnect(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port });
+    const settle = (result: boolean) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+    socket.setTimeout(1_000, () => settle(false));
+  });
+}
