@@ -116,7 +116,8 @@ export class HttpListener {
       await this.#sessions.serve(pathname.slice(SESSIONS.length), request, response);
       return;
     }
-    if (pathname === "/logs" || pathname === "/v1/logs") {
+    // Logplex takes the slash behind it as well.
+    if (pathname === "/logs" || pathname === "/logs/" || pathname === "/v1/logs") {
       await this.#logs.handle(request, response);
       return;
     }

@@ -17,10 +17,11 @@ const GENERAL: ReadonlyMap<string, readonly string[]> = new Map([
 
 const ITEM = ["GET", "PUT", "DELETE"] as const;
 
-/** The parts of a path below `/v3/`; undefined when they are not encoded as such. */
+/** The parts of a path below `/v3/`, with or without a slash behind; undefined: badly encoded. */
 export function segmentsOf(pathname: string): string[] | undefined {
   try {
     return pathname
+      .replace(/\/$/, "")
       .split("/")
       .slice(2)
       .map((part) => decodeURIComponent(part));

@@ -48,6 +48,14 @@ test("what is wrong with a request is found in the order of spec/logplex.md §5.
   expect(await send("POST", { ...LOGPLEX, ...auth }, frames(line("x")))).toBe(204);
 });
 
+test("the path may end in a slash, as in the suite of Logplex", async () => {
+  const http = await listen();
+  const body = frames(line("one"));
+  expect((await post(http, "/logs/", body, { ...LOGPLEX, ...auth })).status).toBe(204);
+  expect((await post(http, "/logs//", body, { ...LOGPLEX, ...auth })).status).toBe(404);
+  expect(bodies()).toEqual(["one"]);
+});
+
 describe("a listener", () => {
   test("may take lines beside octet-counted frames", async () => {
     const http = await listen({ framing: "auto" });

@@ -214,6 +214,12 @@ test.each([
   expect([status, body]).toEqual([404, { error: "not found" }]);
 });
 
+test("a slash behind a path changes nothing", async () => {
+  expect((await call("PUT", "/v3/channels/a/", { tokens: ["app"] })).status).toBe(201);
+  expect((await call("GET", "/v3/channels/a/logs/?num=1")).status).toBe(200);
+  expect((await call("GET", "/v3/channels/a//")).status).toBe(404);
+});
+
 test("health is told to everyone", async () => {
   const look = async () => {
     const { status, text } = await call("GET", "/v3/healthcheck", undefined, {});
