@@ -156,34 +156,61 @@ if (only === "workers") {
 }
 
 /**
- * Two workers beside one. Where load and backend need the same cores, the throughput cannot double;
- * what more processes cost shows in the CPU time per request, that of the primary process included.
+ * Two workers beside one. Where load and backend need the same cores, the throughput cannot double,
+ * so the CPU time of each process is looked at: processes share nothing but the port, and where
+ * each has a core of its own, a run lasts as long as the busiest of them computes. That time with
+ * one worker ÷ that with two is what two workers bring; uneven shares and the work of the primary
+ * process are in it.
  */
 async function compareWorkers() {
   const counts = ["1 worker", "2 workers"];
-  const seen = new Map(counts.map((name) => [name, { rate: [], micros: [] }]));
+  const kinds = [
+    ["keep-alive", { total: TOTAL, keepAlive: true }],
+    ["a connection per request", { total: FRESH * 2, keepAlive: false }],
+  ];
   const proxies = [];
   for (const name of counts) proxies.push([name, await node(name, backend)]);
-  for (const [, { port }] of proxies) await load({ port, total: 16_000, connections: 64 });
+  for (const [, { port }] of proxies)
+    for (const [, { keepAlive }] of kinds)
+      await load({ port, total: 16_000, connections: 64, keepAlive });
+  const seen = new Map();
   for (let round = 0; round < Math.max(3, ROUNDS); round++)
-    for (const [name, proxy] of proxies) {
-      const before = cpu(proxy.pids);
-      const { seconds, failed } = await load({ port: proxy.port, total: TOTAL, connections: 64 });
-      if (failed > 0) throw new Error(`${failed} requests failed with ${name}`);
-      seen.get(name).rate.push(TOTAL / seconds);
-      seen.get(name).micros.push(((cpu(proxy.pids) - before) * 1000) / TOTAL);
-    }
+    for (const [kind, options] of kinds)
+      for (const [name, proxy] of proxies) {
+        const before = proxy.pids.map((pid) => cpu([pid]));
+        const { seconds, failed } = await load({ port: proxy.port, connections: 64, ...options });
+        if (failed > 0) throw new Error(`${failed} requests failed with ${name}`);
+        // The primary process is the first one.
+        const [primary, ...workers] = proxy.pids.map(
+          (pid, i) => ((cpu([pid]) - before[i]) * 1000) / options.total,
+        );
+        const key = `${kind} | ${name}`;
+        if (!seen.has(key)) seen.set(key, []);
+        seen.get(key).push({ rate: options.total / seconds, primary, workers });
+      }
   const middle = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
-  const [one, two] = counts.map((name) => seen.get(name));
+  const sum = (list) => list.reduce((a, b) => a + b, 0);
+  const busiest = ({ primary, workers }) => Math.max(primary, ...workers);
   console.log(`load ${loadavg()[0].toFixed(1)} on ${cpus().length} cores`);
-  console.log("| | requests/s | µs CPU/request |\n| --- | --- | --- |");
-  for (const [name, { rate, micros }] of seen)
-    console.log(`| ${name} | ${Math.round(middle(rate))} | ${middle(micros).toFixed(1)} |`);
-  const throughput = middle(two.rate) / middle(one.rate);
-  const room = (2 * middle(one.micros)) / middle(two.micros);
   console.log(
-    `two workers ÷ one: ${throughput.toFixed(2)} in throughput here, ${room.toFixed(2)} by CPU per request where cores are free`,
+    "| | | requests/s here | µs CPU/request, all | primary | busiest process | share of the busiest worker |\n| --- | --- | --- | --- | --- | --- | --- |",
   );
+  for (const [key, runs] of seen) {
+    const of = (what) => middle(runs.map(what));
+    const all = of(({ primary, workers }) => primary + sum(workers));
+    const share = of(({ workers }) => (100 * Math.max(...workers)) / sum(workers));
+    console.log(
+      `| ${key} | ${Math.round(of((run) => run.rate))} | ${all.toFixed(1)} | ${of((run) => run.primary).toFixed(1)} | ${of(busiest).toFixed(1)} | ${share.toFixed(0)} % |`,
+    );
+  }
+  for (const [kind] of kinds) {
+    const [one, two] = counts.map((name) => seen.get(`${kind} | ${name}`));
+    const gain = middle(one.map((run, i) => busiest(run) / busiest(two[i])));
+    const here = middle(one.map((run, i) => two[i].rate / run.rate));
+    console.log(
+      `two workers ÷ one, ${kind}: ${gain.toFixed(2)} by the busiest process, ${here.toFixed(2)} in throughput here`,
+    );
+  }
   for (const [, { child }] of proxies) {
     const exited = new Promise((resolve) => child.once("exit", resolve));
     child.send("close");
