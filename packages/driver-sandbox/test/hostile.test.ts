@@ -218,10 +218,11 @@ describeWalls("hostile dynos", (runtime) => {
     const name = `dynokit-${randomBytes(6).toString("hex")}`;
     const server = createServer().listen(`\0${name}`);
     await once(server, "listening");
+    // Node fills the name of such a socket up to its full length.
     const ask = [
       "-MSocket",
       "-e",
-      'socket(my $s, AF_UNIX, SOCK_STREAM, 0); $! = 0; connect($s, pack_sockaddr_un("\\0$ARGV[0]")); print $! + 0, "\\n"',
+      'socket(my $s, AF_UNIX, SOCK_STREAM, 0); $! = 0; connect($s, pack("S a108", AF_UNIX, "\\0$ARGV[0]")); print $! + 0, "\\n"',
       name,
     ];
     const outside = spawnSync("perl", ask, { encoding: "utf8" }).stdout.trim();
