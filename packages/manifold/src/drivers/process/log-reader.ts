@@ -78,7 +78,9 @@ export async function* readLog(
             if (signal?.aborted) return;
           }
           if (segment.ended) return;
-          // Nobody else of this process would have a turn while a dyno prints without an end.
+          // Nobody else of this process would have a turn while a dyno prints without an end; what this
+          // one reads into is another's meanwhile, so that many such dynos take no more than a few.
+          segment.rest();
           await turn();
         } else if (segment.gone) break;
         else if (!looked) looked = true;

@@ -78,9 +78,7 @@ export class SegmentReader {
 
   /** Reads from the next record on; false when there is nothing new. */
   read(): boolean {
-    this.#start += this.#at;
-    this.#used = Math.max(this.#at, LEAST_CHUNK);
-    this.#at = 0;
+    this.#advance();
     this.#area ??= freeAreas.pop() ?? new Area();
     const { bytes } = this.#area;
     // A file that was used before is full of what was: no more of it than may be needed.
@@ -96,12 +94,11 @@ export class SegmentReader {
     return !this.gone && recordAt(this.#bytes, 0) !== undefined;
   }
 
-  /** Nothing is read for a while: what was delivered last is not used any more. */
+  /** Others may have the memory: what was delivered last is not used any more. */
   rest(): void {
+    this.#advance();
     if (this.#area && freeAreas.length < MAX_FREE_AREAS) freeAreas.push(this.#area);
     this.#area = undefined;
-    this.#start += this.#at;
-    this.#at = 0;
     this.#bytes = this.#bytes.subarray(0, 0);
   }
 
@@ -173,6 +170,13 @@ export class SegmentReader {
     }
     if (stream === undefined) return undefined;
     return { stream, time, bytes, starts, ends, count, partial, cursor: cursorOf(this.position) };
+  }
+
+  #advance(): void {
+    if (!this.#area) return;
+    this.#used = Math.max(this.#at, LEAST_CHUNK);
+    this.#start += this.#at;
+    this.#at = 0;
   }
 
   #record(): SegmentRecord | undefined {
