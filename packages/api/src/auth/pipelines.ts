@@ -1,7 +1,7 @@
 import type { SelectQueryBuilder } from "kysely";
-import { notFound } from "../errors.ts";
+import { ApiError, notFound } from "../errors.ts";
 import type { Queries } from "../store/store.ts";
-import type { CouplingRow, PipelineRow, Tables } from "../store/tables.ts";
+import type { AccountRow, CouplingRow, PipelineRow, Tables } from "../store/tables.ts";
 import { visibleAppIds } from "./apps.ts";
 import type { Identity } from "./authenticate.ts";
 
@@ -84,4 +84,19 @@ export async function sliceCouplings(
     .selectAll()
     .unionAll(queries.selectFrom(shared.as("shared")).selectAll())
     .execute();
+}
+
+/** Which apps stand in a pipeline. */
+export async function couplingsOf(queries: Queries, pipelineId: string): Promise<CouplingRow[]> {
+  return await queries
+    .selectFrom("couplings")
+    .selectAll()
+    .where("pipeline_id", "=", pipelineId)
+    .execute();
+}
+
+/** @throws ApiError `forbidden` for anyone but the owner and administrators */
+export function assertOwner(pipeline: PipelineRow, account: AccountRow): void {
+  if (pipeline.owner_id !== account.id && account.admin !== 1)
+    throw new ApiError("forbidden", "Only the owner of a pipeline can change it.");
 }

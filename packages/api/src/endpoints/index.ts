@@ -8,6 +8,7 @@ import { certificateEndpoints } from "./certificates.ts";
 import { clientEndpoints } from "./clients.ts";
 import { collaboratorEndpoints } from "./collaborators.ts";
 import { configVarEndpoints } from "./config-vars.ts";
+import { couplingEndpoints } from "./couplings.ts";
 import { domainEndpoints } from "./domains.ts";
 import { dynoEndpoints } from "./dynos.ts";
 import { emptyEndpoints } from "./empty.ts";
@@ -53,6 +54,7 @@ export const endpoints: readonly Endpoint[] = [
   ...metricEndpoints,
   ...webhookEndpoints,
   ...pipelineEndpoints,
+  ...couplingEndpoints,
   ...promotionEndpoints,
   ...transferEndpoints,
   ...setupEndpoints,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { findApp } from "../auth/apps.ts";
-import { findPipeline } from "../auth/pipelines.ts";
+import { couplingsOf, findPipeline } from "../auth/pipelines.ts";
 import { allows } from "../auth/scopes.ts";
 import { presentTime } from "../clock.ts";
 import { ApiError, invalid, notFound } from "../errors.ts";
@@ -22,7 +22,6 @@ import type {
   PromotionTargetRow,
   ReleaseRow,
 } from "../store/tables.ts";
-import { couplingsOf } from "./pipelines.ts";
 
 const status = z.enum(["pending", "completed"]);
 

@@ -2,13 +2,19 @@ import { z } from "zod";
 import { presentTime } from "../clock.ts";
 import { invalid, notFound } from "../errors.ts";
 import { defineEndpoint, type Endpoint, Reply } from "../http/endpoint.ts";
-import { reference, timestamp, uuid } from "../resources/common.ts";
+import {
+  deliverySchema,
+  presentDelivery,
+  presentWebhook,
+  webhookEventSchema,
+  webhookLevel,
+  webhookSchema,
+} from "../resources/webhook.ts";
 import type { Queries } from "../store/store.ts";
-import type { AppRow, DeliveryRow, WebhookRow } from "../store/tables.ts";
+import type { AppRow, WebhookRow } from "../store/tables.ts";
 import { eventDocument } from "../webhooks/document.ts";
 import { webhookEntities } from "../webhooks/entities.ts";
 
-const level = z.enum(["notify", "sync"]);
 const include = z.array(z.enum(webhookEntities)).min(1).max(50);
 const url = z.url({ protocol: /^https?$/, error: "is not an http or https URL" }).max(4000);
 /** It is told in a header, where nothing but ASCII can be. */
@@ -24,65 +30,6 @@ const authorization = z
   .max(2000)
   .regex(/^[\t\x20-\x7e]*$/, "can't be a header");
 
-const webhookSchema = z
-  .strictObject({
-    addon: z.null(),
-    app: reference,
-    created_at: timestamp,
-    id: uuid,
-    include: z.array(z.string()),
-    level,
-    updated_at: timestamp,
-    url: z.string(),
-  })
-  .meta({ id: "app-webhook" });
-
-const deliverySchema = z
-  .strictObject({
-    created_at: timestamp,
-    event: z.strictObject({ id: uuid, include: z.string() }),
-    id: uuid,
-    last_attempt: z
-      .strictObject({
-        code: z.int().nullable(),
-        created_at: timestamp,
-        error_class: z.string().nullable(),
-        id: uuid,
-        status: z.string(),
-        updated_at: timestamp,
-      })
-      .nullable(),
-    next_attempt_at: timestamp.nullable(),
-    num_attempts: z.int(),
-    status: z.string(),
-    updated_at: timestamp,
-    webhook: z.strictObject({ id: uuid, level }),
-  })
-  .meta({ id: "app-webhook-delivery" });
-
-const eventSchema = z
-  .strictObject({
-    created_at: timestamp,
-    id: uuid,
-    include: z.string(),
-    payload: z.record(z.string(), z.unknown()),
-    updated_at: timestamp,
-  })
-  .meta({ id: "app-webhook-event" });
-
-function present(app: AppRow, row: WebhookRow): z.output<typeof webhookSchema> {
-  return {
-    addon: null,
-    app: { id: app.id, name: app.name },
-    created_at: presentTime(row.created_at),
-    id: row.id,
-    include: JSON.parse(row.include) as string[],
-    level: row.level as "notify",
-    updated_at: presentTime(row.updated_at),
-    url: row.url,
-  };
-}
-
 async function webhookBy(queries: Queries, app: AppRow, key: string): Promise<WebhookRow> {
   const row = await queries
     .selectFrom("webhooks")
@@ -92,30 +39,6 @@ async function webhookBy(queries: Queries, app: AppRow, key: string): Promise<We
     .executeTakeFirst();
   if (!row) throw notFound("webhook");
   return row;
-}
-
-function presentDelivery(row: DeliveryRow, levelOf: string): z.output<typeof deliverySchema> {
-  return {
-    created_at: presentTime(row.created_at),
-    event: { id: row.event_id, include: row.event_include },
-    id: row.id,
-    last_attempt:
-      row.last_at === null
-        ? null
-        : {
-            code: row.last_code,
-            created_at: presentTime(row.last_at),
-            error_class: row.last_error,
-            id: row.id,
-            status: row.last_error === null ? "succeeded" : "failed",
-            updated_at: presentTime(row.last_at),
-          },
-    next_attempt_at: row.next_attempt_at === null ? null : presentTime(row.next_attempt_at),
-    num_attempts: row.attempts,
-    status: row.status,
-    updated_at: presentTime(row.updated_at),
-    webhook: { id: row.webhook_id, level: levelOf as "notify" },
-  };
 }
 
 /** The states of a delivery, which a list can be narrowed to. */
@@ -190,7 +113,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
       "Subscribes a URL to events of an app; the header Heroku-Webhook-Secret holds the key of the signatures.",
     body: z.object({
       include,
-      level,
+      level: webhookLevel,
       url,
       secret: secret.nullish(),
       authorization: authorization.nullish(),
@@ -228,7 +151,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
           action: "create",
           data: { id, include: body.include, level: body.level },
         });
-        return new Reply(present(app, row), { headers: { "Heroku-Webhook-Secret": key } });
+        return new Reply(presentWebhook(app, row), { headers: { "Heroku-Webhook-Secret": key } });
       });
     },
   }),
@@ -243,7 +166,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
     handler: async ({ platform, app }) =>
       (
         await platform.db.selectFrom("webhooks").selectAll().where("app_id", "=", app.id).execute()
-      ).map((row) => present(app, row)),
+      ).map((row) => presentWebhook(app, row)),
   }),
   defineEndpoint({
     ...shared,
@@ -253,7 +176,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
     verb: "read",
     summary: "Shows a webhook.",
     handler: async ({ platform, app, params }) =>
-      present(app, await webhookBy(platform.db, app, params["app_webhook"] ?? "")),
+      presentWebhook(app, await webhookBy(platform.db, app, params["app_webhook"] ?? "")),
   }),
   defineEndpoint({
     ...shared,
@@ -264,7 +187,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
     summary: "Changes a webhook.",
     body: z.object({
       include: include.optional(),
-      level: level.optional(),
+      level: webhookLevel.optional(),
       url: url.optional(),
       secret: secret.nullish(),
       authorization: authorization.nullish(),
@@ -297,7 +220,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
           action: "update",
           data: { id: row.id, include: JSON.parse(row.include), level: row.level },
         });
-        return present(app, row);
+        return presentWebhook(app, row);
       }),
   }),
   defineEndpoint({
@@ -318,7 +241,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
           action: "destroy",
           data: { id: row.id },
         });
-        return present(app, row);
+        return presentWebhook(app, row);
       }),
   }),
   defineEndpoint({
@@ -357,7 +280,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
     path: "/apps/{app}/webhook-events",
     verb: "read",
     summary: "Lists the newest 1000 events that a webhook asked for.",
-    response: eventSchema,
+    response: webhookEventSchema,
     ranges: ["id"],
     handler: async ({ platform, app }) => await eventsOf(platform.db, app),
   }),
@@ -368,7 +291,7 @@ export const webhookEndpoints: readonly Endpoint[] = [
     path: "/apps/{app}/webhook-events/{app_webhook_event}",
     verb: "read",
     summary: "Shows an event.",
-    response: eventSchema,
+    response: webhookEventSchema,
     handler: async ({ platform, app, params }) => {
       const [row] = await eventsOf(platform.db, app, params["app_webhook_event"] ?? "");
       if (!row) throw notFound("webhook_event");

@@ -36,6 +36,8 @@ export class Server {
       execArgv: ["--conditions=@dynokit/source", "--import", "tsx"],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
+    // Each call that waits when it is killed listens for its end.
+    child.setMaxListeners(0);
     let errors = "";
     child.stderr?.on("data", (chunk: Buffer) => {
       errors += chunk.toString();
