@@ -162,7 +162,7 @@ export class Logplex implements LogSink {
         this.#endToEndSeconds.observe(facts.lastAgeSeconds, half);
       },
       source: (id) => this.channel(id),
-      notify: (id, { text, pri }) => this.#channels.get(id)?.notice(text, pri),
+      notify: (id, { text, pri, sd }) => this.#channels.get(id)?.notice(text, pri, sd),
     });
     this.#alerts = new Alerts(this.#clock, (url) => this.#drains.poster(url));
     const keepAliveMs = options.keepAliveMs ?? 15_000;

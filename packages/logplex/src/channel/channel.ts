@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { LogBatch, LogBlock } from "../contract.ts";
 import { LogplexError } from "../errors.ts";
 import { LineStream, type LineStreamOptions } from "../input/line-stream.ts";
-import type { StoredMessage } from "../message.ts";
+import { NO_SD, type StoredMessage, type StructuredElement } from "../message.ts";
 import { DEFAULT_CLASS } from "../metrics/counters.ts";
 import type { Batch } from "../ring/batch.ts";
 import { fillRing } from "../ring/fill-ring.ts";
@@ -254,10 +254,11 @@ export class Channel {
   }
 
   /** Adds a line of the platform, `heroku[logplex]`; PRI 172 unless said (spec/logplex.md §10.1). */
-  notice(text: string, pri = 172): void {
+  notice(text: string, pri = 172, sd: readonly StructuredElement[] = NO_SD): void {
     const now = this.#clock.now() * 1000;
     const body = Buffer.from(text);
-    this.append(createHead(pri, "heroku", "logplex"), now, now, 0, body, 0, body.length);
+    const head = createHead(pri, "heroku", "logplex", "", "", sd);
+    this.append(head, now, now, 0, body, 0, body.length);
     this.commit();
   }
 

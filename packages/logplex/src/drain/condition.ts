@@ -143,7 +143,7 @@ export class Condition {
 
   #tell(outcome: SendOutcome, masked: string, now: number): void {
     if (outcome.kind === "certificate") {
-      const notice = certificateNotice(outcome.reason, masked);
+      const notice = certificateNotice(outcome.reason, masked, outcome.certificate);
       this.#notice(`L14 ${outcome.reason}`, notice, now);
       this.#lastError = {
         reason: outcome.reason,

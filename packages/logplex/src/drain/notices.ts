@@ -1,4 +1,6 @@
 import { formatSeconds } from "../frame/timestamp.ts";
+import type { StructuredElement } from "../message.ts";
+import type { CertificateFacts } from "./transport/transport.ts";
 
 /** A line that the platform writes about a drain (spec/logplex.md §10.1). */
 export interface DrainNotice {
@@ -7,6 +9,8 @@ export interface DrainNotice {
   readonly text: string;
   /** 172 or 188. */
   readonly pri: number;
+  /** More about it, for those who read fields. */
+  readonly sd?: readonly StructuredElement[];
 }
 
 /** Loss that a drain has not told its receiver yet. */
@@ -30,12 +34,31 @@ export function channelLossNotice(token: string, { count, sinceUs }: Announcemen
   };
 }
 
-/** L14; `uri` must be masked already. */
-export function certificateNotice(alert: string, uri: string): DrainNotice {
+/**
+ * L14; `uri` must be masked already. The text is that of Logplex; whose certificate it was stands in the
+ * structured data (spec/logplex.md §13.2).
+ */
+export function certificateNotice(
+  alert: string,
+  uri: string,
+  certificate?: CertificateFacts,
+): DrainNotice {
   return {
     code: "L14",
     pri: 188,
     text: `Error L14 (certificate validation): error="${quoted(alert)}" uri="${quoted(uri)}"`,
+    ...(certificate && { sd: [certificateData(certificate)] }),
+  };
+}
+
+function certificateData({ subject, issuer, validTo }: CertificateFacts): StructuredElement {
+  const shown = { subject, issuer, expires: validTo };
+  return {
+    id: "certificate@32473",
+    params: Object.entries(shown).map(([name, value]) => ({
+      name,
+      value: value.replace(/[\0-\x1f\x7f]/g, " ").slice(0, 256),
+    })),
   };
 }
 

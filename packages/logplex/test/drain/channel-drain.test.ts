@@ -2,9 +2,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Channel } from "../../src/channel/channel.ts";
 import { DrainSet } from "../../src/drain/index.ts";
 import { DRAIN_BUFFER } from "../../src/drain/intake.ts";
+import { Logplex } from "../../src/index.ts";
 import { compileQuery } from "../../src/query/index.ts";
 import { DEFAULT_RETENTION } from "../../src/ring/ring.ts";
 import { createVirtualClock, type VirtualClock } from "../../src/testing/index.ts";
+import { makeCertificate } from "./certificates.ts";
 import { parseFrames, type Receiver, startReceiver, until } from "./receiver.ts";
 import { advanceUntil, expectBalanced, LOCAL } from "./setup.ts";
 
@@ -33,6 +35,41 @@ function write(...lines: string[]): void {
 }
 
 describe("a drain on a real channel", () => {
+  it("whose certificate does not verify says whose it is, in fields that can be asked for", async () => {
+    const secure = await startReceiver(makeCertificate("IP:127.0.0.1"));
+    const logplex = new Logplex({ drains: { policy: LOCAL } });
+    try {
+      await logplex.addDrain("a", `https://127.0.0.1:${secure.port}/`);
+      await logplex.write({
+        channel: "a",
+        source: "app",
+        proc: "web.1",
+        lines: [Buffer.from("x")],
+        at: 0,
+      });
+      const about = () => logplex.channel("a").history({ query: "code:L14" });
+      await until(() => about().length === 1, "L14");
+      expect(about()[0]).toMatchObject({
+        pri: 188,
+        sd: [
+          {
+            id: "certificate@32473",
+            params: [
+              { name: "subject", value: "CN=receiver.test" },
+              { name: "issuer", value: "CN=receiver.test" },
+              { name: "expires" },
+            ],
+          },
+        ],
+      });
+      const asked = { query: "sd.certificate@32473.issuer~/receiver/" };
+      expect(logplex.channel("a").history(asked)).toHaveLength(1);
+    } finally {
+      await logplex.close({ timeoutMs: 0 });
+      await secure.close();
+    }
+  });
+
   it("delivers more than history shows, in order", async () => {
     const { id } = await drains.add("app", url());
     const lines = Array.from({ length: 6000 }, (_, index) => `line ${index}`);

@@ -287,6 +287,16 @@ describe("a drain under faults keeps its account", () => {
       code: "L14",
       pri: 188,
       text: `Error L14 (certificate validation): error="self-signed certificate" uri="https://***@127.0.0.1:${secure.port}/x?k=***"`,
+      sd: [
+        {
+          id: "certificate@32473",
+          params: [
+            { name: "subject", value: "CN=receiver.test" },
+            { name: "issuer", value: "CN=receiver.test" },
+            { name: "expires", value: expect.stringMatching(/^\w{3} +\d+ [\d:]{8} \d{4} GMT$/) },
+          ],
+        },
+      ],
     });
     expect(one.drains.health(id).lastError?.reason).toBe("self-signed certificate");
     expect(secure.requests).toHaveLength(0);

@@ -16,7 +16,7 @@ import type { DrainPolicy } from "../net/policy.ts";
 import type { DrainTarget } from "../url.ts";
 import { outcomeOfError, SendTimeout } from "./errors.ts";
 import { outcomeOfResponse } from "./http-response.ts";
-import { certificatesOf, type DrainTls, tlsOptions } from "./tls.ts";
+import { certificatesOf, type DrainTls, tlsOptions, watchPeer } from "./tls.ts";
 import type {
   CertificateFacts,
   DrainTransport,
@@ -258,7 +258,9 @@ class HttpTransport implements DrainTransport {
         });
         // A connection that carried a request before was verified then.
         if (this.#options.target.tls && !request.reusedSocket)
-          watchCertificate(socket as TLSSocket, watch);
+          watchPeer(socket as TLSSocket, (chain) => {
+            watch.certificates = chain;
+          });
       });
       request.on("finish", () => {
         watch.clear("connect");
@@ -324,17 +326,6 @@ function observeTls(socket: TLSSocket, observed: Observed): void {
   observed.certificates = certificatesOf(socket);
   const protocol = socket.getProtocol();
   if (protocol !== null) observed.tlsProtocol = protocol;
-}
-
-/** Keeps what the peer showed, since after a failed verification the socket is gone. */
-function watchCertificate(socket: TLSSocket, watch: Watch): void {
-  socket.once("error", () => {
-    try {
-      watch.certificates = certificatesOf(socket);
-    } catch {
-      // The handshake failed before a certificate came: there is nothing to tell.
-    }
-  });
 }
 
 /** Timers and ends of one request. */

@@ -5,7 +5,7 @@ import { pinnedLookup, type Resolve, type ResolvedAddress, resolveChecked } from
 import type { DrainPolicy } from "../net/policy.ts";
 import type { DrainTarget } from "../url.ts";
 import { SendTimeout } from "./errors.ts";
-import { certificatesOf, type DrainTls, tlsOptions } from "./tls.ts";
+import { type DrainTls, tlsOptions, watchPeer } from "./tls.ts";
 import type { CertificateFacts } from "./transport.ts";
 
 /** How long a peer with TLS 1.3 may take to show that it is content with us. */
@@ -43,6 +43,7 @@ export class ConnectError extends Error {
 export async function openSocket(options: SocketOptions, signal: AbortSignal): Promise<OpenSocket> {
   const { target, policy, clock, resolve } = options;
   let socket: Socket | undefined;
+  let certificates: readonly CertificateFacts[] = [];
   let timer: unknown;
   let onAbort: (() => void) | undefined;
   const failure = new Promise<never>((_, reject) => {
@@ -61,6 +62,10 @@ export async function openSocket(options: SocketOptions, signal: AbortSignal): P
     socket = target.tls
       ? connectTls({ ...common, ...tlsOptions(target, options.tls) })
       : connectTcp(common);
+    if (target.tls)
+      watchPeer(socket as TLSSocket, (chain) => {
+        certificates = chain;
+      });
     await Promise.race([ready(socket, target.tls), failure]);
     const protocol = target.tls ? (socket as TLSSocket).getProtocol() : null;
     if (protocol === "TLSv1.3") await Promise.race([accepted(socket, clock), failure]);
@@ -69,11 +74,10 @@ export async function openSocket(options: SocketOptions, signal: AbortSignal): P
     return {
       socket,
       addresses,
-      certificates: target.tls ? certificatesOf(socket as TLSSocket) : [],
+      certificates,
       ...(protocol === null ? {} : { tlsProtocol: protocol }),
     };
   } catch (error) {
-    const certificates = socket && target.tls ? shownBy(socket as TLSSocket) : [];
     socket?.on("error", () => undefined);
     socket?.destroy();
     throw new ConnectError(error, certificates);
@@ -114,13 +118,4 @@ function accepted(socket: Socket, clock: Clock): Promise<void> {
     // What is not read is not seen, and what the peer says is ignored in any case.
     socket.resume();
   });
-}
-
-function shownBy(socket: TLSSocket): CertificateFacts[] {
-  try {
-    return certificatesOf(socket);
-  } catch {
-    // The handshake ended before a certificate came.
-    return [];
-  }
 }

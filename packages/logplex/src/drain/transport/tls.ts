@@ -68,6 +68,21 @@ export function certificatesOf(socket: TLSSocket): CertificateFacts[] {
   return facts;
 }
 
+/**
+ * Hands over the chain of a peer before it is verified: a socket whose verification failed is gone by the time
+ * that its error is told.
+ */
+export function watchPeer(socket: TLSSocket, seen: (chain: CertificateFacts[]) => void): void {
+  // Node verifies in a listener of its own for this event, which would come first.
+  socket.prependOnceListener("secure", () => {
+    try {
+      seen(certificatesOf(socket));
+    } catch {
+      // A certificate that can't be read is told by the verification.
+    }
+  });
+}
+
 function nameOf(name: PeerCertificate["subject"] | undefined): string {
   return Object.entries(name ?? {})
     .map(([key, value]) => `${key}=${String(value)}`)
