@@ -22,13 +22,13 @@ import { Http2Connection } from "./http2-connection.ts";
 import { Members } from "./members.ts";
 import type { Observer } from "./observer.ts";
 import { OwnAnswers } from "./own-answers.ts";
+import type { Pool } from "./pool.ts";
 import { Pools } from "./pools.ts";
 import { RateLimiter } from "./rate.ts";
 import { RequestIds } from "./request-ids.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { SharedReader } from "./shared-read.ts";
 import type { Tunnel } from "./tunnel.ts";
-import type { Pool } from "./upstream.ts";
 import { Verdicts } from "./verdicts.ts";
 import { WriteBuffers } from "./write-buffers.ts";
 

@@ -1,7 +1,7 @@
 import type { AppRoute } from "../table/app-route.ts";
 import type { Backend } from "../table/backend.ts";
 import type { Engine } from "./engine.ts";
-import { Pool } from "./upstream.ts";
+import { Pool } from "./pool.ts";
 
 /** The connections to all backends. */
 export class Pools {
