@@ -84,9 +84,9 @@ test("a slow reader loses the oldest messages, by number or by size, and knows h
 test("shows what channels without history only pass through, however much comes at once", async () => {
   logplex.channel("a").configure({ storing: false });
   const reader = logplex.firehose({ lag: { messages: 1e9, bytes: 1e9 } });
-  say("a", "web.1", ...Array.from({ length: 30_000 }, (_, index) => String(index)));
+  say("a", "web.1", ...Array.from({ length: 20_000 }, (_, index) => String(index)));
   const seen = await next(reader);
-  expect([seen.length, seen[0], seen.at(-1)]).toEqual([30_000, "a/1 0", "a/30000 29999"]);
+  expect([seen.length, seen[0], seen.at(-1)]).toEqual([20_000, "a/1 0", "a/20000 19999"]);
   expect(logplex.channel("a").allocatedBytes).toBe(0);
 });
 
@@ -146,13 +146,14 @@ test("a peer that goes away is forgotten, and one that takes nothing holds nobod
   const url = `http://127.0.0.1:${http!.port}/v3/firehose`;
   const slow = await fetch(url, { headers: basic(id, password), signal: controller.signal });
   expect(slow.status).toBe(200);
-  const others = Array.from({ length: 9 }, () => logplex.firehose());
   const text = "x".repeat(9000);
-  for (let round = 0; round < 20; round += 1) {
+  const lost = () => /^logrouter_tail_lost_total [1-9]/m.test(logplex.metrics());
+  // Until all buffers on the way are full.
+  while (!lost()) {
     say("a", "web.1", ...Array.from({ length: 100 }, () => text));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  await until(() => /^logrouter_tail_lost_total [1-9]/m.test(logplex.metrics()), "a loss");
+  const others = Array.from({ length: 9 }, () => logplex.firehose());
   expect(() => logplex.firehose()).toThrow(/10 readers/);
   controller.abort();
   await until(() => {
