@@ -56,6 +56,13 @@ test("an address that is no platform's is refused before the token is asked for"
   }
 });
 
+test("a server that is no platform's API is told apart from a refusal", async () => {
+  api.on("GET /account", { status: 404, body: "There is no app at this host." });
+  const { code, err } = await runCli(["login", api.url, "--token", "t"], { XDG_CONFIG_HOME: home });
+  expect(code).toBe(2);
+  expect(err).toContain(`${api.url} answers, but is no platform's API.`);
+});
+
 test("a broken file is named, with what to do", async () => {
   mkdirSync(join(home, "dynokit"));
   writeFileSync(file(), "{");

@@ -180,6 +180,12 @@ describe("dynokit-driver-check", () => {
     expect(stderr).not.toContain("    at ");
   });
 
+  it("says how a file that Node does not load by itself can be", async () => {
+    const { status, stderr } = await command(write("driver.other", "export {};\n"));
+    expect(status).toBe(2);
+    expect(stderr).toContain("start this command by tsx");
+  });
+
   it("ends with 2 for a module without a driver", async () => {
     const module = write("empty.mjs", "export const drivers = [];\n");
     const { status, stderr } = await command(module);

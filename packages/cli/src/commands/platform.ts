@@ -54,9 +54,17 @@ export function registerPlatform(program: Command, context: CommandContext): voi
       if (token === "") throw new CliError("usage", "No token given.");
       const file = options.ca ?? context.env["DYNOKIT_CA"] ?? "";
       const authority = file === "" ? undefined : readAuthority(file);
-      const account = await new ApiClient({ url: url.origin, token, authority }).get<Account>(
-        "/account",
-      );
+      const account = await new ApiClient({ url: url.origin, token, authority })
+        .get<Account>("/account")
+        .catch((cause: unknown) => {
+          // Every platform has accounts: this is another server, such as the router of one.
+          if (!CliError.is(cause) || cause.status !== 404) throw cause;
+          throw new CliError(
+            "usage",
+            `${url.origin} answers, but is no platform's API. The platform says where that is when it starts, as "API http://127.0.0.1:5000".`,
+            { cause },
+          );
+        });
       const name = options.name ?? url.host;
       const known = contexts().read();
       contexts().write({

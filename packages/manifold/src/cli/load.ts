@@ -21,8 +21,12 @@ export async function loadDriver(
   try {
     module = await import(pathToFileURL(resolve(name)).href);
   } catch (error) {
-    const { message } = error as Error;
-    throw new Error(`The module "${name}" can't be loaded: ${message}`, { cause: error });
+    const { message, code } = error as NodeJS.ErrnoException;
+    const repair =
+      code === "ERR_UNKNOWN_FILE_EXTENSION"
+        ? `; name its JavaScript, or start this command by tsx, as "npm run check" of a package made by init does`
+        : "";
+    throw new Error(`The module "${name}" can't be loaded: ${message}${repair}`, { cause: error });
   }
   if (typeof module.make !== "function")
     throw new Error(`"${name}" does not export a function "make" that returns a driver`);
