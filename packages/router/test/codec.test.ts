@@ -57,7 +57,7 @@ function cut(octets: Buffer, at: readonly number[]): Buffer[] {
 }
 
 const requests = [
-  ...new Set(PROXY_CASES.flatMap((row) => row.send).filter((piece) => piece !== null)),
+  ...new Set(PROXY_CASES.flatMap((row) => row.send).filter((piece) => typeof piece === "string")),
 ]
   .map((piece) =>
     Buffer.from(piece.replaceAll("{host}", "app.test").replaceAll("{HOST}", "APP.TEST"), "latin1"),

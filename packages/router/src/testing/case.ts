@@ -17,9 +17,10 @@ export interface ProxyCase {
   readonly at?: ProxyState;
   /**
    * What the client writes. `{host}` stands for the host name that leads to the backend. Each
-   * string is one write; `null` is a FIN.
+   * string is one write; `null` is a FIN; a pattern waits until the client has read what it
+   * matches, or 2 s.
    */
-  readonly send: readonly (string | null)[];
+  readonly send: readonly (string | RegExp | null)[];
   /** What the backend writes once it has read a complete head; default a 200 with `hi`. */
   readonly answer?: string;
   /** The backend closes its side after its answer. */

@@ -176,7 +176,11 @@ export const FIELD_CASES: readonly ProxyCase[] = [
     id: "expect/auto",
     title: "the router says 100 and hides Expect from the app",
     basis: "Heroku",
-    send: [`${lines("POST / HTTP/1.1", HOST, "Expect: 100-continue", "Content-Length: 3")}`, "abc"],
+    send: [
+      lines("POST / HTTP/1.1", HOST, "Expect: 100-continue", "Content-Length: 3"),
+      /^HTTP\/1\.1 100 /,
+      "abc",
+    ],
     expect: {
       status: 200,
       reaches: true,
@@ -465,6 +469,23 @@ export const RESPONSE_CASES: readonly ProxyCase[] = [
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     { clientNot: [/\r\n0\r\n/], closes: true },
     { answerThenClose: true },
+  ),
+  response(
+    "none",
+    "an app that closes without an answer is asked once",
+    "",
+    { status: 503, requests: 1 },
+    { answerThenClose: true },
+  ),
+  response(
+    "none-post",
+    "a POST that an app closes on is never sent again",
+    "",
+    { status: 503, requests: 1 },
+    {
+      send: [`${lines("POST / HTTP/1.1", HOST, "Content-Length: 3")}abc`],
+      answerThenClose: true,
+    },
   ),
   response(
     "http10-backend",

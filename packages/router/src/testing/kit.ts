@@ -36,6 +36,8 @@ export interface ProxyObservation {
 
 const QUIET_MS = 150;
 const LIMIT_MS = 10_000;
+/** How long a client waits for what it must read before it goes on. */
+const READ_MS = 2000;
 
 /** The backend of the kit: gives the answer of the case for each complete request. */
 export class KitBackend {
@@ -171,16 +173,22 @@ export async function observeCase(
       active();
     });
     socket.on("connect", () => {
-      void write(socket, testCase, proxy);
+      void write(socket, testCase, proxy, () => client);
     });
   });
   backend.onActivity = () => {};
   return { client, backend: backend.read.join(""), requests: backend.requests, closed };
 }
 
-async function write(socket: Socket, testCase: ProxyCase, proxy: ProxyUnderTest): Promise<void> {
+async function write(
+  socket: Socket,
+  testCase: ProxyCase,
+  proxy: ProxyUnderTest,
+  read: () => string,
+): Promise<void> {
   for (const piece of testCase.send) {
     if (piece === null) socket.end();
+    else if (piece instanceof RegExp) await hasRead(socket, piece, read);
     else {
       const text = piece
         .replaceAll("{host}", proxy.hostname)
@@ -192,12 +200,32 @@ async function write(socket: Socket, testCase: ProxyCase, proxy: ProxyUnderTest)
   }
 }
 
+/** Resolves once the client has read what matches, or cannot any more. */
+function hasRead(socket: Socket, match: RegExp, read: () => string): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(limit);
+      socket.off("data", check);
+      socket.off("close", done);
+      resolve();
+    };
+    const check = () => {
+      if (match.test(read())) done();
+    };
+    const limit = setTimeout(done, READ_MS);
+    socket.on("data", check);
+    socket.on("close", done);
+    check();
+  });
+}
+
 /** Whether everything the case waits for has happened; then a short silence ends it. */
 function settled(testCase: ProxyCase, client: string, closed: boolean, requests: number): boolean {
   const { expect } = testCase;
-  if (expect.closes === true) return closed;
-  if (closed) return true;
-  return finalStatus(client) !== "none" && requests >= (expect.requests ?? 0);
+  const status = finalStatus(client);
+  // With another status the case is lost already.
+  if (closed || (status !== "none" && status !== expect.status)) return true;
+  return expect.closes !== true && status !== "none" && requests >= (expect.requests ?? 0);
 }
 
 /** Status of the first final answer in what a client read. */
