@@ -515,7 +515,7 @@ describe("failures", () => {
       headers: { "request-id": "4c1f" },
       body: { id: "internal_server_error", message: "Quote the Request-Id." },
     });
-    expect((await cli("apps")).err).toMatch(/Quote the Request-Id\.[^]*Request-Id: 4c1f/);
+    expect((await cli("apps")).err).toMatch(/Quote the Request-Id\..*Request-Id: 4c1f/s);
   });
 
   test("an answer that is not the API's is shown by its status", async () => {
