@@ -20,17 +20,23 @@ import {
   checkSpec,
   DriverError,
   escalatingStop,
-  isDynoId,
   throwIfAborted,
   untilAborted,
 } from "@dynokit/manifold";
 import type Docker from "dockerode";
 import { capabilitiesOf } from "./capabilities.ts";
-import { containerName, containerOptions, LABEL, type Remembered } from "./container-spec.ts";
-import { connect, engineError, ensureNetwork, isMissing, slugError } from "./engine.ts";
-import { execIn, outputOf, signalAll } from "./exec.ts";
+import { containerOptions, LABEL } from "./container-spec.ts";
+import { Containers, handleOf } from "./containers.ts";
+import {
+  connect,
+  engineError,
+  ensureNetwork,
+  ignoreMissing,
+  isMissing,
+  slugError,
+} from "./engine.ts";
+import { execIn, signalAll } from "./exec.ts";
 import { exitResult } from "./exit.ts";
-import { listeningIn, SOCKETS } from "./listening.ts";
 import { parsePosition, toChunks } from "./log-chunks.ts";
 import { demultiplex, sinceOf } from "./log-stream.ts";
 import { MemoryEvents } from "./memory-events.ts";
@@ -58,6 +64,7 @@ class DockerDriver implements DynoDriver {
   readonly configSchema = configSchema;
   readonly #docker: Docker;
   readonly #settings: Settings;
+  readonly #containers: Containers;
   readonly #memory: MemoryEvents;
   readonly #capabilities: DriverCapabilities;
   readonly #closing = new AbortController();
@@ -68,6 +75,7 @@ class DockerDriver implements DynoDriver {
     this.#settings = settings;
     this.#docker = connect(settings);
     this.#capabilities = capabilitiesOf(hasQuotas(settings.socketPath));
+    this.#containers = new Containers(this.#docker, settings.platform, this.#closing.signal);
     this.#memory = new MemoryEvents(this.#docker, settings.platform);
   }
 
@@ -136,7 +144,7 @@ class DockerDriver implements DynoDriver {
       await container.start();
       throwIfAborted(signal);
       if (spec.tty) await container.resize({ w: spec.tty.columns, h: spec.tty.rows });
-      return this.#handle(await container.inspect());
+      return handleOf(await container.inspect());
     } catch (error) {
       await container.remove({ force: true, v: true }).catch((fault: unknown) => {
         if (!isMissing(fault)) throw engineError(fault, `Removing the container of ${spec.id}`);
@@ -148,7 +156,7 @@ class DockerDriver implements DynoDriver {
   async recover(handle: DriverHandle): Promise<RecoverResult> {
     if (handle?.version !== 1 || handle.driver !== "docker" || typeof handle.id !== "string")
       return { state: "lost" };
-    const info = await this.#find(handle.id);
+    const info = await this.#containers.find(handle.id);
     if (!info) return { state: "lost" };
     return info.State.Running
       ? { state: "running" }
@@ -156,36 +164,36 @@ class DockerDriver implements DynoDriver {
   }
 
   async wait(id: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ExitResult> {
-    await this.#inspect(id);
+    await this.#containers.inspect(id);
     const release = this.#memory.watch();
     try {
       // Answers at once for a container that has ended already.
-      await untilAborted(this.#ended(id, signal), signal);
+      await untilAborted(this.#containers.ended(id, signal), signal);
     } finally {
       release();
     }
-    return this.#result(await this.#inspect(id));
+    return this.#result(await this.#containers.inspect(id));
   }
 
   async stop(id: string, options: StopOptions = {}): Promise<void> {
     const { signal = "SIGTERM", timeoutMs = 30_000, scope = "all" } = options;
-    const info = await this.#find(id);
+    const info = await this.#containers.find(id);
     if (!info?.State.Running) return;
-    const container = this.#container(id);
+    const container = this.#containers.of(id);
     await escalatingStop({
       timeoutMs,
-      exited: this.#ended(id),
+      exited: this.#containers.ended(id),
       // The engine signals only its init, which passes it to one child; Heroku signals all.
       ask: () =>
         scope === "all"
-          ? signalAll(container, signal).catch(() => this.#kill(id, signal))
-          : this.#kill(id, signal),
-      kill: () => this.#kill(id, "SIGKILL"),
+          ? signalAll(container, signal).catch(() => this.#containers.kill(id, signal))
+          : this.#containers.kill(id, signal),
+      kill: () => this.#containers.kill(id, "SIGKILL"),
     });
   }
 
   async destroy(id: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
-    const info = await this.#find(id);
+    const info = await this.#containers.find(id);
     if (!info) return;
     if (info.State.Running && !force)
       throw new DriverError(
@@ -193,17 +201,17 @@ class DockerDriver implements DynoDriver {
         `Dyno ${id} is running: stop it first, or destroy it with force.`,
       );
     try {
-      await this.#container(id).remove({ force: true, v: true });
+      await this.#containers.of(id).remove({ force: true, v: true });
     } catch (error) {
       if (!isMissing(error)) throw engineError(error, `Removing the container of ${id}`);
     }
   }
 
   async inspect(id: string): Promise<DynoInspection> {
-    const info = await this.#inspect(id);
-    const handle = this.#handle(info);
+    const info = await this.#containers.inspect(id);
+    const handle = handleOf(info);
     if (info.State.Running) {
-      const listening = handle.address && (await this.#listening(id));
+      const listening = handle.address && (await this.#containers.listening(id));
       return { state: "running", handle, ...(listening && { listening }) };
     }
     if (info.State.Status === "created") return { state: "starting", handle };
@@ -211,22 +219,22 @@ class DockerDriver implements DynoDriver {
   }
 
   async list(): Promise<readonly DriverHandle[]> {
-    return (await this.#all(false))
+    return (await this.#containers.all(false))
       .filter(({ State }) => State.Running)
-      .map((info) => this.#handle(info));
+      .map((info) => handleOf(info));
   }
 
   async listEnded(): Promise<readonly DriverHandle[]> {
     const ended = ({ State }: Docker.ContainerInspectInfo) =>
       !State.Running && State.Status !== "created";
-    return (await this.#all(true)).filter(ended).map((info) => this.#handle(info));
+    return (await this.#containers.all(true)).filter(ended).map((info) => handleOf(info));
   }
 
   async signal(id: string, name: string): Promise<void> {
     checkSignal(name);
-    const info = await this.#inspect(id);
+    const info = await this.#containers.inspect(id);
     if (!info.State.Running) throw new DriverError("not-found", `Dyno ${id} has ended.`);
-    await this.#kill(id, name);
+    await this.#containers.kill(id, name);
   }
 
   async exec(
@@ -234,14 +242,14 @@ class DockerDriver implements DynoDriver {
     argv: readonly string[],
     options: Parameters<NonNullable<DynoDriver["exec"]>>[2] = {},
   ): Promise<DriverSession> {
-    const info = await this.#inspect(id);
+    const info = await this.#containers.inspect(id);
     if (!info.State.Running) throw new DriverError("not-found", `Dyno ${id} has ended.`);
-    return execIn(this.#container(id), argv, options);
+    return execIn(this.#containers.of(id), argv, options);
   }
 
   async attach(id: string): Promise<DriverSession> {
-    const info = await this.#inspect(id);
-    const container = this.#container(id);
+    const info = await this.#containers.inspect(id);
+    const container = this.#containers.of(id);
     const stream = await container
       .attach({ stream: true, stdin: true, stdout: true, stderr: true, logs: true, hijack: true })
       .catch((error: unknown) => {
@@ -253,7 +261,7 @@ class DockerDriver implements DynoDriver {
       signal: (name) => this.signal(id, name),
       wait: () => this.wait(id),
       closed: async () => {
-        if ((await this.#find(id))?.State.Running)
+        if ((await this.#containers.find(id))?.State.Running)
           await signalAll(container, "SIGHUP").catch(ignoreEnded);
       },
     });
@@ -263,7 +271,7 @@ class DockerDriver implements DynoDriver {
     id: string,
     { since, signal }: { readonly since?: string; readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogChunk> {
-    const { Config: config } = await this.#inspect(id);
+    const { Config: config } = await this.#containers.inspect(id);
     let cursor = since;
     // The engine ends a stream with the container, also before a slow reader had all of it: what is
     // left is asked for until nothing is. A terminal's output has no records to continue after.
@@ -285,7 +293,8 @@ class DockerDriver implements DynoDriver {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<LogChunk> {
     const position = since === undefined ? undefined : parsePosition(since);
-    const source = (await this.#container(id)
+    const source = (await this.#containers
+      .of(id)
       .logs({
         follow: true,
         stdout: true,
@@ -305,7 +314,7 @@ class DockerDriver implements DynoDriver {
     const { intervalMs = 20_000, signal } = options;
     // One question for all samples: each is a connection of its own until the dyno ends.
     const done = new AbortController();
-    const ended = this.#ended(id, done.signal).catch(() => undefined);
+    const ended = this.#containers.ended(id, done.signal).catch(() => undefined);
     try {
       yield* this.#samples(id, intervalMs, signal, ended);
     } finally {
@@ -322,10 +331,10 @@ class DockerDriver implements DynoDriver {
     while (!signal?.aborted) {
       // Without `one-shot` the engine takes two samples, two seconds apart.
       const query = { stream: false, "one-shot": true } as { stream: false };
-      const stats = (await this.#container(id).stats(query).catch(ignoreMissing)) as
+      const stats = (await this.#containers.of(id).stats(query).catch(ignoreMissing)) as
         | EngineStats
         | undefined;
-      if (!(await this.#find(id))?.State.Running || !stats) return;
+      if (!(await this.#containers.find(id))?.State.Running || !stats) return;
       yield toDynoStats(stats);
       const next = new AbortController();
       const over = signal ? AbortSignal.any([signal, next.signal]) : next.signal;
@@ -339,10 +348,10 @@ class DockerDriver implements DynoDriver {
 
   async *events(signal: AbortSignal): AsyncGenerator<DriverEvent> {
     const label = [`${LABEL.platform}=${this.#settings.platform}`];
-    // biome-ignore lint/nursery/useAwaitThenable: dockerode's overload for callbacks hides the promise.
-    const source = (await this.#docker.getEvents({
+    const asked = this.#docker.getEvents({
       filters: { type: ["container"], event: ["oom"], label },
-    })) as Readable;
+    }) as Promise<Readable>;
+    const source = await asked;
     yield* this.#reading(source, signal, async function* () {
       let rest = "";
       for await (const chunk of source) {
@@ -388,20 +397,6 @@ class DockerDriver implements DynoDriver {
     }
   }
 
-  /** The containers of this platform, those that have ended only when asked for. */
-  async #all(all: boolean): Promise<readonly Docker.ContainerInspectInfo[]> {
-    const label = [`${LABEL.platform}=${this.#settings.platform}`];
-    const found = await this.#docker
-      .listContainers({ all, filters: { label } })
-      .catch((error: unknown) => {
-        throw engineError(error, "Listing containers");
-      });
-    const infos = await Promise.all(
-      found.map(({ Id }) => this.#docker.getContainer(Id).inspect().catch(ignoreMissing)),
-    );
-    return infos.filter((info) => info !== undefined);
-  }
-
   /** One network for all starts; a failure is tried again by the next one. */
   #ensureNetwork(): Promise<string> {
     this.#network ??= ensureNetwork(this.#docker, this.#settings).catch((error: unknown) => {
@@ -411,85 +406,12 @@ class DockerDriver implements DynoDriver {
     return this.#network;
   }
 
-  #container(id: string): Docker.Container {
-    return this.#docker.getContainer(containerName(id));
-  }
-
   /** The engine says that memory was the reason only when it killed the main process itself. */
   async #result(info: Docker.ContainerInspectInfo): Promise<ExitResult> {
     const result = exitResult(info);
     if (result.oomKilled || result.signal !== "SIGKILL") return result;
     return { ...result, oomKilled: await this.#memory.ran(info.Id, result) };
   }
-
-  /** What it listens on; undefined where no program can be run in it to look. */
-  async #listening(id: string): Promise<DynoInspection["listening"]> {
-    try {
-      return listeningIn(await outputOf(this.#container(id), SOCKETS));
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** Resolves when the container has ended or is gone. The question ends with `signal`, and with the driver. */
-  async #ended(id: string, signal?: AbortSignal): Promise<void> {
-    const closing = this.#closing.signal;
-    const abortSignal = signal ? AbortSignal.any([signal, closing]) : closing;
-    try {
-      await this.#container(id).wait({ abortSignal });
-    } catch (error) {
-      if (!isMissing(error)) throw engineError(error, `Waiting for dyno ${id}`);
-    }
-  }
-
-  async #kill(id: string, signal: string): Promise<void> {
-    await this.#container(id)
-      .kill({ signal })
-      .catch((error: { statusCode?: number }) => {
-        // 409: it ended between the question and the signal.
-        if (error.statusCode === 409 || isMissing(error)) return;
-        throw engineError(error, `Sending ${signal} to dyno ${id}`);
-      });
-  }
-
-  async #find(id: string): Promise<Docker.ContainerInspectInfo | undefined> {
-    // Anything else is no part of a container's name, and might be a path of the engine's API.
-    if (!isDynoId(id)) return undefined;
-    try {
-      const info = await this.#container(id).inspect();
-      return info.Config.Labels[LABEL.platform] === this.#settings.platform ? info : undefined;
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw engineError(error, `Inspecting dyno ${id}`);
-    }
-  }
-
-  async #inspect(id: string): Promise<Docker.ContainerInspectInfo> {
-    const info = await this.#find(id);
-    if (!info) throw new DriverError("not-found", `The engine has no container of dyno ${id}.`);
-    return info;
-  }
-
-  #handle(info: Docker.ContainerInspectInfo): DriverHandle {
-    const labels = info.Config.Labels;
-    const { labels: own, port } = JSON.parse(labels[LABEL.handle] as string) as Remembered;
-    const [network] = Object.values(info.NetworkSettings.Networks);
-    const host = network?.IPAddress;
-    return {
-      version: 1,
-      driver: "docker",
-      id: labels[LABEL.id] as string,
-      labels: own,
-      startedAt: Date.parse(info.State.StartedAt),
-      ...(port !== undefined && host ? { address: { host, port } } : {}),
-      data: { container: info.Id },
-    };
-  }
-}
-
-function ignoreMissing(error: unknown): undefined {
-  if (!isMissing(error)) throw engineError(error, "Asking the engine");
-  return undefined;
 }
 
 function ignoreEnded(): void {

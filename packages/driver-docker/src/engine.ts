@@ -50,6 +50,12 @@ export function slugError(cause: unknown, doing: string): DriverError {
 /** True when the engine said that it knows no such thing. */
 export const isMissing = (error: unknown) => (error as EngineFault).statusCode === 404;
 
+/** What it knows no such thing of is undefined; anything else is a fault. */
+export function ignoreMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw engineError(error, "Asking the engine");
+  return undefined;
+}
+
 export function connect(settings: Settings): Docker {
   // A connection that is kept is one that an engine's restart breaks under the next question.
   const agent = new Agent({ keepAlive: false });
