@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { Pauses } from "../pauses.ts";
 import { RETRY } from "./backoff.ts";
 import { Batch } from "./batch.ts";
 import { BatchSizer } from "./batch-sizer.ts";
@@ -12,7 +13,6 @@ import { Journal } from "./journal.ts";
 import { Ledger, type LedgerView } from "./ledger.ts";
 import { LossReport } from "./loss-report.ts";
 import { encodeBatch } from "./outgoing.ts";
-import { Pauses } from "./pauses.ts";
 import { Relief } from "./relief.ts";
 import { Replays, type ReplayTicket } from "./replays.ts";
 import { Latch } from "./signal.ts";

@@ -1,11 +1,12 @@
 import type { ReadResult } from "../../channel/read-result.ts";
 import type { Clock } from "../../clock.ts";
 import type { StoredMessage } from "../../message.ts";
+import { Pauses } from "../../pauses.ts";
 import type { ChannelSpool, SpoolLevel } from "../buffer.ts";
-import { Acknowledgements } from "../shared/acknowledgements.ts";
 import { renumber } from "../shared/entry.ts";
 import type { SharedLimits } from "../shared/limits.ts";
-import { type Part, Pending } from "../shared/pending.ts";
+import { Outbox } from "../shared/outbox.ts";
+import type { Part } from "../shared/pending.ts";
 import { decodeBatch, encodeBatch } from "./batch.ts";
 import { Follower } from "./follower.ts";
 import { type NatsLink, tokenOf } from "./nats-link.ts";
@@ -48,8 +49,8 @@ export class NatsSpool implements ChannelSpool {
   readonly #target: TrimTarget;
   readonly #reader: NatsReader;
   readonly #writer: string;
-  readonly #pending: Pending;
-  readonly #acknowledgements: Acknowledgements;
+  readonly #outbox: Outbox;
+  readonly #pauses: Pauses;
   #epoch = "";
   #firstSeq = 1;
   /** Octets that are gone before `#firstSeq`. */
@@ -63,11 +64,9 @@ export class NatsSpool implements ChannelSpool {
   #call = 0;
   /** What is being stored by the current call. */
   #flying: Part | undefined;
-  #keeping = true;
   #trimming: Promise<void> | undefined;
   #follower: Follower | undefined;
   #closed = false;
-  readonly #wakes = new Set<() => void>();
 
   constructor(channel: string, shared: NatsShared) {
     this.#shared = shared;
@@ -77,8 +76,9 @@ export class NatsSpool implements ChannelSpool {
     this.#reader = new NatsReader(link, subject, faults);
     this.#target = { link, reader: this.#reader, subject };
     this.#writer = Buffer.from(shared.random(8)).toString("hex");
-    this.#pending = new Pending(shared);
-    this.#acknowledgements = new Acknowledgements({ ...shared, replicas: 0, engine: "NATS" });
+    const options = { ...shared, replicas: 0, engine: "NATS" };
+    this.#outbox = new Outbox(options, faults, () => void this.#send());
+    this.#pauses = new Pauses(shared.clock);
     this.ready = this.#open();
     // Whoever needs the channel awaits it; a channel that is only written to retries by itself.
     this.ready.catch(() => undefined);
@@ -176,20 +176,15 @@ export class NatsSpool implements ChannelSpool {
 
   append(messages: readonly StoredMessage[]): number {
     if (this.#closed) return messages.length;
-    const kept = this.#pending.add(messages);
-    this.#acknowledgements.appended(kept);
-    void this.#send();
-    const refused = messages.length - kept;
-    if (refused > 0) this.#shared.faults.failedWrites += 1;
-    return refused;
+    return this.#outbox.append(messages);
   }
 
   keep(wanted: boolean): void {
-    this.#keeping = wanted;
+    this.#outbox.keeping = wanted;
   }
 
-  flushed(level: SpoolLevel = "local"): Promise<void> | undefined {
-    return this.#acknowledgements.wait(level);
+  flushed(level?: SpoolLevel): Promise<void> | undefined {
+    return this.#outbox.flushed(level);
   }
 
   /** Stores what waits, one batch at a time, so that the order holds over failures. */
@@ -197,7 +192,11 @@ export class NatsSpool implements ChannelSpool {
     if (this.#sending || !this.#loaded) return;
     this.#sending = true;
     try {
-      for (let part = this.#pending.first; part !== undefined; part = this.#pending.first) {
+      for (
+        let part = this.#outbox.pending.first;
+        part !== undefined;
+        part = this.#outbox.pending.first
+      ) {
         this.#call += 1;
         this.#flying = part;
         await this.#store(part);
@@ -224,7 +223,7 @@ export class NatsSpool implements ChannelSpool {
         }
       } catch {
         faults.failedWrites += 1;
-        if (!this.#closed) await this.#pause();
+        if (!this.#closed) await this.#pauses.wait(RETRY_MS);
       }
       if (stream !== undefined && open !== undefined) {
         await this.#stored(part, open, stream);
@@ -265,16 +264,16 @@ export class NatsSpool implements ChannelSpool {
     const { first, at, total } = attempt;
     const count = messages.length;
     const next = first + count;
-    this.#pending.shift();
+    this.#outbox.pending.shift();
     this.#flying = undefined;
     this.#advance(stream, next, total);
-    const taken = this.#acknowledgements.taken(count);
-    this.#acknowledgements.confirmAlone();
-    if (!this.#keeping && this.#pending.empty)
+    const taken = this.#outbox.acknowledgements.taken(count);
+    this.#outbox.acknowledgements.confirmAlone();
+    if (!this.#outbox.keeping && this.#outbox.pending.empty)
       await this.#passOn({ stream, first, count, total, at });
     const settle = (): void => {
-      this.#acknowledgements.settle("local", taken);
-      this.#acknowledgements.settle("quorum", taken);
+      this.#outbox.acknowledgements.settle("local", taken);
+      this.#outbox.acknowledgements.settle("quorum", taken);
     };
     if (this.#follower === undefined) {
       this.#nextSeq = next;
@@ -360,15 +359,10 @@ export class NatsSpool implements ChannelSpool {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    // What waits gets as long as a write would.
-    try {
-      await this.flushed("local");
-    } catch {
-      // Told to those who wrote it.
-    }
+    await this.#outbox.drain();
     this.#closed = true;
-    for (const wake of this.#wakes) wake();
-    this.#acknowledgements.close();
+    this.#pauses.end();
+    this.#outbox.acknowledgements.close();
     this.#follower?.close();
     await this.#trimming;
   }
@@ -380,20 +374,8 @@ export class NatsSpool implements ChannelSpool {
         await work();
         return;
       } catch {
-        if (!this.#closed) await this.#pause();
+        if (!this.#closed) await this.#pauses.wait(RETRY_MS);
       }
     }
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#shared.clock.clearTimeout(timer);
-        this.#wakes.delete(wake);
-        resolve();
-      };
-      const timer = this.#shared.clock.setTimeout(wake, RETRY_MS);
-      this.#wakes.add(wake);
-    });
   }
 }

@@ -1,11 +1,12 @@
 import type { ReadResult } from "../../channel/read-result.ts";
 import type { Clock } from "../../clock.ts";
 import type { StoredMessage } from "../../message.ts";
+import { Pauses } from "../../pauses.ts";
 import type { ChannelSpool, SpoolLevel } from "../buffer.ts";
-import { Acknowledgements } from "../shared/acknowledgements.ts";
 import { decodeEntry, type Entry, renumber } from "../shared/entry.ts";
 import type { SharedLimits } from "../shared/limits.ts";
-import { type Part, Pending } from "../shared/pending.ts";
+import { Outbox } from "../shared/outbox.ts";
+import type { Part } from "../shared/pending.ts";
 import { numberOf, parseTopic } from "./entry.ts";
 import { PAGE, RedisReader } from "./redis-reader.ts";
 import { APPEND, OPEN } from "./scripts.ts";
@@ -45,10 +46,10 @@ export class RedisSpool implements ChannelSpool {
   #epoch = "";
   #firstSeq = 1;
   #nextSeq = 1;
-  readonly #pending: Pending;
+  readonly #outbox: Outbox;
+  readonly #pauses: Pauses;
   #sending = false;
   #calls = 0;
-  readonly #acknowledgements: Acknowledgements;
   readonly #reader: RedisReader;
   #take: ((messages: readonly StoredMessage[]) => void) | undefined;
   /** Entries that came before those in front of them, by first number. */
@@ -58,14 +59,13 @@ export class RedisSpool implements ChannelSpool {
   /** The next number when the channel was opened. */
   #openedAt = 1;
   #closed = false;
-  #keeping = true;
   #retryTimer: unknown;
-  #wake: (() => void) | undefined;
 
   constructor(channel: string, shared: RedisShared) {
     this.#shared = shared;
-    this.#pending = new Pending(shared);
-    this.#acknowledgements = new Acknowledgements({ ...shared, engine: "Redis" });
+    const options = { ...shared, engine: "Redis" };
+    this.#outbox = new Outbox(options, shared.faults, () => void this.#send());
+    this.#pauses = new Pauses(shared.clock);
     const tag = `${shared.prefix}{${channel}}`;
     this.#stream = `${tag}:log`;
     this.#meta = `${tag}:meta`;
@@ -99,7 +99,7 @@ export class RedisSpool implements ChannelSpool {
         break;
       } catch {
         if (this.#closed) return;
-        await this.#pause();
+        await this.#pauses.wait(RETRY_MS);
       }
     }
     this.#loaded = true;
@@ -153,35 +153,30 @@ export class RedisSpool implements ChannelSpool {
         return;
       } catch {
         if (this.#closed) return;
-        await this.#pause();
+        await this.#pauses.wait(RETRY_MS);
       }
     }
   }
 
   append(messages: readonly StoredMessage[]): number {
     if (this.#closed) return messages.length;
-    const kept = this.#pending.add(messages);
-    this.#acknowledgements.appended(kept);
-    void this.#send();
-    const refused = messages.length - kept;
-    if (refused > 0) this.#shared.faults.failedWrites += 1;
-    return refused;
+    return this.#outbox.append(messages);
   }
 
   keep(wanted: boolean): void {
-    this.#keeping = wanted;
+    this.#outbox.keeping = wanted;
   }
 
-  flushed(level: SpoolLevel = "local"): Promise<void> | undefined {
-    return this.#acknowledgements.wait(level);
+  flushed(level?: SpoolLevel): Promise<void> | undefined {
+    return this.#outbox.flushed(level);
   }
 
   /** Sends what waits, one call at a time, so that the order holds over failures. */
   async #send(): Promise<void> {
-    if (this.#sending || !this.#loaded || this.#pending.empty) return;
+    if (this.#sending || !this.#loaded || this.#outbox.pending.empty) return;
     this.#sending = true;
     try {
-      while (!this.#pending.empty && !this.#closed) await this.#call();
+      while (!this.#outbox.pending.empty && !this.#closed) await this.#call();
     } finally {
       this.#sending = false;
     }
@@ -189,7 +184,7 @@ export class RedisSpool implements ChannelSpool {
 
   async #call(): Promise<void> {
     const shared = this.#shared;
-    const entries = this.#pending.peek(CALL_ENTRIES);
+    const entries = this.#outbox.pending.peek(CALL_ENTRIES);
     this.#calls += 1;
     const call = String(this.#calls);
     for (;;) {
@@ -203,7 +198,7 @@ export class RedisSpool implements ChannelSpool {
         this.#topic,
         this.#writer,
         String(shared.maxBytes),
-        this.#keeping ? String(shared.maxLines) : "0",
+        this.#outbox.keeping ? String(shared.maxLines) : "0",
         String(now - shared.maxAgeMs),
         String(shared.maxAgeMs),
       ];
@@ -222,7 +217,7 @@ export class RedisSpool implements ChannelSpool {
       } catch {
         shared.faults.failedWrites += 1;
         if (this.#closed) return;
-        await this.#pause();
+        await this.#pauses.wait(RETRY_MS);
       }
     }
   }
@@ -232,11 +227,11 @@ export class RedisSpool implements ChannelSpool {
   }
 
   #booked(entries: readonly Part[], first: number): void {
-    this.#pending.shift(entries.length);
+    this.#outbox.pending.shift(entries.length);
     let at = first;
     let taken = 0;
     for (const { messages } of entries) {
-      taken = this.#acknowledgements.taken(messages.length);
+      taken = this.#outbox.acknowledgements.taken(messages.length);
       if (this.#take === undefined) this.#nextSeq = at + messages.length;
       else this.#arrive({ first: at, count: messages.length, messages: renumber(messages, at) });
       at += messages.length;
@@ -244,14 +239,14 @@ export class RedisSpool implements ChannelSpool {
     const { replicas, ackTimeoutMs } = this.#shared;
     // On the connection of the append, so that it speaks of nothing less.
     if (replicas > 0)
-      this.#acknowledgements.confirm(
+      this.#outbox.acknowledgements.confirm(
         taken,
         this.#shared.command("WAIT", String(replicas), String(ackTimeoutMs)),
       );
-    else this.#acknowledgements.confirmAlone();
+    else this.#outbox.acknowledgements.confirmAlone();
     const settle = (): void => {
-      this.#acknowledgements.settle("local", taken);
-      if (replicas === 0) this.#acknowledgements.settle("quorum", taken);
+      this.#outbox.acknowledgements.settle("local", taken);
+      if (replicas === 0) this.#outbox.acknowledgements.settle("quorum", taken);
     };
     // Whoever wrote a line sees it once the write has settled.
     if (this.#catching === undefined) settle();
@@ -332,16 +327,11 @@ export class RedisSpool implements ChannelSpool {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    // What waits gets as long as a write would.
-    try {
-      await this.flushed("local");
-    } catch {
-      // Told to those who wrote it.
-    }
+    await this.#outbox.drain();
     this.#closed = true;
     this.#shared.clock.clearTimeout(this.#retryTimer);
-    this.#wake?.();
-    this.#acknowledgements.close();
+    this.#pauses.end();
+    this.#outbox.acknowledgements.close();
     if (this.#take !== undefined)
       await this.#shared.unsubscribe(this.#topic).catch(() => undefined);
     this.#take = undefined;
@@ -350,16 +340,5 @@ export class RedisSpool implements ChannelSpool {
   /** Keys of this channel. */
   get keys(): readonly string[] {
     return [this.#stream, this.#meta, this.#writerKey];
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = this.#shared.clock.setTimeout(() => this.#wake?.(), RETRY_MS);
-      this.#wake = () => {
-        this.#shared.clock.clearTimeout(timer);
-        this.#wake = undefined;
-        resolve();
-      };
-    });
   }
 }

@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "./clock.ts";
 
-/** The waits of a drain between its tries; all of them can be ended at once. */
+/** Waits between tries; all of them can be ended at once. */
 export class Pauses {
   readonly #clock: Clock;
   readonly #waiting = new Set<() => void>();
