@@ -126,3 +126,36 @@ test("a worker that dies is replaced", async () => {
     .toBe(true);
   await expect.poll(() => exchange(port, get()), { timeout: 10_000 }).toMatch(/hi$/);
 });
+
+/** Makes every connect of a worker throw. */
+const NO_CONNECT = `data:text/javascript,${encodeURIComponent(
+  'import net from "node:net"; import { syncBuiltinESMExports } from "node:module";' +
+    'net.connect = () => { throw new Error("no way out"); }; syncBuiltinESMExports();',
+)}`;
+
+test("an exception in a worker and one in a hook reach onError of the primary process", async () => {
+  const errors: unknown[] = [];
+  const { port } = await clustered(1, 1, {
+    execArgv: ["--import", "tsx", "--import", NO_CONNECT],
+    onError: (error) => errors.push(error),
+    acmeChallenge: () => {
+      throw new Error("no challenge");
+    },
+  });
+  expect(await exchange(port, get())).toMatch(/X-Router-Error: H99/);
+  await expect.poll(() => errors.length).toBe(1);
+  expect(errors[0]).toMatchObject({ message: "no way out" });
+  expect((errors[0] as Error).stack).toContain("forward");
+  await exchange(port, get("/.well-known/acme-challenge/token"));
+  await expect
+    .poll(() => errors.map((error) => (error as Error).message))
+    .toContain("no challenge");
+});
+
+test("waitMs: workers go on serving for that long before they close", async () => {
+  const backend = await cannedBackend(OK);
+  const { router, port } = await clustered(backend.port);
+  const closed = router.close({ drainMs: 1000, waitMs: 3000 });
+  expect(await exchange(port, get())).toMatch(/^HTTP\/1\.1 200 /);
+  expect(await closed).toEqual({ completed: 0, cut: 0 });
+});

@@ -23,9 +23,6 @@ export interface WireListen {
   };
 }
 
-/** How long requests and tunnels may go on when the router closes. */
-export type DrainOptions = Pick<CloseOptions, "drainMs" | "tunnelDrainMs">;
-
 /** What the primary process tells a worker. */
 export type ToWorker =
   | {
@@ -48,7 +45,7 @@ export type ToWorker =
       readonly timeoutMs: number;
     }
   | { readonly type: "metrics"; readonly id: number }
-  | { readonly type: "close"; readonly id: number; readonly options: DrainOptions };
+  | { readonly type: "close"; readonly id: number; readonly options: CloseOptions };
 
 /** What a worker tells the primary process; `id` answers a message with that id. */
 export type FromWorker =
@@ -62,6 +59,8 @@ export type FromWorker =
       readonly at: number;
     }
   | { readonly type: "demand"; readonly app: string }
+  /** An exception inside the router, for `onError`. */
+  | { readonly type: "error"; readonly message: string; readonly stack: string }
   | {
       readonly type: "challenge";
       readonly id: number;

@@ -6,20 +6,22 @@ import type { LogSink } from "../contract.ts";
 import { RouterError } from "../errors.ts";
 import type { ListenOptions } from "../listen/listen-options.ts";
 import { parseRouterOptions, type RouterSettings } from "../options.ts";
-import type { CloseResult, ListenAddress } from "../router.ts";
+import type { CloseOptions, CloseResult, ListenAddress } from "../router.ts";
 import type { RouteTable } from "../table/route-table.ts";
-import type { DrainOptions, FromWorker, ToWorker, WireListen } from "./messages.ts";
+import type { FromWorker, ToWorker, WireListen } from "./messages.ts";
 import { sumMetrics } from "./sum-metrics.ts";
 
-/** Settings of a router in several processes. */
-export type ClusterSettings = Omit<RouterSettings, "onError">;
+/** Settings of a router in several processes: those of one. */
+export type ClusterSettings = RouterSettings;
 
 /** What is given to the workers: no functions. */
-type WorkerSettings = Omit<ClusterSettings, "acmeChallenge" | "acmeTlsChallenge">;
+type WorkerSettings = Omit<ClusterSettings, "acmeChallenge" | "acmeTlsChallenge" | "onError">;
 
 /**
- * Options of {@link RouterCluster}. `acmeChallenge` and `acmeTlsChallenge` are called in this
- * process, whichever worker is asked by the authority.
+ * Options of {@link RouterCluster}. `acmeChallenge`, `acmeTlsChallenge` and `onError` are called
+ * in this process, whichever worker it is about. What `onError` gets from a worker is an `Error`
+ * with the message and the stack of the one that was thrown there. A worker that cannot be
+ * replaced is told there as well.
  */
 export interface RouterClusterOptions extends ClusterSettings {
   readonly routes: RouteTable;
@@ -68,7 +70,7 @@ export class RouterCluster {
   constructor(options: RouterClusterOptions) {
     const { routes, logs, workers, execArgv, onDemand, ...settings } = options;
     parseRouterOptions(settings);
-    const { acmeChallenge: _http, acmeTlsChallenge: _tls, ...plain } = settings;
+    const { acmeChallenge: _http, acmeTlsChallenge: _tls, onError: _error, ...plain } = settings;
     if (!Number.isInteger(workers) || workers < 1 || workers > 1024)
       throw new RouterError(
         "invalid-option",
@@ -163,7 +165,7 @@ export class RouterCluster {
       }
     if (!started || this.#closing !== null) return;
     const timer = this.#routes.clock.setTimeout(() => {
-      if (this.#closing === null) void this.#fork().catch(() => {});
+      if (this.#closing === null) void this.#fork().catch((error) => this.#failed(error));
     }, RESTART_MS);
     this.#undo.push(() => this.#routes.clock.clearTimeout(timer));
   }
@@ -176,6 +178,12 @@ export class RouterCluster {
       case "demand":
         this.#options.onDemand?.(message.app);
         break;
+      case "error": {
+        const error = new Error(message.message);
+        error.stack = message.stack;
+        this.#failed(error);
+        break;
+      }
       case "challenge":
         void this.#challenged(message.hostname, message.token).then((value) =>
           this.#send(worker, { type: "answer", id: message.id, value }),
@@ -195,6 +203,10 @@ export class RouterCluster {
     }
   }
 
+  #failed(error: unknown): void {
+    this.#options.onError?.(error);
+  }
+
   /** A hook that fails has no answer; the worker waits for a limited time. */
   async #challenged(hostname: string, token: string | null): Promise<unknown> {
     const { acmeChallenge, acmeTlsChallenge } = this.#options;
@@ -203,7 +215,8 @@ export class RouterCluster {
       const pair = await acmeTlsChallenge?.(hostname);
       // Buffers do not survive the way to another process.
       return pair && { cert: pair.cert.toString(), key: pair.key.toString() };
-    } catch {
+    } catch (error) {
+      this.#failed(error);
       return undefined;
     }
   }
@@ -317,12 +330,12 @@ export class RouterCluster {
   }
 
   /** As `Router.close`, for all workers; afterwards no process is left. Idempotent. */
-  close(options: DrainOptions = {}): Promise<CloseResult> {
+  close(options: CloseOptions = {}): Promise<CloseResult> {
     this.#closing ??= this.#close(options);
     return this.#closing;
   }
 
-  async #close(options: DrainOptions): Promise<CloseResult> {
+  async #close(options: CloseOptions): Promise<CloseResult> {
     await this.#started?.catch(() => {});
     const total = { completed: 0, cut: 0 };
     await Promise.all(

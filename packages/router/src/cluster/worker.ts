@@ -39,6 +39,11 @@ export function runWorker(): void {
           ...(message.challenges.tls && {
             acmeTlsChallenge: (hostname) => questions.ask<CertificatePair>(hostname, null),
           }),
+          onError: (error) => {
+            const { message, stack = "" } =
+              error instanceof Error ? error : new Error(String(error));
+            send({ type: "error", message, stack });
+          },
           routes,
           logs: {
             write: ({ channel, lines, at }) =>
