@@ -45,6 +45,17 @@ describe("the http-proxy engine", () => {
     expect(await line()).toMatch(/at=warning code=H27 .* status=499/);
   });
 
+  test("closing cuts what is left at its limit, tunnels apart", async () => {
+    const backend = await rawBackend(() => {});
+    const { port, line, router } = await rig([backend.port], {}, { forwarder });
+    const client = new RawClient(port).write(get());
+    await expect.poll(() => backend.received[0]).toBeTruthy();
+    const closed = router.close({ drainMs: 1, tunnelDrainMs: 86_400_000 });
+    expect(await closed).toEqual({ completed: 0, cut: 1 });
+    expect(await line()).toMatch(/^at=error code=H24 .* cause="shutdown"/);
+    expect(await client.end()).toBe("");
+  });
+
   test("WebSockets pass", async () => {
     const server = createServer();
     const sockets = new WebSocketServer({ server });

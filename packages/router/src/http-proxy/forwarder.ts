@@ -95,6 +95,8 @@ class ProxiedRequest implements Observed {
   cause: string | null = null;
   status = 0;
   done = false;
+  /** Asked for an upgrade: it may go on as a tunnel. */
+  tunnel = false;
 
   constructor(context: ForwarderContext, request: IncomingMessage, peer: Peer) {
     this.request = request;
@@ -296,6 +298,7 @@ class HttpProxyForwarder implements Forwarder {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const proxied = this.#begin(request, socket);
+    proxied.tunnel = true;
     const chosen = this.#route(proxied);
     socket.on("close", () => {
       proxied.status = proxied.failure === null ? 101 : proxied.failure.status;
@@ -360,14 +363,23 @@ class HttpProxyForwarder implements Forwarder {
     }
   }
 
-  destroy(): number {
-    let cut = 0;
-    for (const proxied of [...this.#open]) {
-      cut++;
+  /** {@link Forwarder} */
+  cutRequests(): number {
+    return this.#cut([...this.#open].filter((proxied) => !proxied.tunnel));
+  }
+
+  #cut(list: readonly ProxiedRequest[]): number {
+    for (const proxied of list) {
       proxied.failure = FAILURES.H24;
       proxied.cause = "shutdown";
       this.#finish(proxied);
+      proxied.request.socket.destroy();
     }
+    return list.length;
+  }
+
+  destroy(): number {
+    const cut = this.#cut([...this.#open]);
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
     this.#proxy.close();
