@@ -25,6 +25,7 @@ import {
   defineCapabilities,
   isDynoId,
   processDriver,
+  reserveUser,
   runProgram,
   throwIfAborted,
 } from "@dynokit/manifold";
@@ -45,7 +46,6 @@ import { parseOptions, type SandboxDriverOptions, type Settings } from "./option
 import { configSchema, hostPathsOf, mountPaths } from "./paths.ts";
 import { isPast, mainProcess, userOf } from "./processes.ts";
 import { tryRuntime } from "./try-runtime.ts";
-import { reserveUser } from "./users.ts";
 
 const VERSION = "0.1.0";
 const POLL_MS = 2;

@@ -45,6 +45,7 @@ export type { MemoryProcess, MemoryProgram } from "./drivers/memory/program.ts";
 export type { MemoryScript, MemoryScripts } from "./drivers/memory/script.ts";
 export type { MemoryDriverOptions } from "./drivers/memory.ts";
 export { MemoryWorld, memoryDriver } from "./drivers/memory.ts";
+export { reserveUser } from "./drivers/process/users.ts";
 export type { ProcessDriverOptions, ProcessDynoDriver } from "./drivers/process.ts";
 export { processDriver } from "./drivers/process.ts";
 export type { ManifoldErrorCode } from "./errors.ts";

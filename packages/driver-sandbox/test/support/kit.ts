@@ -29,6 +29,21 @@ export function sandboxKit(options: SandboxDriverOptions = {}): {
   };
 }
 
+/** How much the whole kit does here, and what the driver must declare for it. */
+export const wholeKit = {
+  expect: {
+    recover: "running-and-results",
+    containment: "complete",
+    exec: true,
+    attach: true,
+    isolation: { env: true, filesystem: true, network: true, processes: true },
+  },
+  cycles: 20,
+  parallel: 20,
+  steps: 40,
+  granularity: 500,
+} as const satisfies KitOptions;
+
 /** Ends the dyno and gives every PID in its record to another process. */
 async function forgePid(
   stateDirectory: string,

@@ -4,6 +4,7 @@ import type { DriverHandle, DynoSpec } from "../../driver/contract.ts";
 import type { HostAbilities } from "./host.ts";
 import type { ParsedOptions } from "./options.ts";
 import type { LaunchSpec } from "./shim.ts";
+import { giveToUser } from "./users.ts";
 
 /** The name of this driver in its handles. */
 export const DRIVER_NAME = "process";
@@ -59,6 +60,5 @@ async function userOf(
   { stateDirectory, users }: ParsedOptions,
 ): Promise<number | undefined> {
   if (!users) return undefined;
-  const { giveToUser } = await import("./users.ts");
   return giveToUser(stateDirectory, directory, users);
 }
