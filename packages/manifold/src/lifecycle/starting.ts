@@ -61,7 +61,9 @@ export function ready(record: DynoRecord, _input: Of<"ready">, context: ReduceCo
   }
   const cause: DynoCause =
     record.origin === "recover" ? "recover" : record.routed ? "bound" : "started";
-  return move(record, "up", cause, context, { ready: true }, {}, [
+  // One that was taken back was up before anybody looked.
+  const since = cause === "recover" ? (record.launchedAt ?? context.now) : context.now;
+  return move(record, "up", cause, context, { ready: true, updatedAt: since }, {}, [
     { type: "cancel", name: "boot" },
     ...timersWhileUp(record, context),
   ]);

@@ -27,7 +27,7 @@ export function move(
   effects: readonly Effect[] = [],
 ): Step {
   return {
-    record: { ...record, ...changes, state: to, updatedAt: context.now },
+    record: { ...record, updatedAt: context.now, ...changes, state: to },
     effects: [emit({ ...record, id: changes.id ?? record.id }, to, cause, draft), ...effects],
   };
 }

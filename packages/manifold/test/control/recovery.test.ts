@@ -26,6 +26,17 @@ describe("after a restart of the manifold", () => {
     await next.close();
   });
 
+  test("a dyno is up since its start, not since it was found", async () => {
+    const { world, clock } = await left({ web: process() });
+    const began = clock.now();
+    await clock.advance(hours(3));
+    const next = harness({ world, clock });
+    await (await next.manifold.apply(formation(1, { web: process() }))).done;
+    expect(clock.now() - began).toBeGreaterThanOrEqual(hours(3));
+    expect(next.manifold.ps()[0]?.updatedAt).toBeLessThanOrEqual(began);
+    await next.close();
+  });
+
   test("dynos of another release are rolled, without a gap for web", async () => {
     const { world, clock } = await left({ web: process(), worker: process() });
     const next = harness({ world, clock });
