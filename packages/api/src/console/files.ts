@@ -40,9 +40,12 @@ export class StaticFiles {
         .filter((entry) => entry.isFile())
         .map((entry) => relative(directory, join(entry.parentPath, entry.name)));
     } catch (cause) {
-      throw new ApiError("bad-request", `The console's folder ${directory} cannot be read.`, {
-        cause,
-      });
+      const reason = (cause as NodeJS.ErrnoException).code ?? "no reason given";
+      throw new ApiError(
+        "bad-request",
+        `The console's folder ${directory} cannot be read (${reason}): build the console first, or name the folder of its build.`,
+        { cause },
+      );
     }
     for (const name of names)
       this.#files.set(name.split(sep).join("/"), {
