@@ -7,6 +7,7 @@ import type { InputDialect } from "../frame/syslog-parser.ts";
 import { authenticate, type Caller } from "./authorization.ts";
 import { BatchOrder, type Turn } from "./batch-order.ts";
 import { type BodyLimits, readBody } from "./body.ts";
+import { ConnectionsPerToken } from "./connections-per-token.ts";
 import { FrameIngest } from "./frame-ingest.ts";
 import { destinationOf, type Ingress, resolver } from "./ingress.ts";
 import { appendRecords } from "./record-ingest.ts";
@@ -31,6 +32,8 @@ export interface HttpLogsOptions {
   readonly oversize?: "reject" | "truncate" | undefined;
   /** Default 8 MiB, 100 to 1, 15 s. */
   readonly body?: Partial<BodyLimits> | undefined;
+  /** Open connections of one token or credential; default 256. A further one is answered 429. */
+  readonly maxConnectionsPerToken?: number | undefined;
 }
 
 type MediaType = "logplex" | "ndjson" | "text" | "otlp" | "otlp-protobuf";
@@ -53,18 +56,22 @@ interface Outcome {
   readonly touched: readonly Channel[];
 }
 
+const idOf = (caller: Caller) => (caller.kind === "token" ? caller.token.id : caller.id);
+
 /** `POST /logs` and `POST /v1/logs` (spec/logplex.md §5.1). */
 export class HttpLogs {
   readonly #ingress: Ingress;
   readonly #options: HttpLogsOptions;
   readonly #limits: BodyLimits;
   readonly #order: BatchOrder;
+  readonly #connections: ConnectionsPerToken;
 
   constructor(ingress: Ingress, options: HttpLogsOptions) {
     this.#ingress = ingress;
     this.#options = options;
     this.#limits = { ...DEFAULT_BODY, ...options.body };
     this.#order = new BatchOrder(ingress.clock);
+    this.#connections = new ConnectionsPerToken(options.maxConnectionsPerToken ?? 256);
   }
 
   /** Lets batches go that wait for others. */
@@ -90,6 +97,14 @@ export class HttpLogs {
       counters.rejected.unauthorized += 1;
       sendError(response, 401, "unauthorized", "Send Basic token:t.<uuid> or Bearer t.<uuid>.", {
         "WWW-Authenticate": "Basic realm=Logplex",
+      });
+      return;
+    }
+    if (!this.#connections.admit(request.socket, idOf(caller))) {
+      counters.rejected.budget += 1;
+      sendError(response, 429, "too_many_connections", "Use fewer connections for this token.", {
+        "Retry-After": "1",
+        Connection: "close",
       });
       return;
     }
@@ -134,7 +149,7 @@ export class HttpLogs {
     response: ServerResponse,
   ): Promise<void> {
     const { frameIds, counters } = this.#ingress;
-    const writer = caller.kind === "token" ? caller.token.id : caller.id;
+    const writer = idOf(caller);
     const given = header(request, "logplex-frame-id") ?? idOfShuttle(request);
     const frameId = given !== undefined && given.length <= 128 ? given : undefined;
     if (frameId !== undefined && frameIds.has(writer, frameId)) {

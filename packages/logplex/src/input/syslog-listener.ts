@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import type { Framing } from "../frame/frame-parser.ts";
 import type { InputDialect } from "../frame/syslog-parser.ts";
+import { ConnectionsPerToken } from "./connections-per-token.ts";
 import type { Destination } from "./frame-ingest.ts";
 import { destinationOf, type Ingress } from "./ingress.ts";
 import { serveSyslogConnection } from "./syslog-connection.ts";
@@ -51,14 +52,12 @@ export class SyslogListener {
   readonly #ingress: Ingress;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  /** Open connections by token. */
-  readonly #perToken = new Map<string, number>();
-  /** The tokens that each connection counts for. */
-  readonly #admitted = new WeakMap<Socket, string[]>();
+  readonly #connections: ConnectionsPerToken;
 
   constructor(ingress: Ingress, options: SyslogListenOptions) {
     this.#ingress = ingress;
     this.#options = options;
+    this.#connections = new ConnectionsPerToken(options.maxConnectionsPerToken ?? 100);
     const { tls } = options;
     if (tls === undefined) {
       this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
@@ -126,35 +125,10 @@ export class SyslogListener {
         maxFrameBytes: options.maxFrameBytes,
         idleTimeoutMs: options.idleTimeoutMs ?? 5 * 60_000,
         maxMalformed: options.maxMalformed ?? 10,
-        admit: (one, token) => this.#admit(one, token),
+        admit: (one, token) => this.#connections.admit(one, token),
       },
       bound,
     );
-  }
-
-  /** Counts a connection for its token; false when it has too many. */
-  #admit(socket: Socket, token: string): boolean {
-    const open = this.#perToken.get(token) ?? 0;
-    if (open >= (this.#options.maxConnectionsPerToken ?? 100)) return false;
-    this.#perToken.set(token, open + 1);
-    const admitted = this.#admitted.get(socket);
-    if (admitted !== undefined) {
-      admitted.push(token);
-      return true;
-    }
-    // One listener for all tokens of a connection, which may be thousands.
-    const tokens = [token];
-    this.#admitted.set(socket, tokens);
-    socket.on("close", () => {
-      for (const one of tokens) this.#leave(one);
-    });
-    return true;
-  }
-
-  #leave(token: string): void {
-    const left = (this.#perToken.get(token) ?? 1) - 1;
-    if (left > 0) this.#perToken.set(token, left);
-    else this.#perToken.delete(token);
   }
 
   #destination(id: string): Destination | undefined {

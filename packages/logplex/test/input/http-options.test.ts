@@ -56,6 +56,42 @@ test("the path may end in a slash, as in the suite of Logplex", async () => {
   expect(bodies()).toEqual(["one"]);
 });
 
+/** Sends on a connection that stays open; gives the status of the answer. */
+async function sendOn(socket: Socket, headers: Record<string, string>, text: string) {
+  const body = frames(line(text));
+  const fields = Object.entries({ ...LOGPLEX, ...headers, "Content-Length": body.length });
+  const answer = once(socket, "data");
+  socket.write(
+    `POST /logs HTTP/1.1\r\nHost: x\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n${body}`,
+  );
+  return Number(String((await answer)[0]).split(" ")[1]);
+}
+
+test("one token has a limit of connections, others do not feel it", async () => {
+  const { port } = await listen({ maxConnectionsPerToken: 2 });
+  const other = basic("token", logplex.createToken("b", "app"));
+  const sockets: Socket[] = [];
+  const dial = async () => {
+    const socket = connect(port, "127.0.0.1");
+    sockets.push(socket);
+    await once(socket, "connect");
+    return socket;
+  };
+  try {
+    const [one, two, three] = [await dial(), await dial(), await dial()];
+    for (const socket of [one, two, one, two]) expect(await sendOn(socket, auth, "kept")).toBe(204);
+    const closed = once(three, "close");
+    expect(await sendOn(three, auth, "refused")).toBe(429);
+    await closed;
+    expect(await sendOn(await dial(), other, "elsewhere")).toBe(204);
+    one.destroy();
+    await expect.poll(async () => sendOn(await dial(), auth, "free again")).toBe(204);
+    expect(bodies()).toEqual(["kept", "kept", "kept", "kept", "free again"]);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
 describe("a listener", () => {
   test("may take lines beside octet-counted frames", async () => {
     const http = await listen({ framing: "auto" });
