@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
-import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type {
@@ -19,14 +18,14 @@ import type {
   StopOptions,
 } from "@dynokit/manifold";
 import {
+  canConnect,
   checkSignal,
   checkSpec,
   DriverError,
   defineCapabilities,
+  giveToUser,
   isDynoId,
   processDriver,
-  reserveUser,
-  runProgram,
   throwIfAborted,
 } from "@dynokit/manifold";
 import { outerLimits } from "./around.ts";
@@ -263,7 +262,7 @@ class SandboxDriver implements DynoDriver {
     const socket = await this.#socketOf(id);
     if (socket === undefined) return this.#inner.ready?.(id, options);
     // The bridge begins to listen when the dyno does.
-    while (!(await canConnect(socket))) {
+    while (!(await canConnect({ socketPath: socket }))) {
       if ((await this.#inner.inspect(id)).state === "exited") throw DriverError.notFound(id);
       throwIfAborted(options.signal);
       await delay(READY_INTERVAL_MS);
@@ -368,10 +367,8 @@ class SandboxDriver implements DynoDriver {
       const users = this.#settings.users;
       const reserved =
         this.#containers && users
-          ? await reserveUser(this.#settings.stateDirectory, directory, users)
+          ? await giveToUser(this.#settings.stateDirectory, directory, users)
           : undefined;
-      if (reserved !== undefined && spec.cwd === undefined)
-        await runProgram("chown", ["-R", "-h", `${reserved}:${reserved}`, join(directory, "app")]);
       if (loop !== undefined)
         await mountDisk(join(directory, "app"), join(directory, "disk"), loop);
       if (paths && users) {
@@ -449,15 +446,4 @@ class SandboxDriver implements DynoDriver {
       throw error;
     }
   }
-}
-
-function canConnect(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }

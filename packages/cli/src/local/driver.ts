@@ -1,4 +1,3 @@
-import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type {
   DriverCapabilities,
@@ -14,6 +13,7 @@ import type {
   RecoverResult,
   StopOptions,
 } from "@dynokit/manifold";
+import { canConnect } from "@dynokit/manifold";
 
 /** Types with a terminal of their own, and the port of every dyno. */
 export interface LocalDriverOptions {
@@ -125,7 +125,7 @@ export class LocalDriver implements DynoDriver {
       const { listening } = await this.#inner.inspect(id);
       if (listening === undefined || listening.some((one) => one.port === port))
         for (const host of ["127.0.0.1", "::1"])
-          if (await canConnect(host, port)) {
+          if (await canConnect({ host, port })) {
             live.host = host;
             return;
           }
@@ -183,17 +183,4 @@ export class LocalDriver implements DynoDriver {
     await Promise.all(before.map(([id]) => this.#inner.wait(id, options).catch(() => undefined)));
     signal?.throwIfAborted();
   }
-}
-
-function canConnect(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host, port });
-    const settle = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(1000, () => settle(false));
-  });
 }

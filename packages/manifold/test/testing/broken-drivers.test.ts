@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
+import { canConnect } from "../../src/driver/can-connect.ts";
 import { memoryDriver } from "../../src/index.ts";
-import { canConnect } from "../../src/testing/checks/destroy.ts";
 import {
   type Check,
   type CheckResult,
@@ -49,7 +49,7 @@ async function freePorts(): Promise<number> {
   for (let first = 20_000 + Math.floor(Math.random() * 5_000); ; first += 100) {
     const taken = await Promise.all(
       Array.from({ length: 40 }, (_, index) =>
-        canConnect({ host: "127.0.0.1", port: first + index }),
+        canConnect({ host: "127.0.0.1", port: first + index }, 2_000),
       ),
     );
     if (!taken.includes(true)) return first;

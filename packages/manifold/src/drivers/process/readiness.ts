@@ -1,6 +1,6 @@
-import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { throwIfAborted } from "../../driver/aborted.ts";
+import { canConnect } from "../../driver/can-connect.ts";
 import { DriverError } from "../../driver/errors.ts";
 import type { DynoClient } from "./dyno-client.ts";
 import { canSeeSockets, ownsPort } from "./measure.ts";
@@ -17,20 +17,7 @@ export async function untilBound(client: DynoClient, signal?: AbortSignal): Prom
     const status = client.status;
     if (!status || !isLive(status)) throw DriverError.notFound(client.id);
     const owned = !canSeeSockets || ownsPort(status.containment, status.pid, address.port);
-    if (owned && (await canConnect(address.host, address.port))) return;
+    if (owned && (await canConnect(address))) return;
     await delay(READY_INTERVAL_MS, undefined, signal ? { signal } : {}).catch(() => {});
   }
-}
-
-function canConnect(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ host, port });
-    const settle = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(1_000, () => settle(false));
-  });
 }

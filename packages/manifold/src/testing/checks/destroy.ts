@@ -1,25 +1,7 @@
 import assert from "node:assert/strict";
-import { createConnection } from "node:net";
-import type { DynoAddress } from "../../driver/contract.ts";
+import { canConnect } from "../../driver/can-connect.ts";
 import { fixture } from "../fixtures.ts";
 import type { Check } from "../types.ts";
-
-/** Whether something accepts connections there. */
-export function canConnect(address: DynoAddress): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket =
-      "port" in address
-        ? createConnection({ host: address.host, port: address.port })
-        : createConnection(address.socketPath);
-    const settle = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(2_000, () => settle(false));
-  });
-}
 
 export const destroyChecks: readonly Check[] = [
   {
@@ -49,7 +31,11 @@ export const destroyChecks: readonly Check[] = [
       await context.driver.destroy(first.id);
       await context.rejects(() => context.driver.wait(first.id), "not-found");
       if (first.handle.address)
-        assert.equal(await canConnect(first.handle.address), false, "the address still answers");
+        assert.equal(
+          await canConnect(first.handle.address, 2_000),
+          false,
+          "the address still answers",
+        );
       const again = await context.start(fixture("exit", "8"), { id: first.id });
       assert.equal((await context.driver.wait(again.id)).exitCode, 8);
     },

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
+import { canConnect } from "../../driver/can-connect.ts";
 import type { DynoAddress } from "../../driver/contract.ts";
 import type { CheckContext, Started } from "../context.ts";
 import type { Check } from "../types.ts";
-import { canConnect } from "./destroy.ts";
 
 const LISTEN = `exec node -e 'require("http").createServer((q, s) => s.end(process.env.PORT)).listen(process.env.PORT)'`;
 
@@ -31,7 +31,8 @@ async function startListening(context: CheckContext): Promise<Started & { addres
   const { address } = started.handle;
   assert.ok(address, "a port was asked for, and the handle has no address");
   if (context.driver.ready) await context.driver.ready(started.id);
-  else await context.until(() => canConnect(address), "nothing listens at the address", 30_000);
+  else
+    await context.until(() => canConnect(address, 2_000), "nothing listens at the address", 30_000);
   return { ...started, address };
 }
 
